@@ -1,0 +1,114 @@
+# make [build]  the four tools, into bin/
+# make test     scripts/test: everything, on real servers
+# make demo     scripts/demo: the pipeline at work
+# make lint     scripts/lint
+# make install  into $(DESTDIR)$(PREFIX)
+# make clean
+#
+# SAN=address,undefined builds with sanitizers, into directories of its own.
+
+PREFIX  = /usr/local
+DESTDIR =
+SAN     =
+CC      = gcc
+CFLAGS  = -O2 -g
+
+BUILD = build$(if $(SAN),/san)
+BIN   = bin$(if $(SAN),/san)
+
+WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
+       -Wmissing-prototypes -Wformat=2 -Werror
+HARDEN = -fPIE -fstack-protector-strong \
+       $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer \
+       -fno-sanitize-recover=all,-D_FORTIFY_SOURCE=2)
+PQ_CFLAGS := $(shell pkg-config --cflags libpq)
+PQ_LIBS   := $(shell pkg-config --libs libpq)
+
+CPPFLAGS_ALL = -std=c11 -D_POSIX_C_SOURCE=200809L -Ilib -I$(BUILD) \
+       $(PQ_CFLAGS)
+CFLAGS_ALL = $(CPPFLAGS_ALL) $(WARN) $(HARDEN) $(CFLAGS)
+LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
+
+TOOLS = pg-cdc-read buffer-write buffer-batch buffer-gc
+
+# What each tool is made of.
+BASE  = buf log clock stop num lsn fdio line opts json_write json_read
+EVENT = $(BASE) event_json
+PG    = pg
+
+pg-cdc-read_OBJS  = $(EVENT) $(PG) ack tablelist relation pgvalue pgoutput \
+                    replstream source reader
+buffer-write_OBJS = $(EVENT) $(PG) copyrow store copyin writer
+buffer-batch_OBJS = $(EVENT) $(PG) ack copyrow batch store cursor handler \
+                    batcher
+buffer-gc_OBJS    = $(BASE) $(PG) store collector
+
+UNITS = $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
+LIBS  = $(patsubst lib/%.c,$(BUILD)/lib/%.o,$(wildcard lib/*.c))
+
+.PHONY: build unit test demo lint install uninstall clean print-cflags
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+build: $(TOOLS:%=$(BIN)/%)
+
+unit: $(UNITS:%=$(BIN)/unit/%)
+
+define tool_rule
+$(BIN)/$(1): $(BUILD)/tools/$(1).o $(patsubst %,$(BUILD)/lib/%.o,$($(1)_OBJS))
+	@mkdir -p $$(@D)
+	$$(CC) $$(LDFLAGS_ALL) -o $$@ $$^ $$(PQ_LIBS)
+endef
+$(foreach t,$(TOOLS),$(eval $(call tool_rule,$(t))))
+
+# Unit drivers take what they need from an archive of everything.
+$(BUILD)/libphilotes.a: $(LIBS)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BIN)/unit/%: $(BUILD)/tests/unit/test_%.o $(BUILD)/libphilotes.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PQ_LIBS)
+
+$(BUILD)/%.o: %.c | $(BUILD)/sql.h
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+$(BUILD)/sql.h: scripts/embed-sql $(wildcard sql/queries/*.sql)
+	@mkdir -p $(@D)
+	scripts/embed-sql sql/queries/*.sql >$@
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+
+test:
+	SAN=$(SAN) scripts/test
+
+demo:
+	scripts/demo
+
+lint:
+	scripts/lint
+
+print-cflags:
+	@echo $(CPPFLAGS_ALL)
+
+SHARE = $(DESTDIR)$(PREFIX)/share/philotes
+MAN   = $(DESTDIR)$(PREFIX)/share/man
+
+install: build
+	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/sql $(MAN)/man1 $(MAN)/man5
+	install $(TOOLS:%=bin/%) scripts/philotes $(DESTDIR)$(PREFIX)/bin
+	install -m 644 sql/001_schema.sql $(SHARE)/sql
+	install -m 644 scripts/cluster.sh $(SHARE)
+	install -m 644 man/*.1 $(MAN)/man1
+	install -m 644 man/*.5 $(MAN)/man5
+
+uninstall:
+	rm -f $(TOOLS:%=$(DESTDIR)$(PREFIX)/bin/%) \
+	    $(DESTDIR)$(PREFIX)/bin/philotes
+	rm -f $(patsubst man/%,$(MAN)/man1/%,$(wildcard man/*.1)) \
+	    $(patsubst man/%,$(MAN)/man5/%,$(wildcard man/*.5))
+	rm -rf $(SHARE)
+
+clean:
+	rm -rf build bin

@@ -1,0 +1,157 @@
+#include "ack.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "exitcode.h"
+#include "log.h"
+#include "num.h"
+#include "stop.h"
+
+#define LINE_MAX_BYTES 4096
+#define PATIENCE_S     5 /* until a waiting open says that it waits */
+
+static int
+failed(const char *verb, const char *path)
+{
+	log_error("could not %s \"%s\": %s", verb, path, strerror(errno));
+	return EXIT_IO;
+}
+
+/* SIGALRM need only interrupt the open. */
+static void
+on_alarm(int sig)
+{
+	(void)sig;
+}
+
+static int
+open_fifo(const char *path)
+{
+	struct sigaction action = {.sa_handler = on_alarm}, before;
+	int fd;
+
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGALRM, &action, &before);
+	alarm(PATIENCE_S);
+	while ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0 && errno == EINTR &&
+	    !stop_requested())
+		log_warning("waiting for a writer of \"%s\"", path);
+	alarm(0);
+	sigaction(SIGALRM, &before, NULL);
+	return fd;
+}
+
+/* The descriptor that /dev/fd/N names, or -1. */
+static int
+inherited(const char *path)
+{
+	uint64_t n;
+
+	if (strncmp(path, "/dev/fd/", 8) != 0 ||
+	    !num_parse_u64(view_of(path + 8), &n) || n > INT32_MAX)
+		return -1;
+	return (int)n;
+}
+
+int
+ack_channel_open(struct ack_channel *c, const char *path)
+{
+	struct stat st;
+	int flags;
+
+	*c = (struct ack_channel){.name = path};
+	c->fd = inherited(path);
+	if (c->fd < 0)
+		c->fd = open_fifo(path);
+	if (c->fd < 0 && errno == EINTR) {
+		log_error("could not open \"%s\": stopped while waiting for "
+			  "its writer",
+		    path);
+		return EXIT_RETRY;
+	}
+	if (c->fd < 0 || fstat(c->fd, &st) != 0)
+		return failed("open", path);
+	if (!S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode)) {
+		log_error("could not use \"%s\" for acks: neither a FIFO, a "
+			  "pipe nor a socket",
+		    path);
+		return EXIT_CONFIG;
+	}
+	flags = fcntl(c->fd, F_GETFL);
+	if (flags < 0 || fcntl(c->fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
+	    fcntl(c->fd, F_SETFD, FD_CLOEXEC) != 0)
+		return failed("set up", path);
+	line_init(&c->lines, c->fd, LINE_MAX_BYTES);
+	return EXIT_DONE;
+}
+
+int
+ack_channel_next(struct ack_channel *c, struct view *mark)
+{
+	*mark = VIEW_NULL;
+	switch (line_next(&c->lines, mark)) {
+	case LINE_READY:
+		return EXIT_DONE;
+	case LINE_CUT: /* its writer died while it wrote: never said */
+	case LINE_EOF:
+		c->eof = true;
+		/* FALLTHROUGH */
+	case LINE_DRY:
+		*mark = VIEW_NULL;
+		return EXIT_DONE;
+	case LINE_LONG:
+		log_error("could not use an ack from \"%s\": longer than %d "
+			  "bytes",
+		    c->name, LINE_MAX_BYTES);
+		return EXIT_PROTOCOL;
+	case LINE_ERROR:
+		break;
+	}
+	return failed("read", c->name);
+}
+
+void
+ack_channel_close(struct ack_channel *c)
+{
+	line_release(&c->lines);
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+}
+
+int
+ack_refuse(const struct ack_channel *c, struct view mark, const char *reason)
+{
+	if (mark.n > 64)
+		mark.n = 64;
+	log_error("could not use the ack \"%.*s\" from \"%s\": %s",
+	    VIEW_FMT(mark), c->name, reason);
+	return EXIT_PROTOCOL;
+}
+
+void
+ack_sent(struct ack_window *w, uint64_t mark)
+{
+	w->sent[(w->first + w->n) % ACK_WINDOW] = mark;
+	w->n++;
+}
+
+enum ack_status
+ack_received(struct ack_window *w, uint64_t mark, size_t *popped)
+{
+	for (size_t i = 0; i < w->n; i++) {
+		if (w->sent[(w->first + i) % ACK_WINDOW] != mark)
+			continue;
+		w->first = (w->first + i + 1) % ACK_WINDOW;
+		w->n -= i + 1;
+		if (mark > w->acked)
+			w->acked = mark;
+		*popped = i + 1;
+		return ACK_NEW;
+	}
+	return mark <= w->acked ? ACK_OLD : ACK_UNKNOWN;
+}

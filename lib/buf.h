@@ -1,0 +1,96 @@
+/*
+ * The one owner of growing memory.  Everything else is a view into one.
+ *
+ * Zero-initialise (BUF_INIT or static), append freely, test `failed` once at
+ * the end: after an allocation failure every further append does nothing.
+ * Reuse by buf_clear, which keeps the memory; free by buf_release.  Any append
+ * may move the memory, so a view into a buf ends with the next append to it.
+ */
+#ifndef BUF_H
+#define BUF_H
+
+#include <stdarg.h>
+
+#include "view.h"
+
+struct buf {
+	char *data;
+	size_t len;
+	size_t cap;
+	bool failed;
+};
+
+#define BUF_INIT \
+	{ \
+		NULL, 0, 0, false \
+	}
+
+/*
+ * Makes room for n more bytes and returns where they go, or NULL (and failed
+ * is set).  The caller adds to len what it has written there.
+ */
+char *buf_reserve(struct buf *b, size_t n);
+
+void buf_addf(struct buf *b, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+void buf_addvf(struct buf *b, const char *fmt, va_list ap)
+    __attribute__((format(printf, 2, 0)));
+
+/* Drops the first n bytes. */
+void buf_consume(struct buf *b, size_t n);
+
+/* Frees the memory and leaves an empty, usable buf. */
+void buf_release(struct buf *b);
+
+static inline void
+buf_clear(struct buf *b)
+{
+	b->len = 0;
+	b->failed = false;
+}
+
+static inline void
+buf_add(struct buf *b, const void *p, size_t n)
+{
+	char *to = buf_reserve(b, n);
+
+	if (to != NULL && n > 0) {
+		memcpy(to, p, n);
+		b->len += n;
+	}
+}
+
+static inline void
+buf_addc(struct buf *b, char c)
+{
+	char *to = buf_reserve(b, 1);
+
+	if (to != NULL) {
+		*to = c;
+		b->len++;
+	}
+}
+
+static inline void
+buf_addv(struct buf *b, struct view v)
+{
+	buf_add(b, v.p, v.n);
+}
+
+static inline void
+buf_adds(struct buf *b, const char *s)
+{
+	buf_add(b, s, strlen(s));
+}
+
+/* Never a null view: an empty buf is an empty string. */
+static inline struct view
+buf_view(const struct buf *b)
+{
+	return (struct view){b->data != NULL ? b->data : "", b->len};
+}
+
+/* The content as a C string, or NULL after a failure. */
+const char *buf_str(struct buf *b);
+
+#endif

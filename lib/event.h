@@ -1,0 +1,45 @@
+/*
+ * An event: one row change, one line of the stream, one row of
+ * philotes.cdc_log.  The one form in which the layers meet: decoders fill it
+ * with views into their input, encoders write it out.  It owns nothing.
+ */
+#ifndef EVENT_H
+#define EVENT_H
+
+#include <stdint.h>
+
+#include "view.h"
+
+struct event {
+	int64_t id; /* 0: not stored yet */
+	struct view source_id;
+	struct view schema_name;
+	struct view table_name;
+	struct view operation; /* INSERT, UPDATE, DELETE, TRUNCATE, MESSAGE */
+	struct view lsn;       /* of the change: neither unique nor ordered */
+	int64_t transaction_id;
+	bool has_transaction_id;
+	/* identity and order; seq 0: the event has none */
+	uint64_t commit_lsn;
+	uint64_t seq;
+	/* JSON text, or null */
+	struct view key_columns;
+	struct view before_data;
+	struct view after_data;
+	struct view metadata; /* without commit_lsn and seq */
+	/* see clock.h */
+	int64_t event_time;
+	int64_t created_at; /* meaningful if id is set */
+};
+
+/* Identity and order of two events of one source: <0, 0, >0. */
+static inline int
+event_order(
+    uint64_t commit_a, uint64_t seq_a, uint64_t commit_b, uint64_t seq_b)
+{
+	if (commit_a != commit_b)
+		return commit_a < commit_b ? -1 : 1;
+	return seq_a < seq_b ? -1 : seq_a > seq_b;
+}
+
+#endif

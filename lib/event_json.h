@@ -1,0 +1,79 @@
+/*
+ * The stream: one JSON object a line (philotes-stream(5)).  event_json_put and
+ * event_json_get are inverses.
+ */
+#ifndef EVENT_JSON_H
+#define EVENT_JSON_H
+
+#include "buf.h"
+#include "event.h"
+#include "json_read.h"
+
+/*
+ * Appends the event as one line with its newline: id first and created_at last
+ * if it is stored.
+ */
+void event_json_put(struct buf *b, const struct event *e);
+
+/* {"control":"checkpoint","ack":"…"} and a newline. */
+void event_json_put_checkpoint(struct buf *b, struct view ack);
+
+/*
+ * {"control":"start",…}: where the producer is and starts from.  history is
+ * JSON text, an array of [timeline, "switch point"], ascending.
+ */
+struct stream_start {
+	struct view source_id;
+	struct view system_id;
+	uint32_t timeline;
+	struct view history;
+	struct view slot;
+	uint64_t lsn;   /* the slot's confirmed_flush_lsn */
+	uint64_t flush; /* the server's WAL flush position */
+};
+
+void event_json_put_start(struct buf *b, const struct stream_start *s);
+
+enum line_kind { LINE_EVENT, LINE_START, LINE_CHECKPOINT };
+
+/* What a line was; views into the line or into the reader's scratch. */
+struct stream_line {
+	enum line_kind kind;
+	struct event event;
+	struct stream_start start;
+	struct view ack;
+};
+
+/* Reusable memory; zero-initialise. */
+struct event_json_reader {
+	struct json_reader json;
+	struct json_reader nested;
+	struct buf scratch;
+};
+
+/* Why a line was refused. */
+struct line_error {
+	const char *reason; /* a literal */
+	size_t offset;      /* bytes from the start of the line */
+	struct view key;    /* the member it is about, or null */
+};
+
+/*
+ * Reads one line (without its newline), strictly: known keys only, each once,
+ * all that are required, of the right type.  id, created_at and processed_at
+ * are accepted and ignored, so that one buffer's output is another's input.
+ * *l is valid until the next call and as long as line is.  False on refusal.
+ */
+bool event_json_get(struct event_json_reader *r, struct view line,
+    struct stream_line *l, struct line_error *e);
+
+void event_json_reader_release(struct event_json_reader *r);
+
+/*
+ * Looks up where a timeline was left in a start line's history.  False if it
+ * is not there or the history is malformed.
+ */
+bool stream_history_find(
+    struct view history, uint32_t timeline, uint64_t *switch_lsn);
+
+#endif

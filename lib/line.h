@@ -1,0 +1,42 @@
+/*
+ * Lines from a descriptor that may be slow.  The caller is told when the next
+ * line is not there yet, so that it can do what it does when input is dry.
+ */
+#ifndef LINE_H
+#define LINE_H
+
+#include <stdint.h>
+
+#include "buf.h"
+
+enum line_status {
+	LINE_READY, /* one line */
+	LINE_DRY,   /* nothing to read now: poll the descriptor */
+	LINE_EOF,   /* the end, right after a line */
+	LINE_CUT,   /* the end, in the middle of a line */
+	LINE_LONG,  /* longer than max */
+	LINE_ERROR, /* read(2) failed, see errno; ENOMEM: the buffer */
+};
+
+struct line_reader {
+	int fd;
+	size_t max;      /* bytes in a line, without its newline */
+	uint64_t number; /* of the line returned last, from 1 */
+	struct buf b;
+	size_t from;    /* the first byte not returned yet */
+	size_t scanned; /* no newline is before this */
+	bool eof;
+};
+
+void line_init(struct line_reader *r, int fd, size_t max);
+
+/*
+ * The next line, without its newline; valid until the next call.  Never
+ * blocks, whatever the descriptor's flags.
+ */
+enum line_status line_next(struct line_reader *r, struct view *line);
+
+/* Frees memory, leaves the descriptor open. */
+void line_release(struct line_reader *r);
+
+#endif

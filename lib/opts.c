@@ -1,0 +1,277 @@
+#include "opts.h"
+
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "buf.h"
+#include "exitcode.h"
+#include "log.h"
+#include "num.h"
+#include "version.h"
+
+#define OPT_MAX 48
+
+/* what every tool has */
+static bool help_flag, version_flag, quiet_flag, verbose_flag;
+static int log_format_choice;
+static const char *const log_formats[] = {"text", "json", NULL};
+
+static const struct opt common[] = {
+    {'q', "quiet", NULL, OPT_FLAG, &quiet_flag, NULL, "log errors only", 0,
+	NULL},
+    {'v', "verbose", NULL, OPT_FLAG, &verbose_flag, NULL, "log what is done", 0,
+	NULL},
+    {0, "log-format", "text|json", OPT_CHOICE, &log_format_choice, NULL,
+	"form of the log on stderr", 0, log_formats},
+    {'h', "help", NULL, OPT_FLAG, &help_flag, NULL, "print this and exit", 0,
+	NULL},
+    {'V', "version", NULL, OPT_FLAG, &version_flag, NULL,
+	"print the version and exit", 0, NULL},
+};
+#define NCOMMON (sizeof(common) / sizeof(*common))
+
+static const struct opt *
+opt_at(const struct opts *o, size_t i)
+{
+	return i < o->n ? &o->table[i] : &common[i - o->n];
+}
+
+static bool
+set_choice(const struct opt *t, struct view text)
+{
+	for (int i = 0; t->choices[i] != NULL; i++) {
+		if (view_eq(view_of(t->choices[i]), text)) {
+			*(int *)t->dest = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool
+set_count(const struct opt *t, struct view text)
+{
+	uint64_t v;
+
+	if (!num_parse_u64(text, &v) || v < t->min || v > INT64_MAX)
+		return false;
+	*(uint64_t *)t->dest = v;
+	return true;
+}
+
+/* Sets the destination; false: text is not of the option's kind. */
+static bool
+set(const struct opt *t, const char *text)
+{
+	struct opt_list *list = t->dest;
+
+	switch (t->kind) {
+	case OPT_FLAG:
+		*(bool *)t->dest = true;
+		return true;
+	case OPT_TEXT:
+		*(const char **)t->dest = text;
+		return *text != '\0';
+	case OPT_LIST:
+		if (*text == '\0' || list->n == OPT_LIST_MAX)
+			return false;
+		list->item[list->n++] = text;
+		return true;
+	case OPT_COUNT:
+		return set_count(t, view_of(text));
+	case OPT_DURATION:
+		return num_parse_duration(view_of(text), t->dest);
+	case OPT_CHOICE:
+		return set_choice(t, view_of(text));
+	}
+	return false;
+}
+
+static const char *
+wanted(const struct opt *t, char *room, size_t n)
+{
+	switch (t->kind) {
+	case OPT_COUNT:
+		snprintf(room, n, "not a whole number from %llu on",
+		    (unsigned long long)t->min);
+		return room;
+	case OPT_DURATION:
+		return "not a duration such as 5s, 1h30m or 168h";
+	case OPT_CHOICE:
+		snprintf(room, n, "not one of %s", t->arg);
+		return room;
+	case OPT_FLAG:
+	case OPT_TEXT:
+	case OPT_LIST:
+		break;
+	}
+	return "empty, or given too often";
+}
+
+/* Variables of the options that no flag has set. */
+static int
+read_environment(const struct opts *o, const bool *given)
+{
+	char room[64];
+
+	for (size_t i = 0; i < o->n; i++) {
+		const struct opt *t = &o->table[i];
+		const char *text = t->env != NULL ? getenv(t->env) : NULL;
+
+		if (given[i] || text == NULL || *text == '\0' || set(t, text))
+			continue;
+		log_error("could not use %s=\"%s\": %s", t->env, text,
+		    wanted(t, room, sizeof(room)));
+		return EXIT_CONFIG;
+	}
+	return EXIT_DONE;
+}
+
+/* The tables of getopt_long(3): values 256 + index; short ones by letter. */
+static void
+fill_getopt(const struct opts *o, struct option *longs, char *shorts)
+{
+	size_t n = o->n + NCOMMON, s = 0;
+
+	shorts[s++] = '+'; /* stop at the first operand */
+	shorts[s++] = ':'; /* tell a missing argument apart */
+	for (size_t i = 0; i < n && i < OPT_MAX; i++) {
+		const struct opt *t = opt_at(o, i);
+
+		longs[i] = (struct option){t->name,
+		    t->arg != NULL ? required_argument : no_argument, NULL,
+		    256 + (int)i};
+		if (t->letter == 0)
+			continue;
+		shorts[s++] = t->letter;
+		if (t->arg != NULL)
+			shorts[s++] = ':';
+	}
+	shorts[s] = '\0';
+}
+
+/* The index of the option that getopt_long returned. */
+static size_t
+find(const struct opts *o, int value)
+{
+	size_t i = 0;
+
+	if (value >= 256)
+		return (size_t)value - 256;
+	while (opt_at(o, i)->letter != value)
+		i++;
+	return i;
+}
+
+int
+opts_usage(const struct opts *o, const char *fmt, ...)
+{
+	struct buf b = BUF_INIT;
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_addvf(&b, fmt, ap);
+	va_end(ap);
+	log_error("could not use the arguments: %.*s", VIEW_FMT(buf_view(&b)));
+	log_hint("Try \"%s --help\".", o->tool);
+	buf_release(&b);
+	return EXIT_USAGE;
+}
+
+static int
+one_flag(const struct opts *o, int value, char **argv, int before, bool *given)
+{
+	const struct opt *t;
+	char room[64];
+	size_t i;
+
+	if (value == ':')
+		return opts_usage(o, "%s needs a value", argv[optind - 1]);
+	if (value == '?' && optopt > 0 && optopt < 256)
+		return opts_usage(o, "unknown option \"-%c\"", optopt);
+	if (value == '?')
+		return opts_usage(o, "unknown option \"%s\"", argv[before]);
+	i = find(o, value);
+	t = opt_at(o, i);
+	given[i] = true;
+	if (set(t, optarg))
+		return EXIT_DONE;
+	return opts_usage(o, "--%s \"%s\": %s", t->name, optarg,
+	    wanted(t, room, sizeof(room)));
+}
+
+static int
+read_flags(const struct opts *o, int argc, char **argv, bool *given)
+{
+	struct option longs[OPT_MAX + 1] = {{0}};
+	char shorts[2 * OPT_MAX + 3];
+	int value, one, rc = EXIT_DONE, before = 1;
+
+	fill_getopt(o, longs, shorts);
+	opterr = 0;
+	while ((value = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
+		one = one_flag(o, value, argv, before, given);
+		if (rc == EXIT_DONE)
+			rc = one;
+		before = optind;
+	}
+	return rc;
+}
+
+static void
+print_option(const struct opt *t)
+{
+	char head[64];
+
+	snprintf(head, sizeof(head), "%c%c%s --%s%s%s",
+	    t->letter != 0 ? '-' : ' ', t->letter != 0 ? t->letter : ' ',
+	    t->letter != 0 ? "," : " ", t->name, t->arg != NULL ? " " : "",
+	    t->arg != NULL ? t->arg : "");
+	printf("  %-31s %s\n", head, t->help);
+	if (t->env != NULL)
+		printf("  %-31s [%s]\n", "", t->env);
+}
+
+static int
+print_help(const struct opts *o)
+{
+	printf("usage: %s\n\n%s\n\n", o->synopsis, o->about);
+	for (size_t i = 0; i < o->n + NCOMMON; i++)
+		print_option(opt_at(o, i));
+	printf("\nDurations are written 500ms, 5s, 1h30m, 168h.  "
+	       "See %s(1).\n",
+	    o->tool);
+	return fflush(stdout) == 0 ? EXIT_DONE : EXIT_IO;
+}
+
+static int
+print_version(const struct opts *o)
+{
+	printf(
+	    "%s %s (schema %d)\n", o->tool, PHILOTES_VERSION, PHILOTES_SCHEMA);
+	return fflush(stdout) == 0 ? EXIT_DONE : EXIT_IO;
+}
+
+bool
+opts_parse(const struct opts *o, int argc, char **argv, int *rest, int *rc)
+{
+	bool given[OPT_MAX] = {false};
+
+	*rc = read_flags(o, argc, argv, given);
+	*rest = optind;
+	if (*rc != EXIT_DONE)
+		return false;
+	if (help_flag || version_flag) {
+		*rc = help_flag ? print_help(o) : print_version(o);
+		return false;
+	}
+	log_configure(log_format_choice == 1 ? LOG_JSON : LOG_TEXT,
+	    quiet_flag         ? LOG_ERROR
+		: verbose_flag ? LOG_INFO
+			       : LOG_WARNING);
+	*rc = read_environment(o, given);
+	return *rc == EXIT_DONE;
+}

@@ -1,0 +1,63 @@
+/*
+ * Options: a table a tool, from which flags, environment variables and --help
+ * all follow.  Flags beat the environment, the environment beats the value
+ * that the destination holds beforehand, which is the default.
+ */
+#ifndef OPTS_H
+#define OPTS_H
+
+#include <stdint.h>
+
+#include "view.h"
+
+enum opt_kind {
+	OPT_FLAG,     /* bool * */
+	OPT_TEXT,     /* const char **; not empty */
+	OPT_LIST,     /* struct opt_list *; may be given again */
+	OPT_COUNT,    /* uint64_t *; from min on */
+	OPT_DURATION, /* int64_t *, milliseconds */
+	OPT_CHOICE,   /* int *: the index of the word in choices */
+};
+
+#define OPT_LIST_MAX 64
+
+struct opt_list {
+	const char *item[OPT_LIST_MAX];
+	size_t n;
+};
+
+struct opt {
+	char letter; /* 0: it has a long name only */
+	const char *name;
+	const char *arg; /* its argument in --help; NULL: it takes none */
+	enum opt_kind kind;
+	void *dest;
+	const char *env; /* NULL: none */
+	const char *help;
+	uint64_t min;
+	const char *const *choices; /* ends with NULL */
+};
+
+struct opts {
+	const char *tool;
+	const char *synopsis; /* lines after "usage: " */
+	const char *about;    /* one sentence */
+	const struct opt *table;
+	size_t n;
+};
+
+/*
+ * Reads environment and flags into the destinations and configures the log;
+ * --help and --version print to stdout.  True: go on, argv[*rest] is the first
+ * argument that is not an option.  False: end with *rc, the error having been
+ * logged.  After an error the rest of argv is still read, so that destinations
+ * named there are set.
+ */
+bool opts_parse(
+    const struct opts *o, int argc, char **argv, int *rest, int *rc);
+
+/* Logs a usage error and the way to --help; returns EXIT_USAGE. */
+int opts_usage(const struct opts *o, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,322 @@
+#include "pg.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "exitcode.h"
+#include "fdio.h"
+#include "log.h"
+#include "stop.h"
+
+#define CONNECT_MS 30000
+
+/* Codes and classes in the order in which they are looked up. */
+static const struct {
+	const char *prefix;
+	int code;
+} exit_codes[] = {
+    {"28", EXIT_NOPERM},    /* authentication */
+    {"42501", EXIT_NOPERM}, /* insufficient privilege */
+    {"22", EXIT_DATA},      /* a value */
+    {"23", EXIT_DATA},      /* a constraint */
+    {"54", EXIT_DATA},      /* a limit of a value's size or depth */
+    {"3D000", EXIT_CONFIG}, /* no such database */
+    {"3F000", EXIT_CONFIG}, /* schema */
+    {"42704", EXIT_CONFIG}, /* object: a publication */
+    {"42883", EXIT_CONFIG}, /* function */
+    {"42P01", EXIT_CONFIG}, /* table */
+    {"42703", EXIT_CONFIG}, /* column */
+    {"55000", EXIT_CONFIG}, /* wal_level, and the like */
+    {"P0001", EXIT_CONFIG}, /* an exception of our own schema */
+    {"42", EXIT_BUG},       /* SQL of ours that is wrong */
+};
+
+int
+pg_exit_code(const char *sqlstate)
+{
+	for (size_t i = 0; i < sizeof(exit_codes) / sizeof(*exit_codes); i++) {
+		const char *prefix = exit_codes[i].prefix;
+
+		if (strncmp(sqlstate, prefix, strlen(prefix)) == 0)
+			return exit_codes[i].code;
+	}
+	/* 08, 40, 53, 55, 57, 58 and all that is not known: try again */
+	return EXIT_RETRY;
+}
+
+bool
+pg_is_state(const PGresult *res, const char *sqlstate)
+{
+	const char *got = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+
+	return got != NULL && strcmp(got, sqlstate) == 0;
+}
+
+/* The first line of libpq's own message: "connection to server … failed: …" */
+static struct view
+first_line(const char *message)
+{
+	return (struct view){message, strcspn(message, "\n")};
+}
+
+int
+pg_failed(const struct pg *pg, const char *doing, const PGresult *res)
+{
+	const char *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+
+	if (primary != NULL && state != NULL) {
+		log_error("could not %s: %s", doing, primary);
+		return pg_exit_code(state);
+	}
+	log_error("could not %s: %.*s", doing,
+	    VIEW_FMT(first_line(PQerrorMessage(pg->conn))));
+	return EXIT_RETRY;
+}
+
+int
+pg_check_target(const struct pg_target *t, const char *variable)
+{
+	static const char *const own[] = {"PHILOTES_SOURCE_URL",
+	    "PHILOTES_BUFFER_URL", "PGHOST", "PGHOSTADDR", "PGPORT",
+	    "PGDATABASE", "PGSERVICE"};
+
+	if (t->conninfo != NULL)
+		return EXIT_DONE;
+	for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++) {
+		if (getenv(own[i]) != NULL && *getenv(own[i]) != '\0')
+			return EXIT_DONE;
+	}
+	log_error("could not find the %s: no database was given", t->what);
+	log_hint("Set %s, use --%s, or set libpq's own variables.", variable,
+	    t->what);
+	return EXIT_CONFIG;
+}
+
+static void
+on_notice(void *arg, const PGresult *res)
+{
+	const char *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+
+	(void)arg;
+	if (primary != NULL)
+		log_info("the server says: %s", primary);
+}
+
+static int
+check_conninfo(const struct pg_target *t)
+{
+	char *message = NULL;
+	PQconninfoOption *parsed;
+
+	if (t->conninfo == NULL)
+		return EXIT_DONE;
+	parsed = PQconninfoParse(t->conninfo, &message);
+	if (parsed == NULL)
+		log_error("could not read the connection string of the %s: "
+			  "%.*s",
+		    t->what,
+		    VIEW_FMT(first_line(message != NULL ? message : "")));
+	PQfreemem(message);
+	PQconninfoFree(parsed);
+	return parsed != NULL ? EXIT_DONE : EXIT_CONFIG;
+}
+
+/* libpq shows no SQLSTATE for a refused connection; its verbose message has it:
+ * "FATAL:  28P01: password authentication failed …" in any language. */
+static int
+connect_failed(const struct pg *pg)
+{
+	const char *message = PQerrorMessage(pg->conn);
+	const char *at = message;
+	char state[6] = "";
+
+	while ((at = strstr(at, ":  ")) != NULL) {
+		at += 3;
+		if (strspn(at, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 &&
+		    at[5] == ':' && at[6] == ' ') {
+			memcpy(state, at, 5);
+			message = at + 7;
+		}
+	}
+	log_error("could not connect to the %s: %.*s", pg->what,
+	    VIEW_FMT(first_line(message)));
+	if (state[0] != '\0')
+		return pg_exit_code(state);
+	return PQconnectionNeedsPassword(pg->conn) ? EXIT_NOPERM : EXIT_RETRY;
+}
+
+static int
+connect_poll(struct pg *pg)
+{
+	PostgresPollingStatusType next = PGRES_POLLING_WRITING;
+	int64_t deadline = clock_ms() + CONNECT_MS;
+
+	while (next != PGRES_POLLING_OK && next != PGRES_POLLING_FAILED) {
+		fdio_wait(PQsocket(pg->conn),
+		    next == PGRES_POLLING_READING ? POLLIN : POLLOUT,
+		    stop_requested() ? 0 : clock_left(deadline));
+		if (stop_requested() || clock_ms() >= deadline) {
+			log_error("could not connect to the %s: %s", pg->what,
+			    stop_requested() ? "stopped" : "timed out");
+			return EXIT_RETRY;
+		}
+		next = PQconnectPoll(pg->conn);
+	}
+	return next == PGRES_POLLING_OK ? EXIT_DONE : connect_failed(pg);
+}
+
+int
+pg_open(struct pg *pg, const struct pg_target *t)
+{
+	/* what stands before dbname yields to the conninfo in it */
+	const char *const keywords[] = {"keepalives_idle",
+	    "keepalives_interval", "keepalives_count", "tcp_user_timeout",
+	    "fallback_application_name", "dbname", "client_encoding",
+	    t->replication ? "replication" : NULL, NULL};
+	const char *const values[] = {"30", "10", "3", "60000", "philotes",
+	    t->conninfo, "UTF8", "database", NULL};
+	int rc = check_conninfo(t);
+
+	*pg = (struct pg){.what = t->what};
+	if (rc != EXIT_DONE)
+		return rc;
+	pg->conn = PQconnectStartParams(keywords, values, 1);
+	if (pg->conn == NULL) {
+		log_error(
+		    "could not connect to the %s: out of memory", t->what);
+		return EXIT_OS;
+	}
+	PQsetErrorVerbosity(pg->conn, PQERRORS_VERBOSE);
+	if (PQstatus(pg->conn) == CONNECTION_BAD)
+		rc = connect_failed(pg);
+	else
+		rc = connect_poll(pg);
+	if (rc != EXIT_DONE)
+		return rc;
+	PQsetErrorVerbosity(pg->conn, PQERRORS_DEFAULT);
+	PQsetNoticeReceiver(pg->conn, on_notice, NULL);
+	return EXIT_DONE;
+}
+
+void
+pg_close(struct pg *pg)
+{
+	PQfinish(pg->conn);
+	pg->conn = NULL;
+}
+
+/* Until PQgetResult will not block. */
+static int
+wait_result(struct pg *pg, const char *doing)
+{
+	int64_t deadline = 0;
+
+	while (PQisBusy(pg->conn) != 0) {
+		if (stop_requested() && deadline == 0)
+			deadline = clock_ms() + STOP_GRACE_MS;
+		fdio_wait(PQsocket(pg->conn), POLLIN,
+		    deadline > 0 ? clock_left(deadline) : -1);
+		if (deadline > 0 && clock_ms() >= deadline) {
+			log_error("could not %s: stopped while the server did "
+				  "not answer",
+			    doing);
+			return EXIT_RETRY;
+		}
+		if (PQconsumeInput(pg->conn) == 0)
+			return pg_failed(pg, doing, NULL);
+	}
+	return EXIT_DONE;
+}
+
+static bool
+is_copy(const PGresult *res)
+{
+	ExecStatusType status = PQresultStatus(res);
+
+	return status == PGRES_COPY_IN || status == PGRES_COPY_OUT ||
+	    status == PGRES_COPY_BOTH;
+}
+
+static bool
+is_error(const PGresult *res)
+{
+	ExecStatusType status = PQresultStatus(res);
+
+	return status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE ||
+	    status == PGRES_EMPTY_QUERY;
+}
+
+int
+pg_finish(struct pg *pg, const char *doing, PGresult **last)
+{
+	PGresult *res, *kept = NULL;
+	int rc;
+
+	while ((rc = wait_result(pg, doing)) == EXIT_DONE &&
+	    (res = PQgetResult(pg->conn)) != NULL) {
+		PQclear(kept);
+		kept = res;
+		if (is_copy(res) || is_error(res))
+			break;
+	}
+	if (rc == EXIT_DONE && kept == NULL)
+		rc = pg_failed(pg, doing, NULL);
+	else if (rc == EXIT_DONE && is_error(kept))
+		rc = pg_failed(pg, doing, kept);
+	if (last != NULL)
+		*last = kept;
+	else
+		PQclear(kept);
+	return rc;
+}
+
+int
+pg_query(struct pg *pg, const char *doing, const char *sql, int n,
+    const char *const *params, PGresult **res)
+{
+	int sent;
+
+	if (res != NULL)
+		*res = NULL;
+	if (n > 0)
+		sent = PQsendQueryParams(
+		    pg->conn, sql, n, NULL, params, NULL, NULL, 0);
+	else
+		sent = PQsendQuery(pg->conn, sql);
+	if (sent == 0)
+		return pg_failed(pg, doing, NULL);
+	return pg_finish(pg, doing, res);
+}
+
+static bool
+add_escaped(struct buf *b, char *escaped)
+{
+	if (escaped == NULL)
+		return false;
+	buf_adds(b, escaped);
+	PQfreemem(escaped);
+	return !b->failed;
+}
+
+bool
+pg_add_literal(struct pg *pg, struct buf *b, struct view text)
+{
+	return add_escaped(b, PQescapeLiteral(pg->conn, text.p, text.n));
+}
+
+bool
+pg_add_identifier(struct pg *pg, struct buf *b, struct view text)
+{
+	return add_escaped(b, PQescapeIdentifier(pg->conn, text.p, text.n));
+}
+
+struct view
+pg_value(const PGresult *res, int row, int column)
+{
+	return (struct view){PQgetvalue(res, row, column),
+	    (size_t)PQgetlength(res, row, column)};
+}

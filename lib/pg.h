@@ -1,0 +1,77 @@
+/*
+ * A connection to PostgreSQL.  Every wait ends when the process is asked to
+ * stop and the server has not answered within STOP_GRACE_MS.
+ *
+ * Functions that return an exit code have logged "could not DOING: REASON",
+ * the reason being the server's primary message: details and context, which
+ * hold row values, are never shown.
+ */
+#ifndef PG_H
+#define PG_H
+
+#include <libpq-fe.h>
+#include <stdint.h>
+
+#include "buf.h"
+
+#define STOP_GRACE_MS 3000
+
+/* Zero-initialise. */
+struct pg {
+	PGconn *conn;
+	const char *what; /* "source" or "buffer", for messages */
+};
+
+/*
+ * Which database: conninfo as libpq has it (a URI, key=value, or NULL for
+ * libpq's own environment and defaults).
+ */
+struct pg_target {
+	const char *what;
+	const char *conninfo;
+	bool replication; /* a walsender connection to that database */
+};
+
+/*
+ * Refuses, with EXIT_CONFIG, a target for which nothing at all was given:
+ * neither conninfo nor any of libpq's own variables.
+ */
+int pg_check_target(const struct pg_target *t, const char *variable);
+
+/* Connects.  *pg is closed by pg_close, whatever the result. */
+int pg_open(struct pg *pg, const struct pg_target *t);
+void pg_close(struct pg *pg);
+
+/*
+ * Runs sql, with n text parameters if n > 0 (then one statement only).  The
+ * last statement's result is left in *res, to be PQclear'ed by the caller, if
+ * res is not NULL.  A COPY leaves the connection in that state.  doing is the
+ * message's "VERB OBJECT".
+ */
+int pg_query(struct pg *pg, const char *doing, const char *sql, int n,
+    const char *const *params, PGresult **res);
+
+/* Waits for the results still to come, as after a COPY. */
+int pg_finish(struct pg *pg, const char *doing, PGresult **res);
+
+/*
+ * Logs the failure of res (NULL: of the connection itself) and returns the
+ * exit code of its SQLSTATE.
+ */
+int pg_failed(const struct pg *pg, const char *doing, const PGresult *res);
+
+/* The exit code of an SQLSTATE of five characters. */
+int pg_exit_code(const char *sqlstate);
+
+/* Is res an error with this SQLSTATE? */
+bool pg_is_state(const PGresult *res, const char *sqlstate);
+
+/* Appends text quoted for SQL.  False: not valid in the client's encoding, or
+ * no memory. */
+bool pg_add_literal(struct pg *pg, struct buf *b, struct view text);
+bool pg_add_identifier(struct pg *pg, struct buf *b, struct view text);
+
+/* Of the first row: the column as text, "" for null. */
+struct view pg_value(const PGresult *res, int row, int column);
+
+#endif

@@ -1,0 +1,422 @@
+/*
+ * XLogData   'w' int64 start, int64 end, int64 time, byte data[]
+ * Keepalive  'k' int64 end, int64 time, int8 reply-wanted
+ * Status     'r' int64 written, int64 flushed, int64 applied, int64 time,
+ *                int8 reply-wanted
+ */
+#include "replstream.h"
+
+#include <poll.h>
+#include <string.h>
+
+#include "clock.h"
+#include "exitcode.h"
+#include "fdio.h"
+#include "log.h"
+#include "lsn.h"
+#include "num.h"
+
+#define XLOGDATA_BYTES  25
+#define KEEPALIVE_BYTES 18
+#define STATUS_BYTES    34
+
+static const char session_settings[] =
+    "SET search_path = ''; SET datestyle = 'ISO'; "
+    "SET intervalstyle = 'postgres'; SET timezone = 'UTC'; "
+    "SET extra_float_digits = 3; SET bytea_output = 'hex'; "
+    "SET lc_monetary = 'C'; SET xmlbinary = 'base64'; "
+    "SET statement_timeout = 0; SET lock_timeout = 0; "
+    "SET idle_session_timeout = 0; "
+    "SET idle_in_transaction_session_timeout = 0";
+
+int
+replstream_open(struct replstream *s, const char *conninfo)
+{
+	const struct pg_target target = {"source", conninfo, true};
+	int rc = pg_open(&s->pg, &target);
+
+	if (rc == EXIT_DONE)
+		rc = pg_query(&s->pg, "set up the session on the source",
+		    session_settings, 0, NULL, NULL);
+	return rc;
+}
+
+void
+replstream_close(struct replstream *s)
+{
+	PQfreemem(s->message);
+	s->message = NULL;
+	pg_close(&s->pg);
+}
+
+/* A timeline history file: lines "TIMELINE<tab>SWITCH-POINT<tab>REASON". */
+static void
+add_history(struct buf *b, struct view file)
+{
+	while (file.n > 0) {
+		const char *nl = memchr(file.p, '\n', file.n);
+		size_t n = nl != NULL ? (size_t)(nl - file.p) : file.n;
+		struct view line = {file.p, n}, timeline = {file.p, 0};
+		uint64_t number, lsn;
+
+		file = (struct view){
+		    file.p + n + (nl != NULL), file.n - n - (nl != NULL)};
+		while (timeline.n < line.n && line.p[timeline.n] != '\t')
+			timeline.n++;
+		if (timeline.n == line.n || !num_parse_u64(timeline, &number))
+			continue;
+		line = (struct view){
+		    line.p + timeline.n + 1, line.n - timeline.n - 1};
+		for (n = 0; n < line.n && line.p[n] != '\t';)
+			n++;
+		if (!lsn_parse((struct view){line.p, n}, &lsn))
+			continue;
+		buf_addf(b, "%s[%u,\"%s\"]", b->len > 1 ? "," : "",
+		    (unsigned)number, lsn_text(lsn).s);
+	}
+}
+
+static int
+get_history(struct replstream *s, struct replstream_system *sys)
+{
+	char sql[40];
+	PGresult *res;
+	size_t n;
+	unsigned char *file;
+	int rc;
+
+	buf_clear(&sys->history);
+	buf_addc(&sys->history, '[');
+	if (sys->timeline > 1) {
+		snprintf(sql, sizeof(sql), "TIMELINE_HISTORY %u",
+		    (unsigned)sys->timeline);
+		rc = pg_query(&s->pg, "read the source's timeline history", sql,
+		    0, NULL, &res);
+		if (rc != EXIT_DONE) {
+			PQclear(res);
+			return rc;
+		}
+		file = (unsigned char *)PQgetvalue(res, 0, 1);
+		n = (size_t)PQgetlength(res, 0, 1);
+		add_history(
+		    &sys->history, (struct view){(const char *)file, n});
+		PQclear(res);
+	}
+	buf_addc(&sys->history, ']');
+	return EXIT_DONE;
+}
+
+static int
+get_timeout(struct replstream *s, int64_t *ms)
+{
+	PGresult *res;
+	int rc = pg_query(&s->pg, "read the settings of the source",
+	    "SELECT setting FROM pg_catalog.pg_settings "
+	    "WHERE name = 'wal_sender_timeout'",
+	    0, NULL, &res);
+
+	*ms = 0;
+	if (rc == EXIT_DONE && PQntuples(res) == 1)
+		num_parse_i64(pg_value(res, 0, 0), ms);
+	PQclear(res);
+	return rc;
+}
+
+int
+replstream_identify(struct replstream *s, struct replstream_system *sys)
+{
+	PGresult *res;
+	uint64_t timeline = 0;
+	int rc = pg_query(
+	    &s->pg, "identify the source", "IDENTIFY_SYSTEM", 0, NULL, &res);
+
+	if (rc == EXIT_DONE &&
+	    (PQntuples(res) != 1 ||
+		!num_parse_u64(pg_value(res, 0, 1), &timeline) ||
+		!lsn_parse(pg_value(res, 0, 2), &sys->flush))) {
+		log_error("could not identify the source: unexpected answer");
+		rc = EXIT_PROTOCOL;
+	}
+	if (rc == EXIT_DONE) {
+		sys->timeline = (uint32_t)timeline;
+		buf_clear(&sys->system_id);
+		buf_addv(&sys->system_id, pg_value(res, 0, 0));
+	}
+	PQclear(res);
+	if (rc == EXIT_DONE)
+		rc = get_history(s, sys);
+	if (rc == EXIT_DONE)
+		rc = get_timeout(s, &sys->timeout_ms);
+	return rc;
+}
+
+void
+replstream_system_release(struct replstream_system *sys)
+{
+	buf_release(&sys->system_id);
+	buf_release(&sys->history);
+}
+
+/* Runs a query with one literal in it: walsenders take no parameters. */
+static int
+query_name(struct replstream *s, const char *doing, const char *sql,
+    const char *name, PGresult **res)
+{
+	struct buf b = BUF_INIT;
+	int rc;
+
+	*res = NULL;
+	buf_adds(&b, sql);
+	pg_add_literal(&s->pg, &b, view_of(name));
+	if (buf_str(&b) == NULL)
+		rc = EXIT_OS;
+	else
+		rc = pg_query(&s->pg, doing, b.data, 0, NULL, res);
+	buf_release(&b);
+	return rc;
+}
+
+static int
+slot_refused(const char *slot, const char *reason, int code, const char *hint)
+{
+	log_error(
+	    "could not use the replication slot \"%s\": %s", slot, reason);
+	log_hint("%s", hint);
+	return code;
+}
+
+static int
+check_slot(struct replstream *s, const char *slot, uint64_t *confirmed)
+{
+	PGresult *res;
+	int rc = query_name(s, "look up the replication slot",
+	    "SELECT plugin, database = pg_catalog.current_database(), "
+	    "wal_status, confirmed_flush_lsn "
+	    "FROM pg_catalog.pg_replication_slots WHERE slot_name = ",
+	    slot, &res);
+
+	if (rc != EXIT_DONE)
+		;
+	else if (PQntuples(res) == 0)
+		rc = slot_refused(slot, "it does not exist", EXIT_OPERATOR,
+		    "Make it with pg-cdc-read --create; changes made before "
+		    "that are not captured.");
+	else if (!view_eq(pg_value(res, 0, 0), VIEW_LIT("pgoutput")) ||
+	    !view_eq(pg_value(res, 0, 1), VIEW_LIT("t")))
+		rc = slot_refused(slot,
+		    "it is not one of pgoutput in this database", EXIT_CONFIG,
+		    "Name another slot with --slot.");
+	else if (view_eq(pg_value(res, 0, 2), VIEW_LIT("lost")))
+		rc = slot_refused(slot,
+		    "it is lost: the server removed WAL it needs",
+		    EXIT_OPERATOR,
+		    "Changes are missing.  Drop it with pg-cdc-read --drop, "
+		    "make it anew, and accept the gap in buffer-write.");
+	else if (!lsn_parse(pg_value(res, 0, 3), confirmed))
+		rc = slot_refused(slot, "it is not ready", EXIT_RETRY,
+		    "Its creation has not ended yet.");
+	PQclear(res);
+	return rc;
+}
+
+static int
+check_publication(struct replstream *s, const char *publication)
+{
+	PGresult *res;
+	int rc = query_name(s, "look up the publication",
+	    "SELECT FROM pg_catalog.pg_publication WHERE pubname = ",
+	    publication, &res);
+
+	if (rc == EXIT_DONE && PQntuples(res) == 0) {
+		log_error("could not use the publication \"%s\": it does not "
+			  "exist",
+		    publication);
+		log_hint("Make it with pg-cdc-read --create; a slot older "
+			 "than its publication must be dropped first.");
+		rc = EXIT_CONFIG;
+	}
+	PQclear(res);
+	return rc;
+}
+
+int
+replstream_check(struct replstream *s, const char *slot,
+    const char *publication, uint64_t *confirmed)
+{
+	int rc = check_slot(s, slot, confirmed);
+
+	return rc == EXIT_DONE ? check_publication(s, publication) : rc;
+}
+
+int
+replstream_start(struct replstream *s, const char *slot,
+    const char *publication, uint64_t lsn, bool messages)
+{
+	struct buf sql = BUF_INIT, name = BUF_INIT;
+	PGresult *res;
+	int rc;
+
+	/* the option is a list of identifiers inside a literal */
+	pg_add_identifier(&s->pg, &name, view_of(publication));
+	buf_adds(&sql, "START_REPLICATION SLOT ");
+	pg_add_identifier(&s->pg, &sql, view_of(slot));
+	buf_addf(&sql, " LOGICAL %s (proto_version '1', publication_names ",
+	    lsn_text(lsn).s);
+	pg_add_literal(&s->pg, &sql, buf_view(&name));
+	buf_addf(&sql, "%s)", messages ? ", messages 'true'" : "");
+	if (buf_str(&sql) == NULL || name.failed) {
+		log_error("could not start replication: out of memory");
+		rc = EXIT_OS;
+	} else {
+		rc = pg_query(
+		    &s->pg, "start replication", sql.data, 0, NULL, &res);
+		if (rc != EXIT_DONE && pg_is_state(res, "55000"))
+			rc = EXIT_OPERATOR; /* invalidated */
+		PQclear(res);
+	}
+	buf_release(&sql);
+	buf_release(&name);
+	if (rc == EXIT_DONE && PQsetnonblocking(s->pg.conn, 1) != 0)
+		rc = pg_failed(&s->pg, "start replication", NULL);
+	return rc;
+}
+
+static uint64_t
+load_u64(const char *from)
+{
+	uint64_t v = 0;
+
+	for (int i = 0; i < 8; i++)
+		v = v << 8 | (unsigned char)from[i];
+	return v;
+}
+
+static void
+store_u64(char *to, uint64_t v)
+{
+	for (int i = 0; i < 8; i++)
+		to[i] = (char)(unsigned char)(v >> (8 * (7 - i)));
+}
+
+static int
+parse(struct replstream_message *m, struct view raw)
+{
+	if (raw.n >= XLOGDATA_BYTES && raw.p[0] == 'w') {
+		m->kind = REPLSTREAM_DATA;
+		m->lsn = load_u64(raw.p + 1);
+		m->data = (struct view){
+		    raw.p + XLOGDATA_BYTES, raw.n - XLOGDATA_BYTES};
+		return EXIT_DONE;
+	}
+	if (raw.n >= KEEPALIVE_BYTES && raw.p[0] == 'k') {
+		m->kind = REPLSTREAM_KEEPALIVE;
+		m->lsn = load_u64(raw.p + 1);
+		m->reply_wanted = raw.p[17] != 0;
+		return EXIT_DONE;
+	}
+	log_error("could not read a replication message: of type 0x%02x and "
+		  "%zu bytes",
+	    raw.n > 0 ? (unsigned)(unsigned char)raw.p[0] : 0, raw.n);
+	return EXIT_PROTOCOL;
+}
+
+/* The server ended the stream: its reason, or its plain end. */
+static int
+ended(struct replstream *s)
+{
+	PGresult *res;
+	int rc = pg_finish(&s->pg, "go on with replication", &res);
+
+	if (rc == EXIT_DONE) {
+		log_error("could not go on with replication: the server "
+			  "ended it");
+		rc = EXIT_RETRY;
+	} else if (pg_is_state(res, "55000")) {
+		rc = EXIT_OPERATOR;
+	}
+	PQclear(res);
+	return rc;
+}
+
+int
+replstream_next(struct replstream *s, struct replstream_message *m)
+{
+	int n;
+
+	*m = (struct replstream_message){.kind = REPLSTREAM_DRY};
+	PQfreemem(s->message);
+	s->message = NULL;
+	n = PQgetCopyData(s->pg.conn, &s->message, 1);
+	if (n == 0) {
+		if (PQconsumeInput(s->pg.conn) == 0)
+			return pg_failed(&s->pg, "read from the source", NULL);
+		n = PQgetCopyData(s->pg.conn, &s->message, 1);
+	}
+	if (n > 0)
+		return parse(m, (struct view){s->message, (size_t)n});
+	if (n == 0)
+		return EXIT_DONE;
+	if (n == -1)
+		return ended(s);
+	return pg_failed(&s->pg, "read from the source", NULL);
+}
+
+int
+replstream_flush(struct replstream *s)
+{
+	int left = PQflush(s->pg.conn);
+
+	if (left < 0)
+		return pg_failed(&s->pg, "send feedback to the source", NULL);
+	s->unsent = left > 0;
+	return EXIT_DONE;
+}
+
+int
+replstream_feedback(struct replstream *s, uint64_t received, uint64_t durable)
+{
+	char status[STATUS_BYTES] = {'r'};
+
+	store_u64(status + 1, received);
+	store_u64(status + 9, durable);
+	store_u64(status + 17, durable);
+	store_u64(status + 25, (uint64_t)clock_pg());
+	if (PQputCopyData(s->pg.conn, status, STATUS_BYTES) < 0)
+		return pg_failed(&s->pg, "send feedback to the source", NULL);
+	return replstream_flush(s);
+}
+
+/* What the server had on its way is read and dropped: it is sent again. */
+static void
+drop_rest(struct replstream *s, int64_t deadline)
+{
+	int n = 0;
+
+	while (n >= 0 && clock_ms() < deadline) {
+		PQfreemem(s->message);
+		s->message = NULL;
+		n = PQgetCopyData(s->pg.conn, &s->message, 1);
+		if (n != 0)
+			continue;
+		fdio_wait(PQsocket(s->pg.conn),
+		    (short)(s->unsent ? POLLIN | POLLOUT : POLLIN),
+		    clock_left(deadline));
+		if (replstream_flush(s) != EXIT_DONE ||
+		    PQconsumeInput(s->pg.conn) == 0)
+			return;
+	}
+}
+
+int
+replstream_end(struct replstream *s)
+{
+	int rc;
+
+	if (PQputCopyEnd(s->pg.conn, NULL) < 0)
+		return pg_failed(&s->pg, "end replication", NULL);
+	rc = replstream_flush(s);
+	/* that the server says goodbye too is a courtesy */
+	if (rc == EXIT_DONE)
+		drop_rest(s, clock_ms() + STOP_GRACE_MS);
+	return rc;
+}

@@ -1,0 +1,78 @@
+/*
+ * The source's WAL: a walsender connection, from START_REPLICATION to its end
+ * (PostgreSQL manual, "Streaming Replication Protocol").
+ */
+#ifndef REPLSTREAM_H
+#define REPLSTREAM_H
+
+#include "pg.h"
+
+/* Zero-initialise. */
+struct replstream {
+	struct pg pg;
+	char *message; /* libpq's, of the last replstream_next */
+	bool unsent;   /* feedback is waiting for the socket */
+};
+
+/* Where a server is. */
+struct replstream_system {
+	struct buf system_id;
+	uint32_t timeline;
+	uint64_t flush;     /* end of the WAL on its disk */
+	struct buf history; /* as struct stream_start has it */
+	int64_t timeout_ms; /* wal_sender_timeout; 0: none */
+};
+
+/* Connects and pins the settings that values are written under. */
+int replstream_open(struct replstream *s, const char *conninfo);
+void replstream_close(struct replstream *s);
+
+int replstream_identify(struct replstream *s, struct replstream_system *sys);
+void replstream_system_release(struct replstream_system *sys);
+
+/*
+ * Looks at slot and publication before they are used and sets
+ * *confirmed to the slot's confirmed_flush_lsn.  EXIT_OPERATOR if the slot is
+ * missing or lost, EXIT_CONFIG if it is of another kind or the publication is
+ * missing.
+ */
+int replstream_check(struct replstream *s, const char *slot,
+    const char *publication, uint64_t *confirmed);
+
+/* Starts streaming at the slot's own position. */
+int replstream_start(struct replstream *s, const char *slot,
+    const char *publication, uint64_t lsn, bool messages);
+
+enum replstream_kind {
+	REPLSTREAM_DRY,       /* nothing more has arrived */
+	REPLSTREAM_DATA,      /* a message of the output plugin */
+	REPLSTREAM_KEEPALIVE, /* the server has nothing, up to lsn */
+};
+
+struct replstream_message {
+	enum replstream_kind kind;
+	uint64_t lsn;      /* of the data; or the server's position */
+	struct view data;  /* valid until the next call */
+	bool reply_wanted; /* the server asks for a status */
+};
+
+/*
+ * The next message that has arrived; never waits.  Returns an exit code: the
+ * end of the stream is EXIT_RETRY.
+ */
+int replstream_next(struct replstream *s, struct replstream_message *m);
+
+/*
+ * Tells the server what was received and what is durable downstream (0:
+ * nothing to say of it).  The socket may not take it all now: unsent.
+ */
+int replstream_feedback(
+    struct replstream *s, uint64_t received, uint64_t durable);
+
+/* Goes on with what is unsent. */
+int replstream_flush(struct replstream *s);
+
+/* Says goodbye: CopyDone, after the feedback. */
+int replstream_end(struct replstream *s);
+
+#endif

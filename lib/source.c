@@ -1,0 +1,248 @@
+#include "source.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "exitcode.h"
+#include "log.h"
+#include "pg.h"
+#include "sql.h"
+
+/* Columns of source_tables.sql. */
+enum { T_SCHEMA, T_TABLE, T_STATE, T_PUBLISHED };
+
+struct setup {
+	const struct source_options *o;
+	struct pg pg;
+	struct buf names; /* tables to publish, for SQL */
+};
+
+static int
+out_of_memory(const char *what)
+{
+	log_error("could not %s: out of memory", what);
+	return EXIT_OS;
+}
+
+static void
+add_table(struct setup *s, struct view schema, struct view table)
+{
+	if (s->names.len > 0)
+		buf_addc(&s->names, ',');
+	pg_add_identifier(&s->pg, &s->names, schema);
+	buf_addc(&s->names, '.');
+	pg_add_identifier(&s->pg, &s->names, table);
+}
+
+static void
+left_out(struct view schema, struct view table, struct view why)
+{
+	printf("left out \"%.*s\".\"%.*s\": %.*s\n", VIEW_FMT(schema),
+	    VIEW_FMT(table), VIEW_FMT(why));
+}
+
+/* Every table that is fit: what is in an existing publication was chosen. */
+static void
+pick_all(struct setup *s, const PGresult *tables, bool exists)
+{
+	for (int i = 0; i < PQntuples(tables); i++) {
+		struct view schema = pg_value(tables, i, T_SCHEMA);
+		struct view table = pg_value(tables, i, T_TABLE);
+		struct view state = pg_value(tables, i, T_STATE);
+
+		if (view_eq(pg_value(tables, i, T_PUBLISHED), VIEW_LIT("t")))
+			continue;
+		if (!view_eq(state, VIEW_LIT("ok")))
+			left_out(schema, table, state);
+		else if (exists)
+			left_out(schema, table,
+			    VIEW_LIT("the publication exists without it"));
+		else
+			add_table(s, schema, table);
+	}
+}
+
+static int
+pick_one(struct setup *s, const PGresult *tables, const struct table_name *t)
+{
+	for (int i = 0; i < PQntuples(tables); i++) {
+		struct view state = pg_value(tables, i, T_STATE);
+
+		if (!view_eq(pg_value(tables, i, T_SCHEMA), t->schema) ||
+		    !view_eq(pg_value(tables, i, T_TABLE), t->table))
+			continue;
+		if (view_eq(state, VIEW_LIT("ok"))) {
+			if (!view_eq(pg_value(tables, i, T_PUBLISHED),
+				VIEW_LIT("t")))
+				add_table(s, t->schema, t->table);
+			return EXIT_DONE;
+		}
+		log_error("could not publish \"%.*s\".\"%.*s\": %.*s",
+		    VIEW_FMT(t->schema), VIEW_FMT(t->table), VIEW_FMT(state));
+		log_hint("Its UPDATEs and DELETEs would fail on the source.  "
+			 "Give it a primary key, or ALTER TABLE … REPLICA "
+			 "IDENTITY FULL.");
+		return EXIT_CONFIG;
+	}
+	log_error("could not publish \"%.*s\".\"%.*s\": there is no such "
+		  "table",
+	    VIEW_FMT(t->schema), VIEW_FMT(t->table));
+	return EXIT_CONFIG;
+}
+
+static int
+pick_tables(struct setup *s, bool exists)
+{
+	const char *params[] = {s->o->publication};
+	PGresult *tables;
+	int rc = pg_query(&s->pg, "list the tables of the source",
+	    SQL_SOURCE_TABLES, 1, params, &tables);
+
+	if (rc == EXIT_DONE && s->o->tables == NULL)
+		pick_all(s, tables, exists);
+	for (size_t i = 0;
+	     rc == EXIT_DONE && s->o->tables != NULL && i < s->o->tables->n;
+	     i++)
+		rc = pick_one(s, tables, &s->o->tables->names[i]);
+	PQclear(tables);
+	if (rc == EXIT_DONE && buf_str(&s->names) == NULL)
+		rc = out_of_memory("list the tables of the source");
+	return rc;
+}
+
+static int
+create_publication(struct setup *s, bool exists)
+{
+	struct buf sql = BUF_INIT;
+	int rc = pick_tables(s, exists);
+
+	if (rc != EXIT_DONE || s->names.len == 0) {
+		if (rc == EXIT_DONE && !exists) {
+			log_error("could not create the publication \"%s\": "
+				  "the source has no table fit for it",
+			    s->o->publication);
+			rc = EXIT_CONFIG;
+		}
+		return rc;
+	}
+	buf_adds(&sql, exists ? "ALTER PUBLICATION " : "CREATE PUBLICATION ");
+	pg_add_identifier(&s->pg, &sql, view_of(s->o->publication));
+	buf_adds(&sql, exists ? " ADD TABLE " : " FOR TABLE ");
+	buf_addv(&sql, buf_view(&s->names));
+	if (buf_str(&sql) == NULL)
+		rc = out_of_memory("create the publication");
+	else
+		rc = pg_query(
+		    &s->pg, "create the publication", sql.data, 0, NULL, NULL);
+	if (rc == EXIT_DONE)
+		printf("%s publication \"%s\": %.*s\n",
+		    exists ? "extended" : "created", s->o->publication,
+		    VIEW_FMT(buf_view(&s->names)));
+	buf_release(&sql);
+	return rc;
+}
+
+static int
+create_slot(struct setup *s)
+{
+	const char *params[] = {s->o->slot};
+	PGresult *res = NULL;
+	int rc = pg_query(&s->pg, "limit the time to create the slot",
+	    "SET statement_timeout = '60s'", 0, NULL, NULL);
+
+	if (rc == EXIT_DONE)
+		rc = pg_query(&s->pg, "create the replication slot",
+		    SQL_CREATE_SLOT, 1, params, &res);
+	if (rc == EXIT_DONE)
+		printf("created slot \"%s\" at %.*s\n", s->o->slot,
+		    VIEW_FMT(pg_value(res, 0, 0)));
+	else if (pg_is_state(res, "57014"))
+		log_hint("It waits for every transaction that was open when "
+			 "it began: see pg_stat_activity.xact_start.");
+	PQclear(res);
+	return rc;
+}
+
+static int
+create_both(struct setup *s)
+{
+	const char *params[] = {s->o->publication, s->o->slot};
+	bool publication = false, slot = false;
+	PGresult *res;
+	int rc = pg_query(&s->pg, "look up publication and slot",
+	    SQL_SOURCE_EXISTS, 2, params, &res);
+
+	if (rc == EXIT_DONE) {
+		publication = view_eq(pg_value(res, 0, 0), VIEW_LIT("t"));
+		slot = view_eq(pg_value(res, 0, 1), VIEW_LIT("t"));
+	}
+	PQclear(res);
+	if (rc == EXIT_DONE && slot && !publication) {
+		log_error("could not create the publication \"%s\": the slot "
+			  "\"%s\" is older",
+		    s->o->publication, s->o->slot);
+		log_hint("A slot cannot be read with a publication made after "
+			 "it.  Drop it with pg-cdc-read --drop.");
+		rc = EXIT_OPERATOR;
+	}
+	if (rc == EXIT_DONE)
+		rc = create_publication(s, publication);
+	if (rc == EXIT_DONE && !slot)
+		rc = create_slot(s);
+	if (rc == EXIT_DONE && publication && slot)
+		printf("publication \"%s\" and slot \"%s\" exist\n",
+		    s->o->publication, s->o->slot);
+	return rc;
+}
+
+static int
+drop_both(struct setup *s)
+{
+	const char *params[] = {s->o->slot};
+	struct buf sql = BUF_INIT;
+	int rc = pg_query(&s->pg, "drop the replication slot", SQL_DROP_SLOT, 1,
+	    params, NULL);
+
+	buf_adds(&sql, "DROP PUBLICATION IF EXISTS ");
+	pg_add_identifier(&s->pg, &sql, view_of(s->o->publication));
+	if (buf_str(&sql) == NULL)
+		rc = out_of_memory("drop the publication");
+	if (rc == EXIT_DONE)
+		rc = pg_query(
+		    &s->pg, "drop the publication", sql.data, 0, NULL, NULL);
+	if (rc == EXIT_DONE)
+		printf("dropped slot \"%s\" and publication \"%s\"\n",
+		    s->o->slot, s->o->publication);
+	buf_release(&sql);
+	return rc;
+}
+
+static int
+with_source(const struct source_options *o, int (*act)(struct setup *))
+{
+	const struct pg_target target = {"source", o->conninfo, false};
+	struct setup s = {.o = o};
+	int rc = pg_open(&s.pg, &target);
+
+	if (rc == EXIT_DONE)
+		rc = act(&s);
+	pg_close(&s.pg);
+	buf_release(&s.names);
+	if (fflush(stdout) != 0 && rc == EXIT_DONE) {
+		log_error("could not write \"stdout\"");
+		rc = EXIT_IO;
+	}
+	return rc;
+}
+
+int
+source_create(const struct source_options *o)
+{
+	return with_source(o, create_both);
+}
+
+int
+source_drop(const struct source_options *o)
+{
+	return with_source(o, drop_both);
+}

@@ -1,0 +1,28 @@
+/*
+ * What must exist on the source: a publication, which says what is captured,
+ * and a replication slot, which keeps the WAL until it has been.
+ */
+#ifndef SOURCE_H
+#define SOURCE_H
+
+#include "tablelist.h"
+
+struct source_options {
+	const char *conninfo; /* NULL: libpq's own */
+	const char *slot;
+	const char *publication;
+	const struct table_list *tables; /* NULL: all that are fit for it */
+};
+
+/*
+ * Makes what is missing, the publication first: a slot older than its
+ * publication can never be read.  Says on stdout what it made and which tables
+ * it left out and why.  Tables named in the list that an existing publication
+ * lacks are added to it.  Returns an exit code.
+ */
+int source_create(const struct source_options *o);
+
+/* Drops the slot and then the publication, as far as they exist. */
+int source_drop(const struct source_options *o);
+
+#endif

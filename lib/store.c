@@ -1,0 +1,165 @@
+#include "store.h"
+
+#include "event_json.h"
+#include "exitcode.h"
+#include "log.h"
+#include "lsn.h"
+#include "num.h"
+#include "sql.h"
+#include "version.h"
+
+/* How a transaction that writes begins.  Neither role, database nor pooler is
+ * to weaken what follows. */
+const char store_begin[] =
+    "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; "
+    "SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = 0; "
+    "SET LOCAL lock_timeout = '5s'; "
+    "SET LOCAL idle_in_transaction_session_timeout = 0; "
+    "SET LOCAL search_path = pg_catalog, pg_temp; ";
+
+static int
+check_version(struct pg *pg)
+{
+	PGresult *res;
+	int rc = pg_query(pg, "read the schema version of the buffer",
+	    SQL_SCHEMA_VERSION, 0, NULL, &res);
+	uint64_t version;
+
+	if (rc == EXIT_CONFIG) {
+		log_hint("Make the schema with philotes init, or load "
+			 "001_schema.sql with psql.");
+	} else if (rc == EXIT_DONE &&
+	    (!num_parse_u64(pg_value(res, 0, 0), &version) ||
+		version != PHILOTES_SCHEMA)) {
+		log_error("could not use the schema philotes: version %d is "
+			  "expected, %.*s was found",
+		    PHILOTES_SCHEMA, VIEW_FMT(pg_value(res, 0, 0)));
+		rc = EXIT_CONFIG;
+	}
+	PQclear(res);
+	return rc;
+}
+
+int
+store_open(struct pg *pg, const char *conninfo)
+{
+	const struct pg_target target = {"buffer", conninfo, false};
+	int rc = pg_open(pg, &target);
+
+	return rc == EXIT_DONE ? check_version(pg) : rc;
+}
+
+int
+store_ensure_partitions(const char *conninfo, int64_t *end, int64_t *width)
+{
+	const struct pg_target target = {"buffer", conninfo, false};
+	struct pg pg = {0};
+	PGresult *res = NULL;
+	int rc = pg_open(&pg, &target);
+
+	if (rc == EXIT_DONE)
+		rc = pg_query(&pg, "make partitions of philotes.cdc_log",
+		    SQL_ENSURE_PARTITIONS, 0, NULL, &res);
+	if (rc == EXIT_DONE &&
+	    (!num_parse_i64(pg_value(res, 0, 0), end) ||
+		!num_parse_i64(pg_value(res, 0, 1), width))) {
+		log_error("could not make partitions of philotes.cdc_log: "
+			  "unexpected answer");
+		rc = EXIT_BUG;
+	}
+	PQclear(res);
+	pg_close(&pg);
+	return rc;
+}
+
+static const char *
+cstr(struct buf *b, struct view v)
+{
+	buf_clear(b);
+	buf_addv(b, v);
+	return buf_str(b);
+}
+
+int
+store_state(struct pg *pg, struct view source, struct store_state *s)
+{
+	struct buf name = BUF_INIT;
+	const char *params[] = {cstr(&name, source)};
+	PGresult *res;
+	int rc = pg_query(pg, "read the watermark of the source",
+	    SQL_SOURCE_STATE, 1, params, &res);
+	uint64_t timeline = 0;
+
+	buf_clear(&s->system_id);
+	buf_clear(&s->slot);
+	s->has_checkpoint = false;
+	s->checkpoint = s->commit_lsn = s->seq = 0;
+	s->timeline = 0;
+	if (rc == EXIT_DONE && PQntuples(res) > 0) {
+		buf_addv(&s->system_id, pg_value(res, 0, 0));
+		buf_addv(&s->slot, pg_value(res, 0, 1));
+		s->has_checkpoint = lsn_parse(
+		    pg_value(res, 0, 2), &s->checkpoint);
+		if (num_parse_u64(pg_value(res, 0, 3), &timeline))
+			s->timeline = (uint32_t)timeline;
+		lsn_parse(pg_value(res, 0, 4), &s->commit_lsn);
+		num_parse_u64(pg_value(res, 0, 5), &s->seq);
+	}
+	PQclear(res);
+	buf_release(&name);
+	return rc;
+}
+
+void
+store_state_release(struct store_state *s)
+{
+	buf_release(&s->system_id);
+	buf_release(&s->slot);
+}
+
+int
+store_lock_writer(struct pg *pg, struct view source)
+{
+	struct buf name = BUF_INIT;
+	const char *params[] = {cstr(&name, source)};
+	PGresult *res;
+	int rc = pg_query(pg, "lock the source for writing", SQL_LOCK_WRITER, 1,
+	    params, &res);
+
+	if (rc == EXIT_DONE && !view_eq(pg_value(res, 0, 0), VIEW_LIT("t"))) {
+		log_error("could not lock the source \"%.*s\": another "
+			  "writer has it, the buffer's backend %.*s",
+		    VIEW_FMT(source), VIEW_FMT(pg_value(res, 0, 1)));
+		rc = EXIT_RETRY;
+	}
+	PQclear(res);
+	buf_release(&name);
+	return rc;
+}
+
+int
+store_start_source(
+    struct pg *pg, const struct stream_start *start, const char *kind)
+{
+	struct buf source = BUF_INIT, system = BUF_INIT, slot = BUF_INIT;
+	struct lsn_text checkpoint = lsn_text(start->lsn);
+	char timeline[12];
+	const char *params[] = {cstr(&source, start->source_id),
+	    cstr(&system, start->system_id), cstr(&slot, start->slot),
+	    checkpoint.s, timeline, kind};
+	int rc;
+
+	snprintf(timeline, sizeof(timeline), "%u", (unsigned)start->timeline);
+	rc = pg_query(
+	    pg, "start the source in the buffer", store_begin, 0, NULL, NULL);
+	if (rc == EXIT_DONE)
+		rc = pg_query(pg, "start the source in the buffer",
+		    SQL_START_SOURCE, 6, params, NULL);
+	if (rc == EXIT_DONE)
+		rc = pg_query(pg, "start the source in the buffer", "COMMIT", 0,
+		    NULL, NULL);
+	buf_release(&source);
+	buf_release(&system);
+	buf_release(&slot);
+	return rc;
+}

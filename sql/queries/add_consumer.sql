@@ -1,0 +1,2 @@
+-- consumer, from the newest event on?
+SELECT philotes.add_consumer($1, $2)

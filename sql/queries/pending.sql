@@ -1,0 +1,22 @@
+-- What waits for consumer $1: sources (of the array $2, if not null) with
+-- events beyond the cursor, and for how many milliseconds the first has waited.
+SELECT s.source_id, coalesce(b.last_id, 0), coalesce(b.total, 0),
+       coalesce(b.write_no, 0), w.last_id, w.total,
+       greatest(0, extract(epoch FROM clock_timestamp() - f.written_at)
+                   * 1000)::bigint
+FROM philotes.cdc_sources s
+CROSS JOIN LATERAL (
+	SELECT last_id, total FROM philotes.cdc_writes
+	WHERE source_id = s.source_id ORDER BY write_no DESC LIMIT 1) w
+LEFT JOIN LATERAL (
+	SELECT last_id, total, write_no FROM philotes.cdc_batches
+	WHERE consumer = $1 AND source_id = s.source_id
+	ORDER BY first_id DESC LIMIT 1) b ON true
+LEFT JOIN LATERAL (
+	SELECT written_at FROM philotes.cdc_writes
+	WHERE source_id = s.source_id AND write_no >= coalesce(b.write_no, 0)
+	  AND last_id > coalesce(b.last_id, 0) AND events > 0
+	ORDER BY write_no LIMIT 1) f ON true
+WHERE w.last_id > coalesce(b.last_id, 0)
+  AND ($2::text[] IS NULL OR s.source_id = ANY ($2::text[]))
+ORDER BY s.source_id

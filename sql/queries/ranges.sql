@@ -1,0 +1,6 @@
+-- Where the events of source $1 after id $3 are, which is in the write $2 or
+-- later; $4 writes at the most.
+SELECT write_no, first_id, last_id, total
+FROM philotes.cdc_writes
+WHERE source_id = $1 AND write_no >= $2 AND last_id > $3 AND events > 0
+ORDER BY write_no LIMIT $4

@@ -1,0 +1,1 @@
+SELECT philotes.schema_version()

@@ -1,0 +1,12 @@
+-- How buffer-batch's session reads.  A batch's range of ids is always worth an
+-- index scan; a lost mark is only a delivery again, so marks need not wait for
+-- the disk.
+SET jit = off;
+SET max_parallel_workers_per_gather = 0;
+SET enable_seqscan = off;
+SET synchronous_commit = off;
+SET statement_timeout = 0;
+SET idle_session_timeout = 0;
+SET lock_timeout = '5s';
+SET default_transaction_isolation = 'read committed';
+SET search_path = pg_catalog, pg_temp

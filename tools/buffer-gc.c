@@ -1,0 +1,53 @@
+/* Removes from the buffer what has been processed: buffer-gc(1). */
+#include <stddef.h>
+
+#include "collector.h"
+#include "exitcode.h"
+#include "log.h"
+#include "opts.h"
+#include "pg.h"
+#include "stop.h"
+
+static struct collector_options collector = {
+    .retention = INT64_C(168) * 3600 * 1000,
+};
+
+static const struct opt table[] = {
+    {'d', "buffer", "CONNINFO", OPT_TEXT, &collector.conninfo,
+	"PHILOTES_BUFFER_URL", "the database to clean", 0, NULL},
+    {0, "retention", "DURATION", OPT_DURATION, &collector.retention,
+	"PHILOTES_BUFFER_RETENTION",
+	"keep processed events for this long (168h)", 0, NULL},
+    {0, "interval", "DURATION", OPT_DURATION, &collector.interval, NULL,
+	"run again and again, at this interval", 0, NULL},
+    {0, "dry-run", NULL, OPT_FLAG, &collector.dry_run, NULL,
+	"say what would be removed", 0, NULL},
+};
+
+static const struct opts opts = {
+    "buffer-gc",
+    "buffer-gc [-qv] [-d CONNINFO] [--dry-run] [OPTION ...]",
+    "Removes events that every consumer has processed longer ago than the "
+    "retention.",
+    table,
+    sizeof(table) / sizeof(*table),
+};
+
+int
+main(int argc, char **argv)
+{
+	struct pg_target target = {.what = "buffer"};
+	int rest, rc;
+
+	log_init(opts.tool);
+	rc = stop_init();
+	if (rc != EXIT_DONE)
+		return rc;
+	if (!opts_parse(&opts, argc, argv, &rest, &rc))
+		return rc;
+	if (rest < argc)
+		return opts_usage(&opts, "\"%s\" is one too many", argv[rest]);
+	target.conninfo = collector.conninfo;
+	rc = pg_check_target(&target, "PHILOTES_BUFFER_URL");
+	return rc == EXIT_DONE ? collector_run(&collector) : rc;
+}

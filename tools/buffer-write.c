@@ -1,0 +1,56 @@
+/* Lines from stdin into the buffer: buffer-write(1). */
+#include <stddef.h>
+
+#include "exitcode.h"
+#include "log.h"
+#include "opts.h"
+#include "pg.h"
+#include "stop.h"
+#include "writer.h"
+
+static struct writer_options writer = {
+    .batch_size = 20000,
+    .flush_interval = 1000,
+    .max_line = UINT64_C(1) << 30,
+};
+
+static const struct opt table[] = {
+    {'d', "buffer", "CONNINFO", OPT_TEXT, &writer.conninfo,
+	"PHILOTES_BUFFER_URL", "the database to write to", 0, NULL},
+    {0, "batch-size", "N", OPT_COUNT, &writer.batch_size, NULL,
+	"commit after this many rows (20000)", 1, NULL},
+    {0, "flush-interval", "DURATION", OPT_DURATION, &writer.flush_interval,
+	NULL, "commit after this time (1s)", 0, NULL},
+    {0, "max-line", "BYTES", OPT_COUNT, &writer.max_line, NULL,
+	"longest line accepted (1073741824)", 1, NULL},
+    {0, "accept-gap", NULL, OPT_FLAG, &writer.accept_gap, NULL,
+	"go on although changes are missing", 0, NULL},
+};
+
+static const struct opts opts = {
+    "buffer-write",
+    "buffer-write [-qv] [-d CONNINFO] [OPTION ...]",
+    "Writes the events on stdin to the buffer and acknowledges them on "
+    "stdout.",
+    table,
+    sizeof(table) / sizeof(*table),
+};
+
+int
+main(int argc, char **argv)
+{
+	struct pg_target target = {.what = "buffer"};
+	int rest, rc;
+
+	log_init(opts.tool);
+	rc = stop_init();
+	if (rc != EXIT_DONE)
+		return rc;
+	if (!opts_parse(&opts, argc, argv, &rest, &rc))
+		return rc;
+	if (rest < argc)
+		return opts_usage(&opts, "\"%s\" is one too many", argv[rest]);
+	target.conninfo = writer.conninfo;
+	rc = pg_check_target(&target, "PHILOTES_BUFFER_URL");
+	return rc == EXIT_DONE ? writer_run(&writer) : rc;
+}

@@ -1,0 +1,122 @@
+/* The changes of a PostgreSQL database as lines on stdout: pg-cdc-read(1). */
+#include <stdlib.h>
+
+#include "ack.h"
+#include "exitcode.h"
+#include "log.h"
+#include "opts.h"
+#include "pg.h"
+#include "reader.h"
+#include "source.h"
+#include "stop.h"
+
+static struct reader_options reader = {
+    .slot = "philotes_cdc",
+    .publication = "philotes_pub",
+};
+static bool create, drop;
+static const char *tables;
+
+static const struct opt table[] = {
+    {'d', "source", "CONNINFO", OPT_TEXT, &reader.conninfo,
+	"PHILOTES_SOURCE_URL", "the database to read", 0, NULL},
+    {0, "source-id", "NAME", OPT_TEXT, &reader.source_id, "PHILOTES_SOURCE_ID",
+	"its name in events (postgres-DATABASE)", 0, NULL},
+    {0, "slot", "NAME", OPT_TEXT, &reader.slot, "PHILOTES_SLOT",
+	"replication slot (philotes_cdc)", 0, NULL},
+    {0, "publication", "NAME", OPT_TEXT, &reader.publication,
+	"PHILOTES_PUBLICATION", "publication (philotes_pub)", 0, NULL},
+    {0, "tables", "LIST", OPT_TEXT, &tables, "PHILOTES_TABLES",
+	"these tables only: a,schema.b (all)", 0, NULL},
+    {0, "create", NULL, OPT_FLAG, &create, NULL,
+	"make publication and slot, and exit", 0, NULL},
+    {0, "drop", NULL, OPT_FLAG, &drop, NULL,
+	"drop slot and publication, and exit", 0, NULL},
+    {0, "ack", "FILE", OPT_TEXT, &reader.ack, NULL,
+	"read acknowledged positions from here", 0, NULL},
+    {0, "until", "LSN|now", OPT_TEXT, &reader.until, NULL,
+	"stop once this position is reached", 0, NULL},
+    {0, "messages", NULL, OPT_FLAG, &reader.messages, NULL,
+	"emit logical decoding messages too", 0, NULL},
+};
+
+static const struct opts opts = {
+    "pg-cdc-read",
+    "pg-cdc-read [-qv] [-d CONNINFO] [--ack FILE] [OPTION ...]\n"
+    "       pg-cdc-read --create | --drop [-d CONNINFO] [OPTION ...]",
+    "Prints every committed change of a PostgreSQL database, one JSON line "
+    "each.",
+    table,
+    sizeof(table) / sizeof(*table),
+};
+
+/* Lets go a writer that waits in its open of the ack channel, then fails. */
+static int
+fail(int rc)
+{
+	struct ack_channel acks;
+
+	if (rc != EXIT_DONE && reader.ack != NULL) {
+		ack_channel_open(&acks, reader.ack);
+		ack_channel_close(&acks);
+	}
+	return rc;
+}
+
+static int
+run(const struct table_list *list)
+{
+	const struct pg_target target = {"source", reader.conninfo, false};
+	const struct source_options source = {
+	    reader.conninfo, reader.slot, reader.publication, list};
+	int rc = pg_check_target(&target, "PHILOTES_SOURCE_URL");
+
+	if (rc != EXIT_DONE)
+		return fail(rc);
+	if (create)
+		return source_create(&source);
+	if (drop)
+		return source_drop(&source);
+	reader.tables = list;
+	return reader_run(&reader);
+}
+
+static int
+run_with_tables(void)
+{
+	struct table_list list;
+	const char *reason;
+	int rc;
+
+	if (tables == NULL)
+		return run(NULL);
+	if (table_list_parse(&list, tables, &reason)) {
+		rc = run(&list);
+	} else {
+		log_error(
+		    "could not use the tables \"%s\": %s", tables, reason);
+		rc = fail(tables == getenv("PHILOTES_TABLES") ? EXIT_CONFIG
+							      : EXIT_USAGE);
+	}
+	table_list_release(&list);
+	return rc;
+}
+
+int
+main(int argc, char **argv)
+{
+	int rest, rc;
+
+	log_init(opts.tool);
+	rc = stop_init();
+	if (rc != EXIT_DONE)
+		return rc;
+	if (!opts_parse(&opts, argc, argv, &rest, &rc))
+		return fail(rc);
+	if (rest < argc)
+		return fail(
+		    opts_usage(&opts, "\"%s\" is one too many", argv[rest]));
+	if (create && drop)
+		return opts_usage(&opts, "--create and --drop together");
+	return run_with_tables();
+}
