@@ -69,28 +69,29 @@ give_up(const struct batcher *b, struct view source, uint64_t attempts)
 	return EXIT_OPERATOR;
 }
 
+/* Until the handler has processed it, or fails for good, or we are told to
+ * stop: then *done stays false, and the batch is the next one's. */
 static int
-deliver_to_handler(struct batcher *b, struct view source)
+deliver_to_handler(struct batcher *b, struct view source, bool *done)
 {
-	uint64_t failures = 0, waits = 0;
+	uint64_t failures = 0;
 	enum handler_answer answer;
 	int rc;
 
-	for (;;) {
+	for (uint64_t tries = 1; !stop_requested(); tries++) {
 		rc = handler_run(&b->o->handler, &b->batch, source, &answer);
-		if (rc != EXIT_DONE || answer == HANDLER_PROCESSED)
+		*done = rc == EXIT_DONE && answer == HANDLER_PROCESSED;
+		if (rc != EXIT_DONE || *done)
 			return rc;
 		if (answer == HANDLER_CANNOT)
 			return EXIT_CONFIG;
-		if (stop_requested())
-			return EXIT_RETRY;
-		waits++;
-		if (answer == HANDLER_FAILED && failures++ >= b->o->retries)
+		if (answer == HANDLER_FAILED && !stop_requested() &&
+		    failures++ == b->o->retries)
 			return give_up(b, source, failures);
-		fdio_wait(-1, 0, backoff(waits));
-		if (stop_requested())
-			return EXIT_RETRY;
+		if (!stop_requested())
+			fdio_wait(-1, 0, backoff(tries));
 	}
+	return EXIT_DONE;
 }
 
 static int
@@ -154,31 +155,39 @@ read_acks(struct batcher *b, struct view source)
 	return rc;
 }
 
-/* Waits until at most `left` batches are unacknowledged; after a stop not for
- * ever. */
 static int
-wait_acks(struct batcher *b, struct view source, size_t left)
+acks_ended(const struct batcher *b)
+{
+	log_error("could not read \"%s\": end of file", b->acks.name);
+	return b->out.fd < 0 ? EXIT_RETRY : EXIT_IO;
+}
+
+/*
+ * Waits until at most `left` batches are unacknowledged.  At the end of the
+ * stream stdout is closed first, since a consumer may hold its acks back until
+ * it sees that, and then it does not wait for ever.
+ */
+static int
+wait_acks(struct batcher *b, struct view source, size_t left, bool end)
 {
 	int64_t deadline = 0;
 	int rc = read_acks(b, source);
 
 	while (rc == EXIT_DONE && b->window.n > left) {
-		if (b->acks.eof) {
-			log_error(
-			    "could not read \"%s\": end of file", b->acks.name);
-			return stop_requested() || b->out.fd < 0 ? EXIT_RETRY
-								 : EXIT_IO;
-		}
-		if (deadline == 0 && (stop_requested() || b->out.fd < 0))
+		if (b->acks.eof)
+			return acks_ended(b);
+		if (deadline == 0 && (end || stop_requested())) {
 			deadline = clock_ms() + ACK_MS;
-		if (deadline != 0 && clock_left(deadline) == 0) {
+			rc = fdio_out_close(&b->out);
+		} else if (deadline != 0 && clock_left(deadline) == 0) {
 			log_error("could not stop in order: the last "
 				  "checkpoint was not acknowledged");
 			return EXIT_RETRY;
 		}
 		fdio_wait(b->acks.fd, POLLIN,
 		    deadline != 0 ? clock_left(deadline) : -1);
-		rc = read_acks(b, source);
+		if (rc == EXIT_DONE)
+			rc = read_acks(b, source);
 	}
 	return rc;
 }
@@ -188,13 +197,14 @@ wait_acks(struct batcher *b, struct view source, size_t left)
 static int
 deliver(struct batcher *b, struct view source, const struct cursor_mark *m)
 {
+	bool done = true;
 	int rc;
 
 	if (b->o->handler.argv != NULL)
-		rc = deliver_to_handler(b, source);
+		rc = deliver_to_handler(b, source, &done);
 	else
 		rc = deliver_to_stdout(b);
-	if (rc != EXIT_DONE)
+	if (rc != EXIT_DONE || !done)
 		return rc;
 	log_info("delivered events %lld to %lld, %llu in all",
 	    (long long)b->batch.first_id, (long long)b->batch.last_id,
@@ -203,7 +213,7 @@ deliver(struct batcher *b, struct view source, const struct cursor_mark *m)
 		return cursor_mark(&b->session, source, m);
 	b->unacked[b->window.n] = *m;
 	ack_sent(&b->window, (uint64_t)b->batch.last_id);
-	return wait_acks(b, source, UNACKED - 1);
+	return wait_acks(b, source, UNACKED - 1, false);
 }
 
 static bool
@@ -235,7 +245,7 @@ one_batch(struct batcher *b, struct cursor *c)
 /* Batches while they are due; what came after the list was made is looked at
  * in the next round. */
 static int
-take_turn(struct batcher *b, struct cursor *c)
+take_turn(struct batcher *b, struct cursor *c, bool last)
 {
 	int64_t until = clock_ms() + TURN_MS;
 	int rc = EXIT_DONE;
@@ -247,7 +257,7 @@ take_turn(struct batcher *b, struct cursor *c)
 		c->age_ms = 0;
 	}
 	if (rc == EXIT_DONE && b->o->ack != NULL)
-		rc = wait_acks(b, c->source_id, 0);
+		rc = wait_acks(b, c->source_id, 0, last);
 	return rc;
 }
 
@@ -267,12 +277,12 @@ refresh(struct batcher *b, const struct cursor *stale, struct cursor_list *l,
 }
 
 static int
-work_on(struct batcher *b, const struct cursor *listed)
+work_on(struct batcher *b, const struct cursor *listed, bool last)
 {
 	struct cursor_list l = {0};
 	struct cursor *c;
 	bool got;
-	int rc = cursor_claim(&b->session, listed, &got), unclaimed;
+	int rc = cursor_claim(&b->session, listed, &got);
 
 	if (rc != EXIT_DONE || !got)
 		return rc;
@@ -280,13 +290,10 @@ work_on(struct batcher *b, const struct cursor *listed)
 	if (rc == EXIT_DONE && c != NULL) {
 		if (b->o->once)
 			c->newest_id = listed->newest_id;
-		rc = take_turn(b, c);
+		rc = take_turn(b, c, last);
 	}
 	cursor_list_release(&l);
-	if (rc != EXIT_DONE)
-		return rc;
-	unclaimed = cursor_unclaim(&b->session, listed);
-	return unclaimed;
+	return rc == EXIT_DONE ? cursor_unclaim(&b->session, listed) : rc;
 }
 
 /* One look at all sources.  *wait is how long nothing will be due. */
@@ -305,7 +312,7 @@ round_of_turns(struct batcher *b, int64_t *wait)
 			break;
 		if (is_due(b, c)) {
 			worked = true;
-			rc = work_on(b, c);
+			rc = work_on(b, c, b->o->once && i + 1 == b->list.n);
 		} else if (b->o->flush_interval - c->age_ms < soonest) {
 			soonest = b->o->flush_interval - c->age_ms;
 		}

@@ -162,40 +162,46 @@ find_writes(struct cursor_session *s, const struct cursor *c, uint64_t events,
 	return rc;
 }
 
+/* Ids of the source between these bounds. */
+struct range {
+	int64_t from;
+	int64_t to;
+};
+
+static void
+add_range(struct buf *sql, const struct range *r, const char *after)
+{
+	buf_addf(sql, "(%lld::bigint, %lld::bigint)%s", (long long)r->from,
+	    (long long)r->to, after);
+}
+
 /*
- * The condition on ids for writes from *row on, as far as they are needed and
- * not too many: ranges that nearly touch are one.  *row is moved behind them.
+ * The ranges of the writes from *row on, as far as they are needed and not too
+ * many; ranges that nearly touch are one.  *row is moved behind them.
  */
 static bool
 add_ranges(struct buf *sql, const PGresult *res, int *row,
     const struct cursor *c, uint64_t enough)
 {
-	struct write w;
-	int64_t from = 0, to = 0;
-	int n = 0;
+	struct range r = {0, 0};
+	struct write w = {0};
+	int n = 1;
 
-	for (; *row < PQntuples(res); ++*row) {
+	for (; *row < PQntuples(res) && w.total < enough; ++*row) {
 		if (!get_write(res, *row, &w))
 			return false;
-		if (from != 0 && w.first_id - to <= GAP_IDS) {
-			to = w.last_id;
-		} else {
-			if (n == MAX_RANGES)
+		if (r.from != 0 && w.first_id - r.to > GAP_IDS) {
+			if (n++ == MAX_RANGES)
 				break;
-			if (from != 0)
-				buf_addf(sql, "%lld AND %lld OR id BETWEEN ",
-				    (long long)from, (long long)to);
-			from = w.first_id > c->last_id ? w.first_id
-						       : c->last_id + 1;
-			to = w.last_id;
-			n++;
+			add_range(sql, &r, ", ");
+			r.from = 0;
 		}
-		if (w.total >= enough) {
-			++*row;
-			break;
-		}
+		if (r.from == 0)
+			r.from = w.first_id > c->last_id ? w.first_id
+							 : c->last_id + 1;
+		r.to = w.last_id;
 	}
-	buf_addf(sql, "%lld AND %lld", (long long)from, (long long)to);
+	add_range(sql, &r, "");
 	return true;
 }
 
@@ -220,6 +226,8 @@ add_message(struct view message, bool first, struct batch *b, bool *fits)
 	case COPYROW_END:
 		return EXIT_DONE;
 	case COPYROW_EVENT:
+		if (e.id <= b->last_id)
+			break;
 		*fits = batch_add(b, &e);
 		if (!b->text.failed)
 			return EXIT_DONE;
@@ -274,16 +282,20 @@ start_copy(struct cursor_session *s, const struct cursor *c,
 	PGresult *res = NULL;
 	int rc;
 
-	buf_adds(&sql,
-	    "COPY (SELECT " COPYROW_OUT
-	    " FROM philotes.cdc_log WHERE source_id = ");
-	pg_add_literal(&s->pg, &sql, c->source_id);
-	buf_adds(&sql, " AND (id BETWEEN ");
+	/* one index scan a range, in order: the rows need no sort, and a range
+	 * of any size is read no further than the limit */
+	buf_adds(&sql, "COPY (SELECT l.* FROM (VALUES ");
 	if (!add_ranges(&sql, writes, row, c, c->total + b->max_events)) {
 		buf_release(&sql);
 		return unexpected("find the next events");
 	}
-	buf_addf(&sql, ") ORDER BY id LIMIT %llu) TO STDOUT (FORMAT binary)",
+	buf_adds(&sql,
+	    ") r (low, high), LATERAL (SELECT " COPYROW_OUT
+	    " FROM philotes.cdc_log WHERE source_id = ");
+	pg_add_literal(&s->pg, &sql, c->source_id);
+	buf_addf(&sql,
+	    " AND id BETWEEN r.low AND r.high ORDER BY id) l "
+	    "LIMIT %llu) TO STDOUT (FORMAT binary)",
 	    (unsigned long long)wanted);
 	if (buf_str(&sql) == NULL) {
 		log_error("could not read philotes.cdc_log: out of memory");

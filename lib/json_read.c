@@ -432,10 +432,13 @@ keys_close(struct scan *s)
 {
 	struct keys *keys = s->keys;
 	size_t first = keys->first[s->depth - 1], n = keys->n - first;
-	struct key *a = keys->a + first, *x, *y;
+	struct key *a, *x, *y;
 	bool few = n <= FEW_KEYS;
 
 	keys->n = first;
+	if (n < 2)
+		return true;
+	a = keys->a + first;
 	for (size_t i = 0; i < n; i++)
 		if (a[i].key.p == NULL)
 			a[i].key.p = keys->decoded.data + a[i].from;

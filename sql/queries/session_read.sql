@@ -1,9 +1,11 @@
--- How buffer-batch's session reads.  A batch's range of ids is always worth an
--- index scan; a lost mark is only a delivery again, so marks need not wait for
--- the disk.
+-- How buffer-batch's session reads.  A range of ids is always read through the
+-- primary key, in its order; a lost mark is only a delivery again, so marks need
+-- not wait for the disk.
 SET jit = off;
 SET max_parallel_workers_per_gather = 0;
 SET enable_seqscan = off;
+SET enable_bitmapscan = off;
+SET enable_sort = off;
 SET synchronous_commit = off;
 SET statement_timeout = 0;
 SET idle_session_timeout = 0;
