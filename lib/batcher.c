@@ -88,8 +88,7 @@ deliver_to_handler(struct batcher *b, struct view source, bool *done)
 		if (answer == HANDLER_FAILED && !stop_requested() &&
 		    failures++ == b->o->retries)
 			return give_up(b, source, failures);
-		if (!stop_requested())
-			fdio_wait(-1, 0, backoff(tries));
+		fdio_pause(backoff(tries));
 	}
 	return EXIT_DONE;
 }

@@ -295,7 +295,7 @@ collector_run(const struct collector_options *o)
 		if (o->interval == 0)
 			break;
 		if (rc == EXIT_DONE)
-			fdio_wait(-1, 0, o->interval);
+			fdio_pause(o->interval);
 	}
 	pg_close(&g.pg);
 	return rc;

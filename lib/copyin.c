@@ -7,10 +7,11 @@
 #include "num.h"
 #include "store.h"
 
-#define PIECE_BYTES ((size_t)64 * 1024) /* of one CopyData: larger is slower \
-					 */
-#define COPY_ROWS 100000                /* of one COPY */
-#define AHEAD     2 /* partitions to be there before a COPY begins */
+#define PIECE_BYTES \
+	((size_t)64 * 1024) /* of one CopyData: larger is slower \
+			     */
+#define COPY_ROWS 100000    /* of one COPY */
+#define AHEAD     2         /* partitions to be there before a COPY begins */
 
 static const char doing[] = "write to philotes.cdc_log";
 

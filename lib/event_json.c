@@ -324,7 +324,7 @@ get_json(struct reading *g, const struct json_member *m, enum json_kind kind)
 		refuse(g, m->value, m->key,
 		    kind == JSON_ARRAY ? "is neither an array nor null"
 				       : "is neither an object nor null");
-	else if (!json_storable(m->value, false, &je))
+	else if (!json_storable(m->value, JSON_STORE_DEPTH + 1, false, &je))
 		refuse_json(g, m->value, m->key, &je);
 	return m->value;
 }

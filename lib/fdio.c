@@ -123,3 +123,13 @@ fdio_wait(int fd, short events, int64_t timeout_ms)
 		stop_drain();
 	return p[0].revents;
 }
+
+void
+fdio_pause(int64_t ms)
+{
+	int64_t until = clock_ms() + ms;
+
+	/* other signals than a stop only interrupt it */
+	while (!stop_requested() && clock_left(until) > 0)
+		fdio_wait(-1, 0, clock_left(until));
+}

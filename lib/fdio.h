@@ -59,4 +59,7 @@ int fdio_out_close(struct fdio_out *o);
  */
 short fdio_wait(int fd, short events, int64_t timeout_ms);
 
+/* Does nothing for so long, or until a stop is requested. */
+void fdio_pause(int64_t ms);
+
 #endif

@@ -43,7 +43,7 @@ struct keys {
 	struct key *a;
 	size_t n;
 	size_t cap;
-	size_t first[JSON_STORE_DEPTH]; /* of each open object */
+	size_t first[JSON_STORE_DEPTH + 1]; /* of each open object */
 	struct buf decoded;
 };
 
@@ -264,7 +264,8 @@ take_escape(struct scan *s, const byte *p)
 		fail(s, p, "unknown escape");
 		return NULL;
 	}
-	for (q++; q < p + 6; q++)
+	q++;
+	for (int i = 0; i < 4; i++, q++)
 		if (q == s->end || hex_digit(*q) < 0) {
 			fail_unexpected(s, q);
 			return NULL;
@@ -764,14 +765,15 @@ json_unescape(struct view raw, struct buf *scratch, struct json_error *e)
 }
 
 bool
-json_storable(struct view text, bool unique_keys, struct json_error *e)
+json_storable(
+    struct view text, size_t depth, bool unique_keys, struct json_error *e)
 {
 	struct keys keys;
 	struct scan s;
 	bool ok;
 
 	scan_init(&s, text, e);
-	s.max_depth = JSON_STORE_DEPTH;
+	s.max_depth = depth;
 	s.storable = true;
 	if (!unique_keys)
 		return take_text(&s);

@@ -68,13 +68,15 @@ struct view json_unescape(
 
 /*
  * Is text a JSON value, and one that jsonb can hold with nothing lost?  It is
- * not if it is nested deeper than JSON_STORE_DEPTH, holds \u0000, a lone
- * surrogate, a number beyond numeric's range (more than 131072 digits before
- * or 16383 after the point, PostgreSQL manual table 8.2) or, with unique_keys,
- * an object with a key twice (compared after unescaping).  The one rule for
- * reader and writer.  On false, *e says why.
+ * not if it is nested deeper than depth, holds \u0000, a lone surrogate, a
+ * number beyond numeric's range (more than 131072 digits before or 16383 after
+ * the point, PostgreSQL manual table 8.2) or, with unique_keys, an object with
+ * a key twice (compared after unescaping).  The one rule for reader and writer.
+ * depth is JSON_STORE_DEPTH for a column's value, and one more for the object
+ * of all columns.  On false, *e says why.
  */
 #define JSON_STORE_DEPTH 256
-bool json_storable(struct view text, bool unique_keys, struct json_error *e);
+bool json_storable(struct view text, size_t depth, bool unique_keys,
+    struct json_error *e);
 
 #endif

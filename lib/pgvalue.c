@@ -127,7 +127,7 @@ is_storable(struct buf *b, struct view v, int kind)
 {
 	struct json_error e;
 
-	if (json_storable(v, kind == JSON, &e))
+	if (json_storable(v, JSON_STORE_DEPTH, kind == JSON, &e))
 		return true;
 	if (strcmp(e.reason, "out of memory") == 0)
 		b->failed = true;
