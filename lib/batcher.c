@@ -332,7 +332,7 @@ idle(struct batcher *b, int64_t wait)
 	    {stop_fd(), POLLIN, 0},
 	    {b->o->ack != NULL ? b->acks.fd : -1, POLLIN, 0},
 	    /* to notice when its reader has gone */
-	    {b->o->handler.argv == NULL ? b->out.fd : -1, 0, 0},
+	    {b->out.fd, 0, 0},
 	};
 	int rc = EXIT_DONE;
 
@@ -418,7 +418,10 @@ batcher_run(const struct batcher_options *o)
 		return EXIT_OS;
 	}
 	b->o = o;
-	fdio_out_init(&b->out, STDOUT_FILENO, "stdout");
+	b->out.fd = -1;
+	/* a handler's stdout is ours: it stays as it is */
+	if (o->handler.argv == NULL)
+		fdio_out_init(&b->out, STDOUT_FILENO, "stdout");
 	rc = start(b);
 	if (rc == EXIT_DONE)
 		rc = run_loop(b);

@@ -241,8 +241,8 @@ clock_parse_pg(struct view s, int64_t *t)
 	us = (us + scan_below(&c, 0, 60)) * 1000000;
 	us += scan_fraction(&c);
 	us -= scan_zone(&c) * 60000000;
-	/* PostgreSQL's range: 4713 BC to 294276 */
-	if (c.failed || c.s.n > 0 || year < -4712 || year > 294276)
+	/* PostgreSQL's range: 4714 BC to 294276 */
+	if (c.failed || c.s.n > 0 || year < -4713 || year > 294276)
 		return false;
 	*t = days_from_civil(year, month, day) * DAY_US + us;
 	civil_from_days(days_from_civil(year, month, day), &back, &m, &d);

@@ -191,20 +191,42 @@ drop_partition(struct collector *g, const struct leaf *l)
 	return rc;
 }
 
+/* Runs one of the statements about ids below this one. */
+static int
+run_below(
+    struct collector *g, const char *doing, const char *sql, int64_t below)
+{
+	char id[24];
+	const char *params[] = {g->retention, id};
+
+	snprintf(id, sizeof(id), "%lld", (long long)below);
+	return pg_query(&g->pg, doing, sql, 2, params, NULL);
+}
+
 /* The ledgers go with what they describe. */
 static int
 trim_ledgers(struct collector *g, int64_t below)
 {
-	char id[24];
-	const char *params[] = {g->retention, id};
+	int rc = run_below(g, "trim philotes.cdc_writes", SQL_GC_WRITES, below);
+
+	if (rc == EXIT_DONE)
+		rc = run_below(
+		    g, "trim philotes.cdc_batches", SQL_GC_BATCHES, below);
+	return rc;
+}
+
+static int
+collect_leaf(struct collector *g, const struct leaf *l)
+{
 	int rc;
 
-	snprintf(id, sizeof(id), "%lld", (long long)below);
-	rc = pg_query(
-	    &g->pg, "trim philotes.cdc_writes", SQL_GC_WRITES, 2, params, NULL);
+	if (g->o->dry_run) {
+		g->partitions += l->may_go;
+		return l->may_go ? EXIT_DONE : count_events(g, l);
+	}
+	rc = run_below(g, "announce the removal", SQL_GC_REMOVED, l->end_id);
 	if (rc == EXIT_DONE)
-		rc = pg_query(&g->pg, "trim philotes.cdc_batches",
-		    SQL_GC_BATCHES, 2, params, NULL);
+		rc = l->may_go ? drop_partition(g, l) : delete_events(g, l);
 	return rc;
 }
 
@@ -212,27 +234,19 @@ trim_ledgers(struct collector *g, int64_t below)
 static int
 collect_leaves(struct collector *g, const PGresult *leaves)
 {
-	struct leaf l;
-	int64_t below = 0;
+	struct leaf l = {.may_go = true};
 	int rc = EXIT_DONE;
 
-	for (int row = 0; row < PQntuples(leaves); row++) {
+	for (int row = 0; rc == EXIT_DONE && row < PQntuples(leaves) &&
+	     l.may_go && !stop_requested();
+	     row++) {
 		if (!get_leaf(leaves, row, &l))
 			return unexpected("list the partitions");
-		below = l.end_id;
-		if (g->o->dry_run)
-			rc = count_events(g, &l);
-		else
-			rc = l.may_go ? drop_partition(g, &l)
-				      : delete_events(g, &l);
-		if (rc != EXIT_DONE || stop_requested())
-			return rc;
-		if (g->o->dry_run)
-			g->partitions += l.may_go;
-		if (!l.may_go)
-			break;
+		rc = collect_leaf(g, &l);
 	}
-	return g->o->dry_run ? rc : trim_ledgers(g, below);
+	if (rc != EXIT_DONE || g->o->dry_run || stop_requested())
+		return rc;
+	return trim_ledgers(g, l.end_id);
 }
 
 static int

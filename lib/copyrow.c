@@ -162,8 +162,10 @@ copyrow_get(struct view message, bool first, struct event *e)
 	struct row r = {message, false};
 
 	if (first) {
+		/* no flags and no extension are known */
 		if (r.rest.n < HEADER_BYTES ||
-		    memcmp(r.rest.p, SIGNATURE, SIGNATURE_BYTES) != 0)
+		    memcmp(r.rest.p, SIGNATURE, SIGNATURE_BYTES) != 0 ||
+		    load_be(r.rest.p + SIGNATURE_BYTES, 8) != 0)
 			return COPYROW_BAD;
 		r.rest = (struct view){
 		    r.rest.p + HEADER_BYTES, r.rest.n - HEADER_BYTES};
@@ -171,10 +173,10 @@ copyrow_get(struct view message, bool first, struct event *e)
 	if (r.rest.n < 2)
 		return COPYROW_BAD;
 	if (load_be(r.rest.p, 2) == UINT16_MAX)
-		return COPYROW_END;
+		return r.rest.n == 2 ? COPYROW_END : COPYROW_BAD;
 	if (load_be(r.rest.p, 2) != FIELDS_OUT)
 		return COPYROW_BAD;
 	r.rest = (struct view){r.rest.p + 2, r.rest.n - 2};
 	get_fields(&r, e);
-	return r.bad ? COPYROW_BAD : COPYROW_EVENT;
+	return r.bad || r.rest.n > 0 ? COPYROW_BAD : COPYROW_EVENT;
 }

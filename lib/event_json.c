@@ -280,13 +280,17 @@ get_name(struct reading *g, const struct json_member *m)
 	return v;
 }
 
+/* The text too, if that is wanted. */
 static uint64_t
-get_lsn(struct reading *g, const struct json_member *m)
+get_lsn(struct reading *g, const struct json_member *m, struct view *text)
 {
+	struct view v = get_string(g, m);
 	uint64_t lsn = 0;
 
-	if (!lsn_parse(get_string(g, m), &lsn))
+	if (!lsn_parse(v, &lsn))
 		refuse(g, m->value, m->key, "is not an LSN such as 0/1A2B3C4");
+	if (text != NULL)
+		*text = v;
 	return lsn;
 }
 
@@ -300,6 +304,16 @@ get_i64(struct reading *g, const struct json_member *m, int64_t min)
 		    min > 0 ? "is not a whole number from 1 on"
 			    : "is not a whole number from 0 on");
 	return v;
+}
+
+static uint32_t
+get_timeline(struct reading *g, const struct json_member *m)
+{
+	int64_t v = get_i64(g, m, 1);
+
+	if (v > UINT32_MAX)
+		refuse(g, m->value, m->key, "is not a timeline");
+	return (uint32_t)v;
 }
 
 static int64_t
@@ -344,7 +358,8 @@ get_operation(struct reading *g, const struct json_member *m)
 	return v;
 }
 
-/* The other members of metadata, as an object of their own in scratch. */
+/* The members of metadata that have not been taken out, as an object of their
+ * own in scratch. */
 static struct view
 rest_of_metadata(struct reading *g, const struct json_reader *nested)
 {
@@ -354,8 +369,7 @@ rest_of_metadata(struct reading *g, const struct json_reader *nested)
 	for (size_t i = 0; i < nested->nmembers; i++) {
 		const struct json_member *m = &nested->members[i];
 
-		if (view_eq(m->key, VIEW_LIT("commit_lsn")) ||
-		    view_eq(m->key, VIEW_LIT("seq")))
+		if (m->value.p == NULL)
 			continue;
 		buf_addc(s, s->len == from ? '{' : ',');
 		buf_addc(s, '"');
@@ -367,6 +381,38 @@ rest_of_metadata(struct reading *g, const struct json_reader *nested)
 		return VIEW_NULL;
 	buf_addc(s, '}');
 	return (struct view){s->data + from, s->len - from};
+}
+
+/* Takes one of the members that are columns of their own out of metadata. */
+static void
+take_out(struct reading *g, struct json_member *m, bool *seen)
+{
+	if (*seen)
+		refuse(g, m->key, m->key, "is there twice");
+	*seen = true;
+	m->value = VIEW_NULL;
+}
+
+static void
+get_identity(
+    struct reading *g, struct json_reader *nested, bool *commit_lsn, bool *seq)
+{
+	struct event *e = &g->l->event;
+
+	for (size_t i = 0; i < nested->nmembers && !g->failed; i++) {
+		struct json_member *m = &nested->members[i];
+		struct view key = unescaped(g, m->key, m->key);
+
+		if (view_eq(key, VIEW_LIT("commit_lsn"))) {
+			e->commit_lsn = get_lsn(g, m, NULL);
+			if (e->commit_lsn == 0)
+				refuse(g, m->value, m->key, "is 0/0");
+			take_out(g, m, commit_lsn);
+		} else if (view_eq(key, VIEW_LIT("seq"))) {
+			e->seq = (uint64_t)get_i64(g, m, 1);
+			take_out(g, m, seq);
+		}
+	}
 }
 
 static void
@@ -384,23 +430,7 @@ get_metadata(struct reading *g, const struct json_member *metadata)
 		refuse_json(g, e->metadata, metadata->key, &je);
 		return;
 	}
-	for (size_t i = 0; i < nested->nmembers; i++) {
-		const struct json_member *m = &nested->members[i];
-		bool *seen;
-
-		if (view_eq(m->key, VIEW_LIT("commit_lsn"))) {
-			seen = &commit_lsn;
-			e->commit_lsn = get_lsn(g, m);
-		} else if (view_eq(m->key, VIEW_LIT("seq"))) {
-			seen = &seq;
-			e->seq = (uint64_t)get_i64(g, m, 1);
-		} else {
-			continue;
-		}
-		if (*seen)
-			refuse(g, m->key, m->key, "is there twice");
-		*seen = true;
-	}
+	get_identity(g, nested, &commit_lsn, &seq);
 	if (commit_lsn != seq)
 		refuse(g, metadata->value, metadata->key,
 		    "has only one of commit_lsn and seq");
@@ -428,8 +458,7 @@ get_field(struct reading *g, enum field f, const struct json_member *m)
 		e->operation = get_operation(g, m);
 		break;
 	case F_LSN:
-		s->lsn = get_lsn(g, m);
-		e->lsn = (struct view){m->value.p + 1, m->value.n - 2};
+		s->lsn = get_lsn(g, m, &e->lsn);
 		break;
 	case F_TRANSACTION_ID:
 		e->has_transaction_id = m->kind != JSON_NULL;
@@ -455,16 +484,18 @@ get_field(struct reading *g, enum field f, const struct json_member *m)
 		s->system_id = get_name(g, m);
 		break;
 	case F_TIMELINE:
-		s->timeline = (uint32_t)get_i64(g, m, 1);
+		s->timeline = get_timeline(g, m);
 		break;
 	case F_HISTORY:
 		s->history = get_json(g, m, JSON_ARRAY);
+		if (s->history.p == NULL)
+			refuse(g, m->value, m->key, "is null");
 		break;
 	case F_SLOT:
 		s->slot = get_name(g, m);
 		break;
 	case F_FLUSH:
-		s->flush = get_lsn(g, m);
+		s->flush = get_lsn(g, m, NULL);
 		break;
 	case F_ACK:
 		g->l->ack = get_name(g, m);
@@ -569,8 +600,8 @@ reserve_scratch(struct event_json_reader *r)
 		const struct json_member *m = &r->json.members[i];
 
 		need += m->key.n;
-		if (m->kind == JSON_STRING ||
-		    view_eq(m->key, field_names[F_METADATA]))
+		if (!view_eq(m->key, field_names[F_BEFORE_DATA]) &&
+		    !view_eq(m->key, field_names[F_AFTER_DATA]))
 			need += 2 * m->value.n;
 	}
 	return buf_reserve(&r->scratch, need) != NULL;
@@ -610,30 +641,38 @@ event_json_reader_release(struct event_json_reader *r)
 	buf_release(&r->scratch);
 }
 
-/* history = [ [timeline,"LSN"], … ], written without white space by us */
+/* Without the white space that JSON allows and an LSN does not. */
+static void
+squeeze(struct buf *to, struct view json)
+{
+	for (size_t i = 0; i < json.n; i++) {
+		if (strchr(" \t\r\n", json.p[i]) == NULL)
+			buf_addc(to, json.p[i]);
+	}
+	buf_str(to);
+}
+
+/* history = [ [timeline,"LSN"], … ] */
 bool
 stream_history_find(
     struct view history, uint32_t timeline, uint64_t *switch_lsn)
 {
-	struct buf pattern = BUF_INIT;
-	struct view lsn;
-	const char *at, *end;
+	struct buf pattern = BUF_INIT, text = BUF_INIT;
+	const char *at = NULL;
 	bool found = false;
+	size_t n;
 
+	squeeze(&text, history);
 	buf_addf(&pattern, "[%u,\"", (unsigned)timeline);
-	for (size_t i = 0;
-	     !found && !pattern.failed && i + pattern.len < history.n; i++) {
-		at = history.p + i;
-		if (memcmp(at, pattern.data, pattern.len) != 0)
-			continue;
-		lsn.p = at + pattern.len;
-		end = memchr(
-		    lsn.p, '"', (size_t)(history.p + history.n - lsn.p));
-		if (end == NULL)
-			break;
-		lsn.n = (size_t)(end - lsn.p);
-		found = lsn_parse(lsn, switch_lsn);
+	if (!text.failed && !pattern.failed)
+		at = strstr(text.data, pattern.data);
+	if (at != NULL) {
+		at += pattern.len;
+		n = strcspn(at, "\"");
+		found = at[n] == '"' &&
+		    lsn_parse((struct view){at, n}, switch_lsn);
 	}
 	buf_release(&pattern);
+	buf_release(&text);
 	return found;
 }

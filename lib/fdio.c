@@ -73,17 +73,21 @@ int
 fdio_out_drain(struct fdio_out *o, int64_t grace_ms)
 {
 	int rc = fdio_out_flush(o);
+	int64_t until = 0;
 	size_t before;
 
 	while (rc == EXIT_DONE && fdio_out_pending(o) > 0) {
-		bool stopping = stop_requested();
-
+		if (stop_requested() && until == 0)
+			until = clock_ms() + grace_ms;
 		before = fdio_out_pending(o);
-		fdio_wait(o->fd, POLLOUT, stopping ? grace_ms : -1);
+		fdio_wait(o->fd, POLLOUT, until != 0 ? clock_left(until) : -1);
 		rc = fdio_out_flush(o);
-		if (stopping && fdio_out_pending(o) == before) {
-			log_error("could not write \"%s\": stopped while it "
-				  "took nothing",
+		if (fdio_out_pending(o) < before) {
+			until = 0;
+		} else if (until != 0 && clock_left(until) == 0) {
+			log_error(
+			    "could not write \"%s\": stopped while it took "
+			    "nothing",
 			    o->name);
 			return EXIT_RETRY;
 		}

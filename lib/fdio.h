@@ -54,8 +54,9 @@ int fdio_out_drain(struct fdio_out *o, int64_t grace_ms);
 int fdio_out_close(struct fdio_out *o);
 
 /*
- * Waits until fd has one of events (see poll(2)), a stop is requested, or
- * timeout_ms have passed (-1: no limit).  Returns revents, 0 if none.
+ * Waits until fd has one of events (see poll(2)), a signal arrives, or
+ * timeout_ms have passed (-1: no limit); a stop that was requested before does
+ * not end it.  Returns revents, 0 if none.
  */
 short fdio_wait(int fd, short events, int64_t timeout_ms);
 

@@ -46,21 +46,22 @@ failed(const char *what)
 static void
 clean_environment(void)
 {
-	char name[128];
-	size_t n, i = 0;
+	struct buf name = BUF_INIT;
+	size_t i = 0;
 
 	while (environ[i] != NULL) {
-		n = strcspn(environ[i], "=");
-		snprintf(name, sizeof(name), "%.*s", (int)n, environ[i]);
-		if (strncmp(name, "PG", 2) == 0 ||
-		    strcmp(name, "PHILOTES_SOURCE_URL") == 0 ||
-		    strcmp(name, "PHILOTES_BUFFER_URL") == 0) {
-			if (unsetenv(name) != 0)
-				i++;
-		} else {
+		buf_clear(&name);
+		buf_add(&name, environ[i], strcspn(environ[i], "="));
+		if (buf_str(&name) == NULL)
+			_exit(126);
+		if (strncmp(name.data, "PG", 2) != 0 &&
+		    strcmp(name.data, "PHILOTES_SOURCE_URL") != 0 &&
+		    strcmp(name.data, "PHILOTES_BUFFER_URL") != 0)
 			i++;
-		}
+		else if (unsetenv(name.data) != 0)
+			_exit(126);
 	}
+	buf_release(&name);
 }
 
 static void

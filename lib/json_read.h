@@ -76,7 +76,7 @@ struct view json_unescape(
  * of all columns.  On false, *e says why.
  */
 #define JSON_STORE_DEPTH 256
-bool json_storable(struct view text, size_t depth, bool unique_keys,
-    struct json_error *e);
+bool json_storable(
+    struct view text, size_t depth, bool unique_keys, struct json_error *e);
 
 #endif

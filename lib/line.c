@@ -39,7 +39,7 @@ fill(struct line_reader *r)
 	ssize_t n;
 	char *to;
 
-	if (poll(&p, 1, 0) == 0)
+	if (poll(&p, 1, 0) <= 0)
 		return LINE_DRY;
 	buf_consume(&r->b, r->from);
 	r->scanned -= r->from;

@@ -31,14 +31,14 @@ num_parse_i64(struct view s, int64_t *v)
 
 static const struct {
 	struct view name;
-	double ns;
+	uint64_t ns;
 } units[] = {
     {{"ns", 2}, 1},
-    {{"us", 2}, 1e3},
-    {{"ms", 2}, 1e6},
-    {{"s", 1}, 1e9},
-    {{"m", 1}, 60e9},
-    {{"h", 1}, 3600e9},
+    {{"us", 2}, 1000},
+    {{"ms", 2}, 1000000},
+    {{"s", 1}, 1000000000},
+    {{"m", 1}, UINT64_C(60000000000)},
+    {{"h", 1}, UINT64_C(3600000000000)},
 };
 
 static bool
@@ -47,42 +47,80 @@ is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* One "1.5h" off the front of s. */
-static bool
-take_term(struct view *s, double *ns)
-{
-	double number = 0, place = 1;
-	bool digits = false, point = false;
-	size_t i, from;
+/* "1.5" off the front of s: the whole part, and the part behind the point as
+ * fraction / scale; digits that no longer count are dropped. */
+struct decimal {
+	uint64_t whole;
+	uint64_t fraction;
+	uint64_t scale;
+};
 
+static bool
+take_decimal(struct view *s, struct decimal *d)
+{
+	bool point = false, digits = false;
+	size_t i;
+
+	*d = (struct decimal){0, 0, 1};
 	for (i = 0; i < s->n && (is_digit(s->p[i]) || s->p[i] == '.'); i++) {
+		uint64_t digit = (uint64_t)(s->p[i] - '0');
+
+		if (s->p[i] == '.' && point)
+			return false;
 		if (s->p[i] == '.') {
-			if (point)
-				return false;
 			point = true;
 			continue;
 		}
 		digits = true;
-		number = number * 10 + (s->p[i] - '0');
-		place *= point ? 10 : 1;
+		if (point && d->scale < UINT64_C(1000000000000)) {
+			d->fraction = d->fraction * 10 + digit;
+			d->scale *= 10;
+		} else if (!point && d->whole > (INT64_MAX - digit) / 10) {
+			return false;
+		} else if (!point) {
+			d->whole = d->whole * 10 + digit;
+		}
 	}
-	for (from = i; i < s->n && !is_digit(s->p[i]) && s->p[i] != '.';)
-		i++;
-	for (size_t u = 0; digits && u < sizeof(units) / sizeof(*units); u++) {
-		if (!view_eq(
-			units[u].name, (struct view){s->p + from, i - from}))
+	*s = (struct view){s->p + i, s->n - i};
+	return digits;
+}
+
+static bool
+take_unit(struct view *s, uint64_t *ns)
+{
+	size_t n = 0;
+
+	while (n < s->n && !is_digit(s->p[n]) && s->p[n] != '.')
+		n++;
+	for (size_t u = 0; u < sizeof(units) / sizeof(*units); u++) {
+		if (!view_eq(units[u].name, (struct view){s->p, n}))
 			continue;
-		*ns += number / place * units[u].ns;
-		*s = (struct view){s->p + i, s->n - i};
+		*ns = units[u].ns;
+		*s = (struct view){s->p + n, s->n - n};
 		return true;
 	}
 	return false;
 }
 
+/* fraction / scale of a unit; exact, since a unit is 36 times a power of ten
+ * at the most. */
+static uint64_t
+part_of(const struct decimal *d, uint64_t ns)
+{
+	uint64_t fraction = d->fraction, scale = d->scale;
+
+	while (scale > 1 && fraction > UINT64_MAX / ns) {
+		fraction /= 10;
+		scale /= 10;
+	}
+	return fraction * ns / scale;
+}
+
 bool
 num_parse_duration(struct view s, int64_t *ms)
 {
-	double ns = 0;
+	uint64_t ns = 0, unit;
+	struct decimal d;
 
 	if (view_eq(s, VIEW_LIT("0"))) {
 		*ms = 0;
@@ -92,12 +130,15 @@ num_parse_duration(struct view s, int64_t *ms)
 		return false;
 	while (s.n > 0) {
 		/* Go's own limit is 2^63 nanoseconds */
-		if (!take_term(&s, &ns) || ns >= 9.2e18)
+		if (!take_decimal(&s, &d) || !take_unit(&s, &unit) ||
+		    d.whole > (INT64_MAX - ns) / unit)
 			return false;
+		ns += d.whole * unit;
+		if (part_of(&d, unit) > INT64_MAX - ns)
+			return false;
+		ns += part_of(&d, unit);
 	}
-	*ms = (int64_t)(ns / 1e6);
-	if ((double)*ms * 1e6 < ns)
-		++*ms;
+	*ms = (int64_t)(ns / 1000000 + (ns % 1000000 != 0));
 	return true;
 }
 

@@ -12,7 +12,8 @@
 #include "num.h"
 #include "version.h"
 
-#define OPT_MAX 48
+#define OPT_MAX   48
+#define COUNT_MAX 2147483647u
 
 /* what every tool has */
 static bool help_flag, version_flag, quiet_flag, verbose_flag;
@@ -56,7 +57,7 @@ set_count(const struct opt *t, struct view text)
 {
 	uint64_t v;
 
-	if (!num_parse_u64(text, &v) || v < t->min || v > INT64_MAX)
+	if (!num_parse_u64(text, &v) || v < t->min || v > COUNT_MAX)
 		return false;
 	*(uint64_t *)t->dest = v;
 	return true;
@@ -95,8 +96,8 @@ wanted(const struct opt *t, char *room, size_t n)
 {
 	switch (t->kind) {
 	case OPT_COUNT:
-		snprintf(room, n, "not a whole number from %llu on",
-		    (unsigned long long)t->min);
+		snprintf(room, n, "not a whole number from %llu to %u",
+		    (unsigned long long)t->min, COUNT_MAX);
 		return room;
 	case OPT_DURATION:
 		return "not a duration such as 5s, 1h30m or 168h";

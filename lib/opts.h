@@ -14,7 +14,7 @@ enum opt_kind {
 	OPT_FLAG,     /* bool * */
 	OPT_TEXT,     /* const char **; not empty */
 	OPT_LIST,     /* struct opt_list *; may be given again */
-	OPT_COUNT,    /* uint64_t *; from min on */
+	OPT_COUNT,    /* uint64_t *; from min to 2147483647 */
 	OPT_DURATION, /* int64_t *, milliseconds */
 	OPT_CHOICE,   /* int *: the index of the word in choices */
 };

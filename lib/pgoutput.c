@@ -48,7 +48,8 @@ struct tuple {
 struct pgoutput {
 	struct view rest; /* of the message, unread */
 	uint64_t lsn;
-	char type; /* of the message; 0: not begun */
+	int64_t time; /* of sending it */
+	char type;    /* of the message; 0: not begun */
 	const char *reason;
 
 	bool in_transaction;
@@ -181,6 +182,8 @@ get_field(struct pgoutput *d, struct field *f)
 	}
 	n = get_uint(d, 4);
 	f->text = get_bytes(d, (size_t)n);
+	if (d->reason == NULL && !utf8_valid(f->text))
+		bad(d, "a value is not UTF-8");
 }
 
 static void
@@ -227,6 +230,8 @@ on_begin(struct pgoutput *d)
 
 	if (d->in_transaction)
 		bad(d, "a transaction begins inside another");
+	if (final_lsn <= d->commit_lsn)
+		bad(d, "a transaction comes after a later one");
 	d->commit_lsn = final_lsn;
 	d->commit_time = (int64_t)get_uint(d, 8);
 	d->xid = (uint32_t)get_uint(d, 4);
@@ -298,12 +303,21 @@ skip_type(struct pgoutput *d)
 
 /* Events */
 
+/* Adds a column to a list of names, unless it is there already: it may be of
+ * the old tuple and of the new. */
 static void
-list_name(struct buf *list, struct view name)
+list_name(struct buf *list, const struct column *col)
 {
+	struct view name = {col->json.p, col->json.n - 1};
+
+	for (size_t i = 0; i + name.n <= list->len; i++) {
+		if (memcmp(list->data + i, name.p, name.n) == 0 &&
+		    (i == 0 || list->data[i - 1] == ','))
+			return;
+	}
 	if (list->len > 0)
 		buf_addc(list, ',');
-	json_write_string(list, name);
+	buf_addv(list, name);
 }
 
 /*
@@ -326,7 +340,7 @@ render_tuple(struct pgoutput *d, struct buf *b, const struct relation *r,
 		    other->fields[i].kind == 't')
 			f = &other->fields[i];
 		if (f->kind == 'u') {
-			list_name(&d->unchanged, col->name);
+			list_name(&d->unchanged, col);
 			continue;
 		}
 		if (b->len > 1)
@@ -335,7 +349,7 @@ render_tuple(struct pgoutput *d, struct buf *b, const struct relation *r,
 		if (f->kind == 'n')
 			buf_addv(b, VIEW_LIT("null"));
 		else if (pgvalue_write(b, col->type, f->text))
-			list_name(&d->json_text, col->name);
+			list_name(&d->json_text, col);
 	}
 	buf_addc(b, '}');
 	if (b->failed)
@@ -460,7 +474,9 @@ write_content(struct buf *b, struct view content)
 {
 	static const char hex[] = "0123456789abcdef";
 
-	if (utf8_valid(content)) {
+	/* a NUL byte is UTF-8, but no JSON that jsonb could hold */
+	if (utf8_valid(content) &&
+	    (content.n == 0 || memchr(content.p, '\0', content.n) == NULL)) {
 		json_write_string(b, content);
 		return;
 	}
@@ -491,7 +507,7 @@ on_message(struct pgoutput *d, struct event *e)
 		    .lsn = {d->lsn_text, lsn_format(d->lsn_text, lsn)},
 		    .commit_lsn = lsn,
 		    .seq = 1,
-		    .event_time = d->commit_time,
+		    .event_time = d->time,
 		};
 	}
 	e->schema_name = e->table_name = VIEW_LIT("");
@@ -507,10 +523,12 @@ on_message(struct pgoutput *d, struct event *e)
 }
 
 void
-pgoutput_feed(struct pgoutput *d, struct view message, uint64_t lsn)
+pgoutput_feed(
+    struct pgoutput *d, struct view message, uint64_t lsn, int64_t time)
 {
 	d->rest = message;
 	d->lsn = lsn;
+	d->time = time;
 	d->type = 0;
 }
 

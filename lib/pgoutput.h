@@ -16,10 +16,11 @@ struct pgoutput *pgoutput_new(void);
 void pgoutput_free(struct pgoutput *d);
 
 /*
- * Starts on the message that the server sent with position lsn; message must
- * stay until the last call of pgoutput_next for it.
+ * Starts on the message that the server sent with position lsn at this time
+ * (see clock.h); message must stay until the last call of pgoutput_next for it.
  */
-void pgoutput_feed(struct pgoutput *d, struct view message, uint64_t lsn);
+void pgoutput_feed(
+    struct pgoutput *d, struct view message, uint64_t lsn, int64_t time);
 
 enum pgoutput_status {
 	PGOUTPUT_EVENT,  /* *e is set but for source_id; call again */

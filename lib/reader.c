@@ -50,6 +50,7 @@ struct reader {
 	struct replstream stream;
 	struct replstream_system system;
 	struct pgoutput *decoder;
+	PGresult *left_out; /* published, but not asked for; NULL: none */
 	struct buf source_id;
 	struct fdio_out out;
 	struct ack_channel acks;
@@ -135,11 +136,23 @@ refuse_message(const struct reader *r, const struct replstream_message *m)
 	return EXIT_PROTOCOL;
 }
 
+static bool
+is_wanted(const struct reader *r, const struct event *e)
+{
+	if (e->key_columns.p == NULL)
+		return r->o->messages;
+	for (int i = 0; i < PQntuples(r->left_out); i++) {
+		if (view_eq(pg_value(r->left_out, i, 1), e->table_name) &&
+		    view_eq(pg_value(r->left_out, i, 0), e->schema_name))
+			return false;
+	}
+	return true;
+}
+
 static void
 emit(struct reader *r, struct event *e)
 {
-	if (r->o->tables != NULL && e->table_name.n > 0 &&
-	    !table_list_has(r->o->tables, e->schema_name, e->table_name))
+	if (!is_wanted(r, e))
 		return;
 	e->source_id = buf_view(&r->source_id);
 	event_json_put(&r->out.b, e);
@@ -152,7 +165,7 @@ on_data(struct reader *r, const struct replstream_message *m)
 	enum pgoutput_status status;
 	struct event e;
 
-	pgoutput_feed(r->decoder, m->data, m->lsn);
+	pgoutput_feed(r->decoder, m->data, m->lsn, m->time);
 	while ((status = pgoutput_next(r->decoder, &e)) == PGOUTPUT_EVENT)
 		emit(r, &e);
 	if (status == PGOUTPUT_BAD)
@@ -458,6 +471,7 @@ finish(struct reader *r)
 
 /* Start */
 
+/* "now" is where the source is when we begin. */
 static int
 set_until(struct reader *r)
 {
@@ -481,8 +495,10 @@ static int
 set_up(struct reader *r, uint64_t *start)
 {
 	const char *database;
-	int rc = replstream_open(&r->stream, r->o->conninfo);
+	int rc = set_until(r);
 
+	if (rc == EXIT_DONE)
+		rc = replstream_open(&r->stream, r->o->conninfo);
 	if (rc == EXIT_DONE)
 		rc = replstream_identify(&r->stream, &r->system);
 	if (rc == EXIT_DONE)
@@ -490,6 +506,9 @@ set_up(struct reader *r, uint64_t *start)
 	if (rc == EXIT_DONE)
 		rc = replstream_check(
 		    &r->stream, r->o->slot, r->o->publication, start);
+	if (rc == EXIT_DONE && r->o->tables != NULL)
+		rc = replstream_left_out(
+		    &r->stream, r->o->publication, r->o->tables, &r->left_out);
 	if (rc != EXIT_DONE)
 		return rc;
 	database = PQdb(r->stream.pg.conn);
@@ -507,7 +526,7 @@ set_up(struct reader *r, uint64_t *start)
 		return EXIT_OS;
 	}
 	return replstream_start(
-	    &r->stream, r->o->slot, r->o->publication, *start, r->o->messages);
+	    &r->stream, r->o->slot, r->o->publication, *start);
 }
 
 static int
@@ -564,6 +583,7 @@ reader_run(const struct reader_options *o)
 	replstream_system_release(&r->system);
 	ack_channel_close(&r->acks);
 	pgoutput_free(r->decoder);
+	PQclear(r->left_out);
 	buf_release(&r->source_id);
 	free(r);
 	return rc != EXIT_DONE ? rc : closed;

@@ -15,6 +15,7 @@
 #include "log.h"
 #include "lsn.h"
 #include "num.h"
+#include "sql.h"
 
 #define XLOGDATA_BYTES  25
 #define KEEPALIVE_BYTES 18
@@ -248,9 +249,61 @@ replstream_check(struct replstream *s, const char *slot,
 	return rc == EXIT_DONE ? check_publication(s, publication) : rc;
 }
 
+/* The wanted tables as VALUES of a CTE in front of the query. */
+static void
+add_wanted(struct replstream *s, struct buf *sql, const struct table_list *l)
+{
+	buf_adds(sql, "WITH RECURSIVE wanted (schema, name) AS (VALUES ");
+	for (size_t i = 0; i < l->n; i++) {
+		buf_adds(sql, i == 0 ? "(" : ", (");
+		pg_add_literal(&s->pg, sql, l->names[i].schema);
+		buf_adds(sql, "::text, ");
+		pg_add_literal(&s->pg, sql, l->names[i].table);
+		buf_adds(sql, "::text)");
+	}
+	buf_adds(sql, "), published (name) AS (SELECT ");
+}
+
+/* Rows without a table are names that match nothing. */
+static int
+refuse_unpublished(const PGresult *res, const char *publication)
+{
+	for (int i = 0; i < PQntuples(res); i++) {
+		if (PQgetisnull(res, i, 2))
+			continue;
+		log_error("could not read \"%.*s\".\"%.*s\": the publication "
+			  "\"%s\" does not have it",
+		    VIEW_FMT(pg_value(res, i, 0)),
+		    VIEW_FMT(pg_value(res, i, 1)), publication);
+		return EXIT_CONFIG;
+	}
+	return EXIT_DONE;
+}
+
+int
+replstream_left_out(struct replstream *s, const char *publication,
+    const struct table_list *tables, PGresult **res)
+{
+	static const char doing[] = "look up the published tables";
+	struct buf sql = BUF_INIT;
+	int rc;
+
+	add_wanted(s, &sql, tables);
+	pg_add_literal(&s->pg, &sql, view_of(publication));
+	buf_adds(&sql, "::name) " SQL_LEFT_OUT);
+	if (buf_str(&sql) == NULL) {
+		log_error("could not %s: out of memory", doing);
+		rc = EXIT_OS;
+	} else {
+		rc = pg_query(&s->pg, doing, sql.data, 0, NULL, res);
+	}
+	buf_release(&sql);
+	return rc == EXIT_DONE ? refuse_unpublished(*res, publication) : rc;
+}
+
 int
 replstream_start(struct replstream *s, const char *slot,
-    const char *publication, uint64_t lsn, bool messages)
+    const char *publication, uint64_t lsn)
 {
 	struct buf sql = BUF_INIT, name = BUF_INIT;
 	PGresult *res;
@@ -263,7 +316,8 @@ replstream_start(struct replstream *s, const char *slot,
 	buf_addf(&sql, " LOGICAL %s (proto_version '1', publication_names ",
 	    lsn_text(lsn).s);
 	pg_add_literal(&s->pg, &sql, buf_view(&name));
-	buf_addf(&sql, "%s)", messages ? ", messages 'true'" : "");
+	/* always, since they count in a transaction's sequence */
+	buf_adds(&sql, ", messages 'true')");
 	if (buf_str(&sql) == NULL || name.failed) {
 		log_error("could not start replication: out of memory");
 		rc = EXIT_OS;
@@ -304,6 +358,7 @@ parse(struct replstream_message *m, struct view raw)
 	if (raw.n >= XLOGDATA_BYTES && raw.p[0] == 'w') {
 		m->kind = REPLSTREAM_DATA;
 		m->lsn = load_u64(raw.p + 1);
+		m->time = (int64_t)load_u64(raw.p + 17);
 		m->data = (struct view){
 		    raw.p + XLOGDATA_BYTES, raw.n - XLOGDATA_BYTES};
 		return EXIT_DONE;

@@ -6,6 +6,7 @@
 #define REPLSTREAM_H
 
 #include "pg.h"
+#include "tablelist.h"
 
 /* Zero-initialise. */
 struct replstream {
@@ -39,9 +40,17 @@ void replstream_system_release(struct replstream_system *sys);
 int replstream_check(struct replstream *s, const char *slot,
     const char *publication, uint64_t *confirmed);
 
+/*
+ * The published tables, by schema and name, that are neither in the list nor
+ * descend from one in it: what is to be left out.  A partition that is made
+ * later is thus not.  EXIT_CONFIG if a name of the list is not published.
+ */
+int replstream_left_out(struct replstream *s, const char *publication,
+    const struct table_list *tables, PGresult **res);
+
 /* Starts streaming at the slot's own position. */
 int replstream_start(struct replstream *s, const char *slot,
-    const char *publication, uint64_t lsn, bool messages);
+    const char *publication, uint64_t lsn);
 
 enum replstream_kind {
 	REPLSTREAM_DRY,       /* nothing more has arrived */
@@ -52,6 +61,7 @@ enum replstream_kind {
 struct replstream_message {
 	enum replstream_kind kind;
 	uint64_t lsn;      /* of the data; or the server's position */
+	int64_t time;      /* of sending the data; see clock.h */
 	struct view data;  /* valid until the next call */
 	bool reply_wanted; /* the server asks for a status */
 };

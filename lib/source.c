@@ -164,19 +164,26 @@ create_slot(struct setup *s)
 }
 
 static int
-create_both(struct setup *s)
+look_up(struct setup *s, bool *publication, bool *slot)
 {
 	const char *params[] = {s->o->publication, s->o->slot};
-	bool publication = false, slot = false;
 	PGresult *res;
 	int rc = pg_query(&s->pg, "look up publication and slot",
 	    SQL_SOURCE_EXISTS, 2, params, &res);
 
-	if (rc == EXIT_DONE) {
-		publication = view_eq(pg_value(res, 0, 0), VIEW_LIT("t"));
-		slot = view_eq(pg_value(res, 0, 1), VIEW_LIT("t"));
-	}
+	*publication = rc == EXIT_DONE &&
+	    view_eq(pg_value(res, 0, 0), VIEW_LIT("t"));
+	*slot = rc == EXIT_DONE && view_eq(pg_value(res, 0, 1), VIEW_LIT("t"));
 	PQclear(res);
+	return rc;
+}
+
+static int
+create_both(struct setup *s)
+{
+	bool publication, slot;
+	int rc = look_up(s, &publication, &slot);
+
 	if (rc == EXIT_DONE && slot && !publication) {
 		log_error("could not create the publication \"%s\": the slot "
 			  "\"%s\" is older",
@@ -189,31 +196,59 @@ create_both(struct setup *s)
 		rc = create_publication(s, publication);
 	if (rc == EXIT_DONE && !slot)
 		rc = create_slot(s);
-	if (rc == EXIT_DONE && publication && slot)
+	if (rc == EXIT_DONE && publication && slot && s->names.len == 0)
 		printf("publication \"%s\" and slot \"%s\" exist\n",
 		    s->o->publication, s->o->slot);
 	return rc;
 }
 
 static int
-drop_both(struct setup *s)
+drop_slot(struct setup *s)
 {
 	const char *params[] = {s->o->slot};
-	struct buf sql = BUF_INIT;
+	PGresult *res;
 	int rc = pg_query(&s->pg, "drop the replication slot", SQL_DROP_SLOT, 1,
-	    params, NULL);
+	    params, &res);
 
-	buf_adds(&sql, "DROP PUBLICATION IF EXISTS ");
+	if (rc == EXIT_DONE)
+		printf("%s slot \"%s\"\n",
+		    PQntuples(res) > 0 ? "dropped" : "there was no",
+		    s->o->slot);
+	PQclear(res);
+	return rc;
+}
+
+static int
+drop_publication(struct setup *s)
+{
+	struct buf sql = BUF_INIT;
+	int rc;
+
+	buf_adds(&sql, "DROP PUBLICATION ");
 	pg_add_identifier(&s->pg, &sql, view_of(s->o->publication));
 	if (buf_str(&sql) == NULL)
 		rc = out_of_memory("drop the publication");
-	if (rc == EXIT_DONE)
+	else
 		rc = pg_query(
 		    &s->pg, "drop the publication", sql.data, 0, NULL, NULL);
 	if (rc == EXIT_DONE)
-		printf("dropped slot \"%s\" and publication \"%s\"\n",
-		    s->o->slot, s->o->publication);
+		printf("dropped publication \"%s\"\n", s->o->publication);
 	buf_release(&sql);
+	return rc;
+}
+
+static int
+drop_both(struct setup *s)
+{
+	bool publication, slot;
+	int rc = look_up(s, &publication, &slot);
+
+	if (rc == EXIT_DONE)
+		rc = drop_slot(s);
+	if (rc == EXIT_DONE && publication)
+		rc = drop_publication(s);
+	else if (rc == EXIT_DONE)
+		printf("there was no publication \"%s\"\n", s->o->publication);
 	return rc;
 }
 

@@ -77,6 +77,7 @@ CREATE TABLE IF NOT EXISTS philotes.cdc_sources (
 	source_id  text        PRIMARY KEY,
 	system_id  text,       -- null: never written to by a pg-cdc-read
 	slot       text,
+	removed_to bigint      NOT NULL DEFAULT 0, -- by buffer-gc, to this id
 	created_at timestamptz NOT NULL DEFAULT now()
 );
 
@@ -243,17 +244,20 @@ BEGIN
 	-- what was removed before it came does not wait for it
 	INSERT INTO philotes.cdc_batches (consumer, source_id, first_id,
 	    last_id, events, total, write_no)
-	SELECT name, s.source_id, 1, b.last_id, 0, b.total, b.write_no
-	FROM philotes.cdc_sources s
+	SELECT name, s.source_id, 1, s.up_to, 0,
+	       w.total - (SELECT count(*) FROM philotes.cdc_log l
+	                  WHERE l.source_id = s.source_id
+	                    AND l.id > s.up_to AND l.id <= w.last_id),
+	       w.write_no
+	FROM (SELECT source_id, CASE
+	             WHEN latest THEN (philotes.newest_write(source_id)).last_id
+	             ELSE removed_to END AS up_to
+	      FROM philotes.cdc_sources) s
 	CROSS JOIN LATERAL (
-		SELECT w.last_id, w.total, w.write_no
-		FROM philotes.newest_write(s.source_id) w WHERE latest
-		UNION ALL
-		(SELECT w.first_id - 1, w.total - w.events, w.write_no
-		 FROM philotes.cdc_writes w
-		 WHERE w.source_id = s.source_id AND NOT latest
-		 ORDER BY w.write_no LIMIT 1)) b
-	WHERE b.total > 0;
+		SELECT last_id, total, write_no FROM philotes.cdc_writes
+		WHERE source_id = s.source_id AND last_id >= s.up_to
+		ORDER BY write_no LIMIT 1) w
+	WHERE s.up_to > 0;
 	RETURN true;
 END $$;
 

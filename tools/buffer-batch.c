@@ -3,6 +3,7 @@
 
 #include "batcher.h"
 #include "exitcode.h"
+#include "json_write.h"
 #include "log.h"
 #include "opts.h"
 #include "pg.h"
@@ -57,6 +58,7 @@ int
 main(int argc, char **argv)
 {
 	struct pg_target target = {.what = "buffer"};
+	bool utf8 = true;
 	int rest, rc;
 
 	log_init(opts.tool);
@@ -69,6 +71,10 @@ main(int argc, char **argv)
 		batcher.handler.argv = argv + rest;
 	if (rest < argc && batcher.ack != NULL)
 		return opts_usage(&opts, "--ack and a command together");
+	for (size_t i = 0; i < sources.n; i++)
+		utf8 = utf8 && utf8_valid(view_of(sources.item[i]));
+	if (!utf8 || !utf8_valid(view_of(batcher.consumer)))
+		return opts_usage(&opts, "a name that is not UTF-8");
 	batcher.sources = sources.item;
 	batcher.nsources = sources.n;
 	batcher.latest = start_choice == 1;

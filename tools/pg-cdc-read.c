@@ -1,5 +1,6 @@
 /* The changes of a PostgreSQL database as lines on stdout: pg-cdc-read(1). */
 #include <stdlib.h>
+#include <string.h>
 
 #include "ack.h"
 #include "exitcode.h"
@@ -9,6 +10,8 @@
 #include "reader.h"
 #include "source.h"
 #include "stop.h"
+
+#define NAME_BYTES 64 /* of PostgreSQL, with the NUL */
 
 static struct reader_options reader = {
     .slot = "philotes_cdc",
@@ -61,6 +64,18 @@ fail(int rc)
 		ack_channel_close(&acks);
 	}
 	return rc;
+}
+
+/* As the server would have it, but before anything is made: it truncates a
+ * name that is too long. */
+static bool
+names_are_valid(void)
+{
+	size_t slot = strlen(reader.slot);
+
+	return slot < NAME_BYTES && strlen(reader.publication) < NAME_BYTES &&
+	    strspn(reader.slot, "abcdefghijklmnopqrstuvwxyz0123456789_") ==
+	    slot;
 }
 
 static int
@@ -118,5 +133,9 @@ main(int argc, char **argv)
 		    opts_usage(&opts, "\"%s\" is one too many", argv[rest]));
 	if (create && drop)
 		return opts_usage(&opts, "--create and --drop together");
+	if (!names_are_valid())
+		return fail(opts_usage(&opts,
+		    "a slot is named by at most 63 of a-z, 0-9 and _, a "
+		    "publication by at most 63 bytes"));
 	return run_with_tables();
 }

@@ -1,0 +1,311 @@
+#!/usr/bin/env bats
+# pg-cdc-read by itself: what it makes, what it prints, how it ends.
+
+load helper
+
+# A table, publication and slot.
+prepare()
+{
+	src_psql "CREATE TABLE t (id int PRIMARY KEY, v text)"
+	expect_code 0 pg-cdc-read --create
+}
+
+@test "--create makes publication and slot, says so, and may be repeated" {
+	src_psql "CREATE TABLE a (id int PRIMARY KEY)"
+	src_psql "CREATE TABLE b (id int)"
+	src_psql "CREATE UNLOGGED TABLE c (id int PRIMARY KEY)"
+	src_psql "CREATE TABLE d (id int); ALTER TABLE d REPLICA IDENTITY FULL"
+	src_psql "CREATE TABLE \"E e\" (id int PRIMARY KEY) PARTITION BY RANGE (id)"
+	src_psql "CREATE TABLE e1 PARTITION OF \"E e\" DEFAULT"
+	src_psql "CREATE SCHEMA philotes; CREATE TABLE philotes.x (id int PRIMARY KEY)"
+	expect_code 0 pg-cdc-read --create
+	[[ $output == *'left out "public"."b": it has no primary key'* ]]
+	[[ $output == *'left out "public"."c": it is not logged'* ]]
+	[[ $output == *'created publication "philotes_pub"'* ]]
+	[[ $output == *"created slot \"$PHILOTES_SLOT\" at "* ]]
+	[ "$(src_psql "SELECT string_agg(tablename, ',' ORDER BY tablename)
+	    FROM pg_publication_tables")" = "a,d,e1" ]
+	expect_code 0 pg-cdc-read --create
+	[[ $output == *"exist"* && $output != *created* ]]
+}
+
+@test "--create --tables takes the tables named, and adds to a publication" {
+	src_psql "CREATE TABLE a (id int PRIMARY KEY)"
+	src_psql "CREATE TABLE b (id int PRIMARY KEY)"
+	src_psql "CREATE SCHEMA s; CREATE TABLE s.\"C,c\" (id int PRIMARY KEY)"
+	expect_code 0 pg-cdc-read --create --tables 'A,s."C,c"'
+	local tables="SELECT string_agg(tablename, '|' ORDER BY tablename)
+	    FROM pg_publication_tables"
+	[ "$(src_psql "$tables")" = "C,c|a" ]
+	expect_code 0 pg-cdc-read --create --tables b
+	[ "$(src_psql "$tables")" = "C,c|a|b" ]
+	expect_code 78 pg-cdc-read --create --tables nosuch
+	expect_error '"public"."nosuch": there is no such table'
+	src_psql "CREATE TABLE n (id int)"
+	expect_code 78 pg-cdc-read --create --tables n
+	expect_error '"public"."n": it has no primary key'
+	expect_code 64 pg-cdc-read --create --tables 'a,'
+	PHILOTES_TABLES='"a' expect_code 78 pg-cdc-read --create
+}
+
+@test "--create refuses a slot older than its publication; --drop mends it" {
+	prepare
+	src_psql "DROP PUBLICATION philotes_pub"
+	expect_code 69 pg-cdc-read --create
+	expect_error 'the slot ".*" is older'
+	expect_code 0 pg-cdc-read --drop
+	expect_code 0 pg-cdc-read --create
+	expect_code 0 pg-cdc-read --drop
+	[ "$(src_psql "SELECT count(*) FROM pg_publication")" = 0 ]
+}
+
+@test "INSERT, UPDATE, DELETE, TRUNCATE come as lines" {
+	prepare
+	src_psql "INSERT INTO t VALUES (1, 'a'), (2, NULL)"
+	src_psql "UPDATE t SET v = 'b' WHERE id = 1"
+	src_psql "UPDATE t SET id = 3 WHERE id = 2"
+	src_psql "DELETE FROM t WHERE id = 3"
+	src_psql "TRUNCATE t RESTART IDENTITY"
+	expect_code 0 pg-cdc-read --until now
+	diff - <(jq -c '[.source_id, .schema_name, .table_name, .operation,
+	    .key_columns, .before_data, .after_data, .metadata.seq,
+	    .metadata.restart_identity]' <<<"$output") <<-END
+	["postgres-t$BATS_TEST_NUMBER","public","t","INSERT",["id"],null,{"id":1,"v":"a"},1,null]
+	["postgres-t$BATS_TEST_NUMBER","public","t","INSERT",["id"],null,{"id":2,"v":null},2,null]
+	["postgres-t$BATS_TEST_NUMBER","public","t","UPDATE",["id"],null,{"id":1,"v":"b"},1,null]
+	["postgres-t$BATS_TEST_NUMBER","public","t","UPDATE",["id"],{"id":2},{"id":3,"v":null},1,null]
+	["postgres-t$BATS_TEST_NUMBER","public","t","DELETE",["id"],{"id":3},null,1,null]
+	["postgres-t$BATS_TEST_NUMBER","public","t","TRUNCATE",["id"],null,null,1,true]
+	END
+	# keys in the order of the contract
+	[ "$(head -n 1 <<<"$output" | jq -c keys_unsorted)" = \
+	    '["source_id","schema_name","table_name","operation","lsn","transaction_id","key_columns","before_data","after_data","event_time","metadata"]' ]
+}
+
+@test "a value that was not sent is merged under FULL, else listed" {
+	src_psql "CREATE TABLE t (id int PRIMARY KEY, n int, big text)"
+	src_psql "ALTER TABLE t ALTER big SET STORAGE EXTERNAL"
+	expect_code 0 pg-cdc-read --create
+	src_psql "INSERT INTO t VALUES (1, 1, repeat('x', 9000))"
+	src_psql "UPDATE t SET n = 2"
+	src_psql "ALTER TABLE t REPLICA IDENTITY FULL"
+	src_psql "UPDATE t SET n = 3"
+	expect_code 0 pg-cdc-read --until now
+	diff - <(tail -n 2 <<<"$output" | jq -c '[.after_data.n,
+	    (.after_data | has("big")), (.after_data.big | length),
+	    .metadata.unchanged]') <<-'END'
+	[2,false,0,["big"]]
+	[3,true,9000,null]
+	END
+}
+
+@test "types: literals where JSON has them, the server's text elsewhere" {
+	src_psql "CREATE TABLE t (id int PRIMARY KEY, b bool, n numeric,
+	    f float8, j jsonb, js json, a int[], x text[], ts timestamptz,
+	    by bytea, d date)"
+	expect_code 0 pg-cdc-read --create
+	src_psql "INSERT INTO t VALUES (1, true, 12.50, '-0', '{\"k\": 1.0}',
+	    E'{\"k\":\\n1}', '{{1,NULL}}', '{a,\"NULL\",NULL}',
+	    '2026-01-02 03:04:05.6+02', '\\x00ff', '0044-03-15 BC')"
+	src_psql "INSERT INTO t (id, f, n, js) VALUES (2, 'Infinity', 'NaN',
+	    '{\"a\":1,\"a\":2}')"
+	expect_code 0 pg-cdc-read --until now
+	grep -F '"after_data":{"id":1,"b":true,"n":12.50,"f":"-0","j":{"k": 1.0},"js":{"k": 1},"a":[[1,null]],"x":["a","NULL",null],"ts":"2026-01-02 01:04:05.6+00","by":"\\x00ff","d":"0044-03-15 BC"}' <<<"$output"
+	grep -F '"n":"NaN","f":"Infinity","j":null,"js":"{\"a\":1,\"a\":2}"' <<<"$output"
+	grep -F '"json_text":["js"]' <<<"$output"
+}
+
+@test "without --ack nothing is confirmed: the same again" {
+	prepare
+	src_psql "INSERT INTO t VALUES (1, 'a')"
+	expect_code 0 pg-cdc-read --until now
+	local first=$output
+	expect_code 0 pg-cdc-read --until now
+	[ -n "$first" ] && [ "$first" = "$output" ]
+	[[ $output != *control* ]]
+}
+
+@test "--tables filters, and seq counts what was left out" {
+	prepare
+	src_psql "CREATE TABLE u (id int PRIMARY KEY)"
+	expect_code 0 pg-cdc-read --create --tables u
+	src_psql "BEGIN; INSERT INTO t VALUES (1, 'a'); INSERT INTO u VALUES (7);
+	    COMMIT"
+	expect_code 0 pg-cdc-read --until now --tables u
+	[ "$(jq -c '[.table_name, .metadata.seq]' <<<"$output")" = '["u",2]' ]
+}
+
+@test "--messages: logical decoding messages are events" {
+	prepare
+	src_psql "SELECT pg_logical_emit_message(true, 'p', 'text')"
+	src_psql "SELECT pg_logical_emit_message(false, 'q', '\\x00ff'::bytea)"
+	# a commit flushes the WAL with the message in it
+	src_psql "CREATE TABLE u ()"
+	expect_code 0 pg-cdc-read --until now
+	[ -z "$output" ]
+	expect_code 0 pg-cdc-read --until now --messages
+	diff - <(jq -c '[.operation, .table_name, .after_data, .metadata.seq]' \
+	    <<<"$output") <<-'END'
+	["MESSAGE","",{"prefix":"p","content":"text"},1]
+	["MESSAGE","",{"prefix":"q","content":"\\x00ff"},1]
+	END
+}
+
+@test "names of any kind" {
+	src_psql 'CREATE SCHEMA "s ""q"""; CREATE TABLE "s ""q"""."t
+	ü😀" ("k,\k" int PRIMARY KEY, "Ω" text)'
+	expect_code 0 pg-cdc-read --create
+	src_psql 'INSERT INTO "s ""q"""."t
+	ü😀" VALUES (1, $$a"b\c$$)'
+	expect_code 0 pg-cdc-read --until now
+	[ "$(wc -l <<<"$output")" = 1 ]
+	[ "$(jq -c '[.schema_name, .table_name, .key_columns, .after_data]' \
+	    <<<"$output")" = '["s \"q\"","t\n\tü😀",["k,\\k"],{"k,\\k":1,"Ω":"a\"b\\c"}]' ]
+}
+
+@test "exit codes: slot, publication, server, password, options" {
+	prepare
+	expect_code 69 pg-cdc-read --slot nosuch
+	expect_error 'replication slot "nosuch": it does not exist'
+	expect_code 78 pg-cdc-read --publication nosuch
+	expect_error 'publication "nosuch": it does not exist'
+	PHILOTES_SOURCE_URL=host=/nonexistent expect_code 75 pg-cdc-read
+	expect_error 'could not connect to the source'
+	PHILOTES_SOURCE_URL="$PHILOTES_SOURCE_URL dbname=nosuch" \
+	    expect_code 78 pg-cdc-read
+	PHILOTES_SOURCE_URL=bogus=1 expect_code 78 pg-cdc-read
+	expect_code 64 pg-cdc-read --bogus
+	expect_error 'unknown option "--bogus"'
+	expect_code 64 pg-cdc-read --until 1/x
+	expect_code 64 pg-cdc-read --create --drop
+	expect_code 64 pg-cdc-read operand
+	expect_code 78 pg-cdc-read --ack /dev/null
+	expect_error 'neither a FIFO, a pipe nor a socket'
+	expect_code 74 pg-cdc-read --ack "$BATS_TEST_TMPDIR/nosuch"
+	unset PHILOTES_SOURCE_URL PHILOTES_BUFFER_URL
+	expect_code 78 pg-cdc-read
+	expect_error 'no database was given'
+}
+
+@test "a wrong password is 77, a role without REPLICATION too" {
+	prepare
+	local data=$BATS_FILE_TMPDIR/src
+	src_psql "CREATE ROLE guest LOGIN PASSWORD 'right'"
+	sed -i '1i local all guest scram-sha-256' "$data/pg_hba.conf"
+	src_psql "SELECT pg_reload_conf()"
+	export PGPASSWORD=wrong
+	PHILOTES_SOURCE_URL="$PHILOTES_SOURCE_URL user=guest" \
+	    expect_code 77 pg-cdc-read
+	expect_error 'could not connect to the source: password authentication failed'
+	PGPASSWORD=right PHILOTES_SOURCE_URL="$PHILOTES_SOURCE_URL user=guest" \
+	    expect_code 77 pg-cdc-read
+	src_psql "DROP ROLE guest"
+}
+
+@test "a full disk or a closed stdout is 74" {
+	prepare
+	src_psql "INSERT INTO t SELECT i, repeat('x', 100)
+	    FROM generate_series(1, 10000) i"
+	expect_code 74 sh -c 'pg-cdc-read --until now >/dev/full'
+	expect_error 'could not write "stdout": No space left on device'
+	expect_code 74 bash -c 'set -o pipefail
+	    pg-cdc-read --until now | head -n 1'
+	expect_code 74 sh -c 'pg-cdc-read --until now >&-'
+}
+
+@test "an ack that was never sent, or garbage, is 76 and not confirmed" {
+	prepare
+	src_psql "INSERT INTO t VALUES (1, 'a')"
+	local before ack
+	before=$(src_psql "SELECT confirmed_flush_lsn FROM pg_replication_slots
+	    WHERE slot_name = '$PHILOTES_SLOT'")
+	mkfifo "$BATS_TEST_TMPDIR/acks"
+	for ack in FFFF/0 garbage "$(printf '%5000s' x)" 0/0x; do
+		child sh -c 'printf "%s\n" "$1" >"$2"; exec sleep 60' - "$ack" \
+		    "$BATS_TEST_TMPDIR/acks"
+		expect_code 76 pg-cdc-read --ack "$BATS_TEST_TMPDIR/acks"
+		kill_children
+	done
+	[ "$(src_psql "SELECT confirmed_flush_lsn FROM pg_replication_slots
+	    WHERE slot_name = '$PHILOTES_SLOT'")" = "$before" ]
+}
+
+@test "the end of the ack channel is 74" {
+	prepare
+	mkfifo "$BATS_TEST_TMPDIR/acks"
+	child sh -c ': >"$1"' - "$BATS_TEST_TMPDIR/acks"
+	expect_code 74 pg-cdc-read --ack "$BATS_TEST_TMPDIR/acks"
+	expect_error 'end of file'
+}
+
+@test "an early failure lets go who waits in the open of the ack channel" {
+	mkfifo "$BATS_TEST_TMPDIR/acks"
+	for args in --bogus "--until x" "--tables a,"; do
+		child sh -c 'exec 3>"$1"' - "$BATS_TEST_TMPDIR/acks"
+		# shellcheck disable=SC2086 # words
+		expect_code 64 pg-cdc-read --ack "$BATS_TEST_TMPDIR/acks" $args
+		wait "${children[-1]}"
+	done
+}
+
+@test "SIGTERM while the ack channel has no writer is 75" {
+	prepare
+	mkfifo "$BATS_TEST_TMPDIR/acks"
+	child pg-cdc-read --ack "$BATS_TEST_TMPDIR/acks" 2>"$BATS_TEST_TMPDIR/log"
+	kill -TERM $!
+	local code=0
+	wait $! || code=$?
+	[[ $code == 75 || $code == 143 ]] # 143: before it handled signals
+}
+
+@test "fast shutdown of the source: idle, and with a downstream that stopped" {
+	prepare
+	start_pipeline
+	wait_for buf_psql "SELECT count(*) > 0 FROM philotes.cdc_writes
+	    WHERE kind = 'stream'" t
+	SECONDS=0
+	stop_server src fast
+	((SECONDS < 5))
+	await_pipeline
+	[ "$reader_code" = 75 ] && [ "$writer_code" = 0 ]
+	start_server src
+
+	start_pipeline
+	wait_for src_psql "SELECT active FROM pg_replication_slots
+	    WHERE slot_name = '$PHILOTES_SLOT'" t
+	kill -STOP "$writer"
+	src_psql "INSERT INTO t VALUES (1, 'a')"
+	SECONDS=0
+	stop_server src fast
+	((SECONDS <= 5))
+	kill -CONT "$writer"
+	await_pipeline
+	[ "$reader_code" = 75 ]
+	start_server src
+	start_pipeline --until now
+	await_pipeline
+	[ "$reader_code$writer_code" = 00 ]
+	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_log")" = 1 ]
+}
+
+@test "a blocked stdout does not stop feedback: the walsender lives on" {
+	src_psql "ALTER DATABASE t$BATS_TEST_NUMBER SET wal_sender_timeout = '1s'"
+	prepare
+	start_pipeline
+	wait_for src_psql "SELECT active FROM pg_replication_slots
+	    WHERE slot_name = '$PHILOTES_SLOT'" t
+	local pid="SELECT active_pid FROM pg_replication_slots
+	    WHERE slot_name = '$PHILOTES_SLOT'" sender
+	sender=$(src_psql "$pid")
+	kill -STOP "$writer"
+	src_psql "INSERT INTO t SELECT i, repeat('x', 1000)
+	    FROM generate_series(1, 10000) i"
+	# three of its time-outs, seen from the server
+	wait_for src_psql "SELECT reply_time > backend_start + interval '4 s'
+	    FROM pg_stat_replication WHERE pid = $sender" t
+	[ "$(src_psql "$pid")" = "$sender" ]
+	kill -CONT "$writer"
+	wait_for buf_psql "SELECT count(*) FROM philotes.cdc_log" 10000
+	stop_pipeline
+	[ "$reader_code$writer_code" = 00 ]
+}

@@ -1,0 +1,376 @@
+#!/usr/bin/env bats
+# buffer-write: what it accepts, what it stores, what it acknowledges.
+
+load helper
+
+# event SOURCE COMMIT_LSN SEQ [AFTER_DATA]: a line
+event()
+{
+	printf '{"source_id":"%s","schema_name":"public","table_name":"t","operation":"INSERT","lsn":"0/1","transaction_id":7,"key_columns":["id"],"before_data":null,"after_data":%s,"event_time":"2026-11-22T13:12:35.949462Z","metadata":{"commit_lsn":"%s","seq":%s}}\n' \
+	    "$1" "${4:-{\"id\":1\}}" "$2" "$3"
+}
+
+checkpoint()
+{
+	printf '{"control":"checkpoint","ack":"%s"}\n' "$1"
+}
+
+# start [SYSTEM [SLOT [LSN [FLUSH [TIMELINE [HISTORY]]]]]]
+start()
+{
+	printf '{"control":"start","source_id":"s","system_id":"%s","timeline":%s,"history":%s,"slot":"%s","lsn":"%s","flush":"%s"}\n' \
+	    "${1:-sys}" "${5:-1}" "${6:-[]}" "${2:-slot}" "${3:-0/100}" \
+	    "${4:-0/100}"
+}
+
+stored()
+{
+	buf_psql "SELECT source_id, commit_lsn, seq FROM philotes.cdc_log
+	    ORDER BY id"
+}
+
+checkpoint_of()
+{
+	buf_psql "SELECT checkpoint FROM philotes.newest_write('$1')"
+}
+
+setup()
+{
+	databases_up
+	in=$BATS_TEST_TMPDIR/in
+}
+
+# write_lines CODE [OPTION ...]: buffer-write reads $in and ends with that code
+write_lines()
+{
+	local code=$1
+	shift
+	expect_code "$code" buffer-write "$@" <"$in"
+}
+
+# A buffer-write that reads what is written to descriptor 7.
+open_writer()
+{
+	rm -f "$BATS_TEST_TMPDIR/fifo"
+	mkfifo "$BATS_TEST_TMPDIR/fifo"
+	exec 7<>"$BATS_TEST_TMPDIR/fifo"
+	child buffer-write <"$BATS_TEST_TMPDIR/fifo" \
+	    >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" 7>&-
+}
+
+# It ends with this code.
+await_writer()
+{
+	local code=0
+	exec 7>&-
+	wait "${children[-1]}" || code=$?
+	[ "$code" = "$1" ]
+}
+
+@test "a line in is a line out, byte for byte" {
+	local data='{"n": 12.500, "s":"\u00e9\n\"","a":[1, 2],"z":1,"b":null}'
+	event s 0/1 1 "$data" >"$in" && write_lines 0
+	expect_code 0 buffer-batch --once
+	[[ $output == *"\"after_data\":$data,"* ]]
+	[ "$(jq -c 'keys_unsorted[0,-1]' <<<"$output" | tr '\n' ' ')" = \
+	    '"id" "created_at" ' ]
+}
+
+@test "the same again changes nothing and acks again" {
+	{
+		start sys slot 0/100 0/1000
+		event s 0/110 1
+		event s 0/110 2
+		event s 0/120 1
+		checkpoint 0/130
+	} >"$in"
+	write_lines 0
+	[ "$output" = 0/130 ]
+	local before
+	before=$(buf_psql "TABLE philotes.cdc_log; TABLE philotes.cdc_writes")
+	write_lines 0
+	[ "$output" = 0/130 ]
+	[ "$before" = "$(buf_psql "TABLE philotes.cdc_log; TABLE philotes.cdc_writes")" ]
+	[ "$(checkpoint_of s)" = 0/130 ]
+}
+
+@test "with control lines only whole transactions are stored" {
+	open_writer
+	start >&7
+	event s 0/110 1 >&7
+	checkpoint 0/118 >&7
+	wait_for cat "$BATS_TEST_TMPDIR/out" 0/118
+	event s 0/120 1 >&7
+	await_writer 75
+	grep 'stdin ended inside a transaction' "$BATS_TEST_TMPDIR/err"
+	[ "$(stored)" = "s|0/110|1" ]
+	# and the rest of it comes when it is sent again
+	{
+		start sys slot 0/118 0/200
+		event s 0/120 1
+		event s 0/120 2
+		checkpoint 0/130
+	} >"$in" && write_lines 0
+	[ "$(stored | tail -n 2)" = $'s|0/120|1\ns|0/120|2' ]
+}
+
+@test "without them an event stands for itself, a cut line does not" {
+	{
+		event s 0/110 1
+		event s 0/110 2 | head -c 50
+	} >"$in" && write_lines 75
+	expect_error 'inside line 2'
+	[ "$(stored)" = "s|0/110|1" ]
+	{
+		event s 0/110 1
+		event s 0/110 2
+	} >"$in" && write_lines 0
+	[ "$(stored)" = $'s|0/110|1\ns|0/110|2' ]
+}
+
+@test "events out of order are refused, not skipped" {
+	{
+		event s 0/120 1
+		event s 0/110 1
+	} >"$in" && write_lines 65
+	expect_error 'line 2: out of order'
+	[ -z "$(stored)" ]
+}
+
+@test "events without identity are appended every time" {
+	local line='{"source_id":"s","schema_name":"","table_name":"","operation":"INSERT","lsn":"0/1","event_time":"2026-01-01T00:00:00Z"}'
+	echo "$line" >"$in"
+	write_lines 0
+	write_lines 0
+	[ "$(stored)" = $'s||\ns||' ]
+}
+
+@test "several sources in one stream, each with its ledger rows" {
+	{
+		event a 0/110 1
+		event b 0/100 1
+		event a 0/120 1
+	} >"$in" && write_lines 0
+	[ "$(buf_psql "SELECT source_id, write_no, events, total, commit_lsn
+	    FROM philotes.cdc_writes ORDER BY 1, 2")" = \
+	    $'a|1|1|1|0/110\na|2|1|2|0/120\nb|1|1|1|0/100' ]
+	[ "$(buf_psql "SELECT string_agg(source_id, ',' ORDER BY source_id)
+	    FROM philotes.cdc_sources")" = a,b ]
+}
+
+@test "an ack leaves only after the commit: a locked source gets none" {
+	local out=$BATS_TEST_TMPDIR/out
+	open_writer
+	start >&7
+	checkpoint 0/110 >&7
+	wait_for cat "$out" 0/110
+	mkfifo "$BATS_TEST_TMPDIR/sql"
+	exec 8<>"$BATS_TEST_TMPDIR/sql"
+	child psql_on "$PHILOTES_BUFFER_URL" <"$BATS_TEST_TMPDIR/sql" \
+	    >/dev/null 7>&- 8>&-
+	echo "BEGIN; SELECT philotes.lock_source('s');" >&8
+	wait_for buf_psql "SELECT count(*) FROM pg_locks
+	    WHERE locktype = 'advisory' AND granted" 2
+	event s 0/120 1 >&7
+	checkpoint 0/128 >&7
+	wait_for buf_psql "SELECT count(*) FROM pg_locks WHERE NOT granted" 1
+	[ "$(cat "$out")" = 0/110 ]
+	echo "COMMIT;" >&8
+	wait_for cat "$out" $'0/110\n0/128'
+	[ "$(checkpoint_of s)" = 0/128 ]
+	exec 7>&- 8>&-
+}
+
+@test "a malformed line: 65, its place and key, and nothing of its transaction" {
+	local good bad
+	good=$(event s 0/110 1)
+	while IFS=$'\t' read -r bad reason; do
+		{
+			start
+			printf '%s\n' "$good"
+			printf '%s\n' "$bad"
+		} >"$in" && write_lines 65
+		expect_error "line 3: .*$reason"
+		[ -z "$(stored)" ]
+	done <<-END
+	${good/\}\}/\}\},}	unexpected
+	${good/0\/110/0\/11g}	LSN.*commit_lsn
+	${good/\"seq\":1/\"seq\":0}	seq
+	${good/\"seq\":1/\"x\":0}	only one of commit_lsn and seq
+	${good/INSERT/insert}	operation
+	${good/\"lsn\"/\"lsm\"}	known key.*lsm
+	${good/\"lsn\":\"0\/1\",/}	missing.*lsn
+	${good/\"lsn\"/\"operation\"}	twice.*operation
+	${good/2026-11-22/2026-13-22}	event_time
+	${good/\{\"id\":1\}/[1]}	after_data
+	${good/\{\"id\":1\}/\{\"id\":\"\\u0000\"\}}	u0000
+	${good/\{\"id\":1\}/\{\"id\":1e999999\}}	after_data
+	${good/\"public\"/null}	schema_name
+	{"control":"checkpoint"}	missing.*ack
+	{"control":"stop"}	control
+	nonsense	unexpected
+	[]	object
+	END
+}
+
+@test "binary rubbish, an empty line and a long line are 65" {
+	head -c 5000 /dev/zero | tr '\0' '\377' | sed 's/$/\n/' >"$in" && write_lines 65
+	echo >"$in" && write_lines 65
+	event s 0/1 1 >"$in" && write_lines 65 --max-line 100
+	expect_error 'longer than 100 bytes'
+	head -c 1000 /dev/zero >"$in" && write_lines 65 --max-line 100
+}
+
+@test "no input at all is fine" {
+	: >"$in"
+	write_lines 0
+	[ -z "$(buf_psql "TABLE philotes.cdc_writes")" ]
+}
+
+@test "gap check: another cluster, slot, a slot ahead, a source reset" {
+	{
+		start
+		checkpoint 0/200
+	} >"$in" && write_lines 0
+	start other slot 0/200 0/300 >"$in" && write_lines 69
+	expect_error 'another cluster'
+	start sys slot2 0/200 0/300 >"$in" && write_lines 69
+	expect_error 'another slot'
+	start sys slot 0/201 0/300 >"$in" && write_lines 69
+	expect_error 'checkpoint 0/200: the slot is ahead.*at 0/201'
+	start sys slot 0/150 0/199 >"$in" && write_lines 69
+	expect_error 'reset'
+	start sys slot 0/200 0/300 >"$in" && write_lines 0
+	start sys slot 0/150 0/300 >"$in" && write_lines 0
+}
+
+@test "gap check: timelines" {
+	{
+		start
+		checkpoint 0/200
+	} >"$in" && write_lines 0
+	start sys slot 0/200 0/300 2 '[[1,"0/1F0"]]' >"$in" && write_lines 69
+	expect_error "timeline left"
+	start sys slot 0/200 0/300 3 '[[2,"0/210"]]' >"$in" && write_lines 69
+	start sys slot 0/200 0/300 3 '[[1,"0/200"],[2,"0/210"]]' >"$in" && write_lines 0
+	{
+		start sys slot 0/200 0/300 2 '[[1,"0/200"]]'
+		checkpoint 0/280
+	} >"$in" && write_lines 0
+	start sys slot 0/280 0/300 1 >"$in" && write_lines 69
+	expect_error 'older timeline'
+}
+
+@test "--accept-gap records it, and low LSNs are not duplicates after it" {
+	{
+		start
+		event s 0/F00 1
+		checkpoint 0/F10
+	} >"$in" && write_lines 0
+	{
+		start new slot 0/50 0/60
+		event s 0/58 1
+		checkpoint 0/60
+	} >"$in"
+	write_lines 69
+	write_lines 0 --accept-gap
+	[ "$(stored)" = $'s|0/F00|1\ns|0/58|1' ]
+	[ "$(buf_psql "SELECT string_agg(kind, ',' ORDER BY write_no)
+	    FROM philotes.cdc_writes")" = start,stream,gap,stream ]
+	write_lines 0
+	[ "$(stored)" = $'s|0/F00|1\ns|0/58|1' ]
+}
+
+@test "one writer a source: the second is 75 and names the first" {
+	open_writer
+	start >&7
+	wait_for buf_psql "SELECT count(*) FROM philotes.cdc_writes" 1
+	local pid
+	pid=$(buf_psql "SELECT pid FROM pg_locks WHERE locktype = 'advisory'")
+	event s 0/1 1 >"$in" && write_lines 75
+	expect_error "another writer has it.*backend $pid"
+	event other 0/1 1 >"$in" && write_lines 0
+	exec 7>&-
+}
+
+@test "a ledger row written by somebody else fences the writer" {
+	open_writer
+	start >&7
+	event s 0/110 1 >&7
+	wait_for buf_psql "SELECT count(*) FROM pg_locks
+	    WHERE locktype = 'advisory' AND granted" 2
+	# past the lock, as a lost connection's successor would be
+	buf_psql "INSERT INTO philotes.cdc_writes (source_id, write_no, first_id,
+	    last_id, events, total) VALUES ('s', 2, 1, 0, 0, 0)"
+	checkpoint 0/118 >&7
+	await_writer 75
+	[ -z "$(stored)" ] && [ ! -s "$BATS_TEST_TMPDIR/out" ]
+}
+
+@test "SIGTERM ends it at a boundary with 0, inside a transaction with 75" {
+	open_writer
+	start >&7
+	event s 0/110 1 >&7
+	checkpoint 0/118 >&7
+	wait_for cat "$BATS_TEST_TMPDIR/out" 0/118
+	kill -TERM "${children[-1]}"
+	await_writer 0
+	open_writer
+	start sys slot 0/118 0/200 >&7
+	event s 0/120 1 >&7
+	wait_for buf_psql "SELECT count(*) FROM pg_stat_activity
+	    WHERE state LIKE 'idle in transaction%' OR query LIKE 'COPY%'" 1
+	kill -TERM "${children[-1]}"
+	await_writer 75
+	[ "$(stored)" = "s|0/110|1" ]
+}
+
+@test "a transaction larger than a batch is one commit, in several COPYs" {
+	{
+		start
+		# shellcheck disable=SC2154 # awk's
+		event s 0/110 1 | awk '{ for (i = 1; i <= 250000; i++) {
+		    line = $0; sub(/"seq":1/, "\"seq\":" i, line); print line } }'
+		checkpoint 0/118
+	} >"$in" && write_lines 0
+	[ "$(buf_psql "SELECT count(*), count(DISTINCT xmin::text),
+	    count(DISTINCT cmin::text) FROM philotes.cdc_log")" = "250000|1|3" ]
+	[ "$(buf_psql "SELECT events FROM philotes.newest_write('s')")" = 250000 ]
+}
+
+@test "its own durability and time-outs, whatever role and database say" {
+	local db=t$BATS_TEST_NUMBER
+	buf_psql "CREATE TABLE seen (name text, setting text)"
+	buf_psql "CREATE FUNCTION seen() RETURNS trigger LANGUAGE plpgsql AS
+	    \$\$ BEGIN INSERT INTO public.seen SELECT name, setting
+	    FROM pg_settings WHERE name IN ('synchronous_commit',
+	    'statement_timeout', 'transaction_isolation'); RETURN NULL; END \$\$"
+	buf_psql "CREATE TRIGGER seen AFTER INSERT ON philotes.cdc_writes
+	    FOR EACH ROW EXECUTE FUNCTION seen()"
+	buf_psql "ALTER DATABASE $db SET synchronous_commit = off"
+	buf_psql "ALTER DATABASE $db SET statement_timeout = '10s'"
+	buf_psql "ALTER DATABASE $db
+	    SET default_transaction_isolation = 'serializable'"
+	buf_psql "ALTER DATABASE $db SET default_transaction_read_only = on"
+	event s 0/1 1 >"$in" && write_lines 0
+	[ "$(buf_psql "SELECT string_agg(setting, ',' ORDER BY name) FROM seen")" = \
+	    '0,on,read committed' ]
+}
+
+@test "exit codes: database, schema, version, password, disk" {
+	PHILOTES_BUFFER_URL=host=/nonexistent expect_code 75 buffer-write
+	PHILOTES_BUFFER_URL="$PHILOTES_BUFFER_URL dbname=nosuch" \
+	    expect_code 78 buffer-write
+	PHILOTES_BUFFER_URL="$PHILOTES_BUFFER_URL dbname=postgres" \
+	    expect_code 78 buffer-write
+	expect_error 'schema "philotes" does not exist'
+	expect_code 64 buffer-write --batch-size 0
+	expect_error 'batch-size "0"'
+	expect_code 64 buffer-write --flush-interval 5
+	buf_psql "CREATE OR REPLACE FUNCTION philotes.schema_version()
+	    RETURNS int LANGUAGE sql AS 'SELECT 2'"
+	for tool in buffer-write buffer-batch buffer-gc; do
+		expect_code 78 "$tool"
+		expect_error 'version 1 is expected, 2 was found'
+	done
+}
