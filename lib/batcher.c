@@ -154,13 +154,6 @@ read_acks(struct batcher *b, struct view source)
 	return rc;
 }
 
-static int
-acks_ended(const struct batcher *b)
-{
-	log_error("could not read \"%s\": end of file", b->acks.name);
-	return b->out.fd < 0 ? EXIT_RETRY : EXIT_IO;
-}
-
 /*
  * Waits until at most `left` batches are unacknowledged.  At the end of the
  * stream stdout is closed first, since a consumer may hold its acks back until
@@ -173,8 +166,11 @@ wait_acks(struct batcher *b, struct view source, size_t left, bool end)
 	int rc = read_acks(b, source);
 
 	while (rc == EXIT_DONE && b->window.n > left) {
-		if (b->acks.eof)
-			return acks_ended(b);
+		if (b->acks.eof) {
+			log_error(
+			    "could not read \"%s\": end of file", b->acks.name);
+			return end || stop_requested() ? EXIT_RETRY : EXIT_IO;
+		}
 		if (deadline == 0 && (end || stop_requested())) {
 			deadline = clock_ms() + ACK_MS;
 			rc = fdio_out_close(&b->out);

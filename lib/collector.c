@@ -26,6 +26,8 @@ struct collector {
 	uint64_t partitions;
 };
 
+static const char lock_not_available[] = "55P03";
+
 static bool
 get_leaf(const PGresult *res, int row, struct leaf *l)
 {
@@ -144,7 +146,7 @@ run_on_leaf(struct collector *g, const char *before, const struct leaf *l,
 static int
 not_now(struct collector *g, int rc, const PGresult *res, const struct leaf *l)
 {
-	if (!pg_is_state(res, "55P03"))
+	if (!pg_is_state(res, lock_not_available))
 		return rc;
 	log_warning("partition \"%.*s\" is in use, its turn comes later",
 	    VIEW_FMT(l->name));
@@ -160,7 +162,10 @@ drop_partition(struct collector *g, const struct leaf *l)
 {
 	PGresult *res = NULL;
 	bool may_go = false;
-	int rc = run_on_leaf(g,
+	int rc;
+
+	g->pg.expected = lock_not_available; /* see not_now */
+	rc = run_on_leaf(g,
 	    "BEGIN; SET LOCAL lock_timeout = '200ms'; LOCK TABLE philotes.", l,
 	    " IN ACCESS EXCLUSIVE MODE", &res);
 

@@ -69,6 +69,8 @@ pg_failed(const struct pg *pg, const char *doing, const PGresult *res)
 	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 
 	if (primary != NULL && state != NULL) {
+		if (pg->expected != NULL && strcmp(pg->expected, state) == 0)
+			return pg_exit_code(state);
 		log_error("could not %s: %s", doing, primary);
 		return pg_exit_code(state);
 	}
@@ -246,10 +248,13 @@ is_error(const PGresult *res)
 {
 	ExecStatusType status = PQresultStatus(res);
 
-	return status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE ||
-	    status == PGRES_EMPTY_QUERY;
+	return res != NULL &&
+	    (status == PGRES_FATAL_ERROR || status == PGRES_BAD_RESPONSE ||
+		status == PGRES_EMPTY_QUERY);
 }
 
+/* To the end, so that the connection takes the next command; of a failure the
+ * error is kept. */
 int
 pg_finish(struct pg *pg, const char *doing, PGresult **last)
 {
@@ -258,9 +263,13 @@ pg_finish(struct pg *pg, const char *doing, PGresult **last)
 
 	while ((rc = wait_result(pg, doing)) == EXIT_DONE &&
 	    (res = PQgetResult(pg->conn)) != NULL) {
+		if (is_error(kept)) {
+			PQclear(res);
+			continue;
+		}
 		PQclear(kept);
 		kept = res;
-		if (is_copy(res) || is_error(res))
+		if (is_copy(res))
 			break;
 	}
 	if (rc == EXIT_DONE && kept == NULL)

@@ -19,7 +19,8 @@
 /* Zero-initialise. */
 struct pg {
 	PGconn *conn;
-	const char *what; /* "source" or "buffer", for messages */
+	const char *what;     /* "source" or "buffer", for messages */
+	const char *expected; /* an SQLSTATE not to be logged, or NULL */
 };
 
 /*

@@ -1,0 +1,286 @@
+#!/usr/bin/env bats
+# buffer-batch: batches, the three ways to count as processed, failures.
+
+load helper
+
+# fill SOURCE N: that many events, ids in order
+fill()
+{
+	buf_psql "INSERT INTO philotes.cdc_events (source_id, schema_name,
+	    table_name, operation, lsn, event_time, after_data)
+	    SELECT '$1', 'public', 't', 'INSERT', '0/1', now(),
+	    jsonb_build_object('n', i) FROM generate_series(1, $2) i"
+}
+
+# events, batches and last id that a consumer has processed of a source
+processed()
+{
+	buf_psql "SELECT coalesce(sum(events), 0), count(*) FROM
+	    philotes.cdc_batches WHERE consumer = '${1-default}'"
+}
+
+@test "--once delivers all in order and marks it; a second emits nothing" {
+	fill s 2500
+	expect_code 0 buffer-batch --once
+	[ "$(wc -l <<<"$output")" = 2500 ]
+	[ "$(jq .after_data.n <<<"$output" | md5sum)" = "$(seq 2500 | md5sum)" ]
+	[ "$(processed)" = "2500|3" ]
+	expect_code 0 buffer-batch --once
+	[ -z "$output" ]
+	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_events
+	    WHERE processed_at IS NULL")" = 0 ]
+}
+
+@test "false marks nothing, cat marks everything" {
+	fill s 10
+	expect_code 69 buffer-batch --once --retries 1 -- false
+	expect_error 'batch 2 to 11 of source "s".*failed 2 times'
+	[ "$(processed)" = "0|0" ]
+	expect_code 0 buffer-batch --once -- cat
+	[ "$(wc -l <<<"$output")" = 10 ]
+	[ "$(processed)" = "10|1" ]
+	expect_code 0 buffer-batch --once -- cat
+	[ -z "$output" ]
+}
+
+@test "a handler must read all of its input" {
+	fill s 1000
+	expect_code 69 buffer-batch --once --retries 0 -- true
+	[[ $stderr == *"without reading all"* ]]
+	expect_code 69 buffer-batch --once --retries 0 -- head -n 1
+	expect_code 69 buffer-batch --once --retries 0 -- sh -c 'exec <&-; exit 0'
+	[ "$(processed)" = "0|0" ]
+}
+
+@test "a handler killed in the middle, or too slow, has not processed it" {
+	fill s 10
+	expect_code 69 buffer-batch --once --retries 0 -- \
+	    sh -c 'head -c 10; kill -9 $$'
+	[[ $stderr == *"killed by signal 9"* ]]
+	SECONDS=0
+	expect_code 69 buffer-batch --once --retries 0 --timeout 100ms -- \
+	    sh -c 'cat; sleep 60'
+	[[ $stderr == *"did not end in time"* ]] && ((SECONDS < 10))
+	[ "$(processed)" = "0|0" ]
+}
+
+@test "75 is asked again, 126 and 127 are configuration" {
+	fill s 10
+	expect_code 0 buffer-batch --once --retries 0 -- sh -c \
+	    'cat >/dev/null; [ -e "$0" ] || { : >"$0"; exit 75; }' \
+	    "$BATS_TEST_TMPDIR/once"
+	[ "$(processed)" = "10|1" ]
+	fill s 1
+	expect_code 78 buffer-batch --once -- /nonexistent/handler
+	expect_code 78 buffer-batch --once -- sh -c 'exit 126'
+	[ "$(processed)" = "10|1" ]
+}
+
+@test "a failing handler is tried again, and may then succeed" {
+	fill s 10
+	expect_code 0 buffer-batch --once -- sh -c \
+	    'cat; echo x >>"$0"; [ "$(wc -l <"$0")" -ge 3 ]' \
+	    "$BATS_TEST_TMPDIR/tries"
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/tries")" = 3 ]
+	[ "$(processed)" = "10|1" ]
+}
+
+@test "a handler's environment: the batch, no addresses, signals as usual" {
+	fill 'the source' 3
+	PGAPPNAME=x expect_code 0 buffer-batch --once -- \
+	    sh -c 'cat >/dev/null; env; grep SigIgn /proc/self/status
+		ls /proc/self/fd'
+	grep -x 'PHILOTES_BATCH_SOURCE=the source' <<<"$output"
+	grep -x 'PHILOTES_BATCH_FIRST_ID=2' <<<"$output"
+	grep -x 'PHILOTES_BATCH_LAST_ID=4' <<<"$output"
+	grep -x 'PHILOTES_BATCH_EVENTS=3' <<<"$output"
+	! grep -E '^(PG|PHILOTES_.*_URL)' <<<"$output"
+	grep -E '^SigIgn:.*0{16}$' <<<"$output"
+	# no descriptor more than it has without us
+	[ "$(grep -cE '^[0-9]+$' <<<"$output")" = \
+	    "$(sh -c 'ls /proc/self/fd' 3>&- </dev/null | wc -l)" ]
+}
+
+@test "--ack: processed when its checkpoint comes back, as typed" {
+	fill s 2500
+	cd "$BATS_TEST_TMPDIR"
+	mkfifo acks
+	timeout 20 bash -c 'set -o pipefail
+	    buffer-batch --once --ack acks | tee out.ndjson |
+	    jq -r --unbuffered "select(.control==\"checkpoint\").ack" >acks' 3>&-
+	[ "$(processed)" = "2500|3" ]
+	[ "$(grep -c '"control":"checkpoint"' out.ndjson)" = 3 ]
+	[ "$(grep -vc control out.ndjson)" = 2500 ]
+}
+
+@test "--ack: not acknowledged is not processed" {
+	fill s 10
+	mkfifo "$BATS_TEST_TMPDIR/acks"
+	child sh -c ': >"$0"' "$BATS_TEST_TMPDIR/acks"
+	expect_code 75 buffer-batch --once --ack "$BATS_TEST_TMPDIR/acks"
+	[ "$(wc -l <<<"$output")" = 11 ]
+	for ack in 999 x; do
+		child sh -c 'echo "$1" >"$0"; exec sleep 60 >"$0"' \
+		    "$BATS_TEST_TMPDIR/acks" "$ack"
+		expect_code 76 buffer-batch --once --ack "$BATS_TEST_TMPDIR/acks"
+		kill_children
+	done
+	[ "$(processed)" = "0|0" ]
+}
+
+@test "--ack: at most four batches are unacknowledged, and acks add up" {
+	fill s 10
+	mkfifo "$BATS_TEST_TMPDIR/acks"
+	exec 8<>"$BATS_TEST_TMPDIR/acks"
+	child buffer-batch --once --batch-size 1 \
+	    --ack "$BATS_TEST_TMPDIR/acks" >"$BATS_TEST_TMPDIR/out" 8>&-
+	wait_for "grep_checkpoints" "" 4
+	echo 5 >&8
+	wait_for "grep_checkpoints" "" 8
+	[ "$(processed)" = "4|4" ]
+	echo 3 >&8 # an old one
+	echo 9 >&8
+	wait_for "grep_checkpoints" "" 10
+	echo 11 >&8
+	wait "${children[-1]}"
+	[ "$(processed)" = "10|10" ]
+	exec 8>&-
+}
+
+grep_checkpoints()
+{
+	grep -c checkpoint "$BATS_TEST_TMPDIR/out"
+}
+
+@test "a full disk or a closed pipe is 74, and nothing is marked" {
+	fill s 10
+	expect_code 74 sh -c 'buffer-batch --once >/dev/full'
+	expect_code 74 sh -c 'buffer-batch --once >&-'
+	[ "$(processed)" = "0|0" ]
+}
+
+@test "consumers have cursors of their own; --start latest begins at the end" {
+	fill s 5
+	expect_code 0 buffer-batch --once --consumer a
+	[ "$(wc -l <<<"$output")" = 5 ]
+	expect_code 0 buffer-batch --once --consumer b --start latest
+	[ -z "$output" ]
+	fill s 2
+	expect_code 0 buffer-batch --once --consumer b
+	[ "$(wc -l <<<"$output")" = 2 ]
+	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_events
+	    WHERE processed_at IS NULL")" = 2 ]
+}
+
+@test "--source-id chooses; a batch is of one source, in its order" {
+	for i in 1 2 3; do
+		fill a 3
+		fill 'b,"' 2
+	done
+	expect_code 0 buffer-batch --once --source-id 'b,"'
+	[ "$(jq -r .source_id <<<"$output" | sort -u)" = 'b,"' ]
+	[ "$(jq -c .after_data.n <<<"$output" | tr -d '\n')" = 121212 ]
+	expect_code 0 buffer-batch --once -- sh -c \
+	    'jq -r .source_id | sort | uniq -c'
+	[ "$(tr -s ' ' <<<"$output")" = ' 9 a' ]
+}
+
+@test "--batch-size and --max-bytes limit a batch, one large event passes" {
+	fill s 5
+	buf_psql "INSERT INTO philotes.cdc_events (source_id, schema_name,
+	    table_name, operation, lsn, event_time, after_data)
+	    VALUES ('s', '', '', 'INSERT', '0/1', now(),
+	    jsonb_build_object('x', repeat('x', 100000)))"
+	fill s 1
+	expect_code 0 buffer-batch --once --batch-size 4 --max-bytes 1000 -- \
+	    sh -c 'wc -lc'
+	[ "$(buf_psql "SELECT string_agg(events::text, ',' ORDER BY first_id)
+	    FROM philotes.cdc_batches")" = "3,2,1,1" ]
+	PHILOTES_BUFFER_BATCH_SIZE=2 expect_code 0 buffer-batch --once --consumer c
+	[ "$(processed c)" = "7|4" ]
+}
+
+@test "a partial batch goes after the flush interval, a full one at once" {
+	fill s 3
+	child buffer-batch --batch-size 4 --flush-interval 1h \
+	    >"$BATS_TEST_TMPDIR/out"
+	wait_for buf_psql "SELECT count(*) FROM philotes.cdc_consumers" 1
+	fill s 2
+	wait_for processed default "4|1"
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/out")" = 4 ]
+	kill -TERM "${children[-1]}"
+	wait "${children[-1]}"
+	child buffer-batch --flush-interval 100ms >/dev/null
+	wait_for processed default "5|2"
+	fill s 1
+	wait_for processed default "6|3"
+	kill -TERM "${children[-1]}"
+	wait "${children[-1]}"
+}
+
+@test "two processes of a consumer never share a batch" {
+	for i in 1 2 3 4; do
+		fill "s$i" 3000
+	done
+	local out=$BATS_TEST_TMPDIR/out
+	child buffer-batch --once --batch-size 100 >"$out.1"
+	child buffer-batch --once --batch-size 100 >"$out.2"
+	wait "${children[0]}"
+	wait "${children[1]}"
+	expect_code 0 buffer-batch --once
+	[ "$(cat "$out.1" "$out.2" <(echo "$output") | grep -c .)" = 12000 ]
+	[ "$(cat "$out.1" "$out.2" <(echo "$output") | grep . |
+	    jq .id | sort -u | wc -l)" = 12000 ]
+	[ "$(processed)" = "12000|120" ]
+}
+
+lines()
+{
+	wc -l <"$1"
+}
+
+@test "kill -9 before the mark: the same batch again" {
+	fill s 10
+	child buffer-batch --once -- sh -c 'cat >"$0"; exec sleep 60' \
+	    "$BATS_TEST_TMPDIR/got"
+	wait_for lines "$BATS_TEST_TMPDIR/got" 10
+	kill -KILL "${children[-1]}"
+	! wait "${children[-1]}"
+	expect_code 0 buffer-batch --once
+	[ "$(wc -l <<<"$output")" = 10 ]
+	[ "$(processed)" = "10|1" ]
+}
+
+@test "a quiet source among many is read by its ranges" {
+	for i in 1 2 3; do
+		fill busy 200
+		fill quiet 1
+	done
+	expect_code 0 buffer-batch --once --source-id quiet
+	[ "$(wc -l <<<"$output")" = 3 ]
+	expect_code 0 buffer-batch --once
+	[ "$(wc -l <<<"$output")" = 600 ]
+}
+
+@test "SIGTERM: exit 0, what was not processed comes again" {
+	fill s 10
+	child buffer-batch --flush-interval 1h
+	wait_for buf_psql "SELECT count(*) FROM philotes.cdc_consumers" 1
+	kill -TERM "${children[-1]}"
+	wait "${children[-1]}"
+	[ "$(processed)" = "0|0" ]
+}
+
+@test "exit codes: options, server, schema" {
+	expect_code 64 buffer-batch --batch-size 0
+	expect_code 64 buffer-batch --start middle
+	expect_code 64 buffer-batch --ack x -- cat
+	PHILOTES_BUFFER_FLUSH_INTERVAL=5 expect_code 78 buffer-batch --once
+	expect_error 'PHILOTES_BUFFER_FLUSH_INTERVAL="5": not a duration'
+	PHILOTES_BUFFER_BATCH_SIZE=-1 expect_code 78 buffer-batch --once
+	PHILOTES_BUFFER_URL=host=/nonexistent expect_code 75 buffer-batch --once
+	PHILOTES_BUFFER_URL="$PHILOTES_BUFFER_URL dbname=postgres" \
+	    expect_code 78 buffer-batch --once
+	buf_psql "DROP SCHEMA philotes CASCADE" 2>/dev/null
+	expect_code 78 buffer-batch --once
+}

@@ -1,0 +1,252 @@
+# What the bats files share.  `load helper` gives each file a source and a
+# buffer cluster of its own, on unix sockets below BATS_FILE_TMPDIR, and each
+# test a database in both, with the buffer's schema in place and
+# PHILOTES_SOURCE_URL, PHILOTES_BUFFER_URL, PHILOTES_SLOT and PHILOTES_STATE_DIR
+# set.  The tools and the scripts are in PATH.  A file may define its own
+# setup_file, setup, teardown and teardown_file in terms of these:
+#
+#   clusters_up [NAME=VALUE ...]   both clusters, with these settings
+#   clusters_down
+#   databases_up                   the databases of this test
+#   databases_down                 with their slots
+#
+#   src_psql SQL, buf_psql SQL     run it there; rows as a|b
+#   wait_for COMMAND ARG VALUE [S] polls until `COMMAND ARG` prints VALUE
+#   child COMMAND ...              in the background, its pid in $!; killed at
+#                                  the end of the test if still there
+#   expect_code N COMMAND ...      runs it, demands that exit code; leaves
+#                                  $output and $stderr
+#   expect_error REGEX             $stderr has exactly one error line, like this
+#   start_pipeline [OPTION ...]    pg-cdc-read | buffer-write, as $reader and
+#                                  $writer; the options are the reader's
+#   stop_pipeline                  TERM for the reader, then await_pipeline
+#   await_pipeline                 leaves $reader_code and $writer_code
+#   kill_server src|buf            kill -9 of the postmaster, and its funeral
+#   start_server src|buf
+#   stop_server src|buf [MODE]
+# shellcheck shell=bash
+
+bats_require_minimum_version 1.5.0
+
+root=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
+PHILOTES_BIN=${PHILOTES_BIN:-$root/bin}
+export PHILOTES_BIN PATH=$PHILOTES_BIN:$PATH:$root/scripts LC_ALL=C.UTF-8
+
+# shellcheck source=SCRIPTDIR/../scripts/cluster.sh
+. "$root/scripts/cluster.sh"
+
+# Clusters
+
+clusters_up()
+{
+	local fast=(fsync=off shared_buffers=16MB) name
+	unset "${!PG@}"
+	# bats makes these for root alone; the servers must get through
+	chmod a+x "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR"
+	cluster_create "$BATS_FILE_TMPDIR/src" "${fast[@]}" wal_level=logical \
+		max_replication_slots=50 max_wal_senders=50 "$@" &
+	cluster_create "$BATS_FILE_TMPDIR/buf" "${fast[@]}" "$@"
+	wait $!
+	for name in src buf; do
+		cluster_start "$BATS_FILE_TMPDIR/$name"
+	done
+}
+
+clusters_down()
+{
+	cluster_remove "$BATS_FILE_TMPDIR/src"
+	cluster_remove "$BATS_FILE_TMPDIR/buf"
+}
+
+server_pid()
+{
+	head -n 1 "$BATS_FILE_TMPDIR/$1/postmaster.pid"
+}
+
+# The children of a killed postmaster notice; who starts the next one too
+# early is refused.
+kill_server()
+{
+	local pid children
+	pid=$(server_pid "$1")
+	children=$(cat "/proc/$pid/task/$pid/children")
+	kill -KILL "$pid"
+	for pid in $pid $children; do
+		while grep -qs '^State:.[^Z]' "/proc/$pid/status"; do
+			sleep 0.05
+		done
+	done
+}
+
+start_server()
+{
+	cluster_start "$BATS_FILE_TMPDIR/$1"
+}
+
+stop_server()
+{
+	cluster_stop "$BATS_FILE_TMPDIR/$1" "${2:-fast}"
+}
+
+# Databases
+
+server_psql()
+{
+	psql_on "$(cluster_url "$BATS_FILE_TMPDIR/$1")" -At -c "$2"
+}
+
+databases_up()
+{
+	local name=t$BATS_TEST_NUMBER
+	children=()
+	server_psql src "CREATE DATABASE $name"
+	server_psql buf "CREATE DATABASE $name"
+	PHILOTES_SOURCE_URL=$(cluster_url "$BATS_FILE_TMPDIR/src" "$name")
+	PHILOTES_BUFFER_URL=$(cluster_url "$BATS_FILE_TMPDIR/buf" "$name")
+	export PHILOTES_SLOT=$name PHILOTES_SOURCE_URL PHILOTES_BUFFER_URL
+	export PHILOTES_STATE_DIR=$BATS_TEST_TMPDIR/state
+	psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
+}
+
+databases_down()
+{
+	local name=t$BATS_TEST_NUMBER
+	start_server src
+	start_server buf
+	server_psql src "SELECT pg_terminate_backend(active_pid, 5000)
+	    FROM pg_replication_slots WHERE database = '$name' AND active" \
+		>/dev/null
+	server_psql src "SELECT pg_drop_replication_slot(slot_name)
+	    FROM pg_replication_slots WHERE database = '$name'" >/dev/null
+	server_psql src "DROP DATABASE $name WITH (FORCE)"
+	server_psql buf "DROP DATABASE $name WITH (FORCE)"
+}
+
+src_psql()
+{
+	psql_on "$PHILOTES_SOURCE_URL" -At -c "$1"
+}
+
+buf_psql()
+{
+	psql_on "$PHILOTES_BUFFER_URL" -At -c "$1"
+}
+
+wait_for()
+{
+	local found='' deadline=$((SECONDS + ${4:-20}))
+	while ((SECONDS < deadline)); do
+		found=$("$1" "$2" 2>&1) || :
+		[[ $found != "$3" ]] || return 0
+		sleep 0.05
+	done
+	echo "waited for: $1 $2"
+	echo "to print:   $3"
+	echo "found:      $found"
+	return 1
+}
+
+# Processes
+
+# bats waits for whoever holds its descriptor 3.
+child()
+{
+	"$@" 3>&- <&0 &
+	children+=($!)
+}
+
+kill_children()
+{
+	local pid
+	for pid in "${children[@]}"; do
+		kill -KILL "$pid" 2>/dev/null || :
+		wait "$pid" 2>/dev/null || :
+	done
+	children=()
+}
+
+expect_code()
+{
+	local code=$1 status=0
+	shift
+	"$@" >"$BATS_TEST_TMPDIR/stdout" 2>"$BATS_TEST_TMPDIR/stderr" 3>&- ||
+		status=$?
+	output=$(tr -d '\0' <"$BATS_TEST_TMPDIR/stdout")
+	stderr=$(tr -d '\0' <"$BATS_TEST_TMPDIR/stderr")
+	((status != code)) || return 0
+	printf '%s\nexit code %s, not %s\nstdout:\n%s\nstderr:\n%s\n' \
+		"$*" "$status" "$code" "$output" "$stderr"
+	return 1
+}
+
+expect_error()
+{
+	local errors
+	errors=$(grep ': error: ' <<<"$stderr") || :
+	[[ $errors =~ $1 && $errors != *$'\n'* ]] || {
+		printf 'expected one error line: %s\nstderr:\n%s\n' \
+			"$1" "$stderr"
+		return 1
+	}
+}
+
+# As typed: the shell opens both FIFOs, each open waits for the other side.
+start_pipeline()
+{
+	local dir=$BATS_TEST_TMPDIR
+	rm -f "$dir/stream" "$dir/acks"
+	mkfifo "$dir/stream" "$dir/acks"
+	child pipeline_reader "$@"
+	reader=$!
+	child pipeline_writer
+	writer=$!
+}
+
+pipeline_reader()
+{
+	exec pg-cdc-read --ack "$BATS_TEST_TMPDIR/acks" "$@" \
+		>"$BATS_TEST_TMPDIR/stream" 2>>"$BATS_TEST_TMPDIR/reader.log"
+}
+
+pipeline_writer()
+{
+	exec buffer-write <"$BATS_TEST_TMPDIR/stream" \
+		>"$BATS_TEST_TMPDIR/acks" 2>>"$BATS_TEST_TMPDIR/writer.log"
+}
+
+# shellcheck disable=SC2034 # for the tests
+await_pipeline()
+{
+	reader_code=0 writer_code=0
+	wait "$reader" || reader_code=$?
+	wait "$writer" || writer_code=$?
+}
+
+stop_pipeline()
+{
+	kill -TERM "$reader"
+	await_pipeline
+}
+
+# What a file gets unless it says otherwise.
+
+setup_file()
+{
+	clusters_up "$@"
+}
+
+teardown_file()
+{
+	clusters_down
+}
+
+setup()
+{
+	databases_up
+}
+
+teardown()
+{
+	kill_children
+	databases_down
+}
