@@ -61,7 +61,7 @@ lsn_format(char to[LSN_TEXT_MAX], uint64_t lsn)
 struct lsn_text
 lsn_text(uint64_t lsn)
 {
-	struct lsn_text t;
+	struct lsn_text t = {{0}};
 
 	lsn_format(t.s, lsn);
 	return t;

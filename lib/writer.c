@@ -293,8 +293,8 @@ on_checkpoint(struct writer *w, struct view ack)
 static int
 on_line(struct writer *w, struct view text)
 {
-	struct stream_line line;
-	struct line_error e;
+	struct stream_line line = {0};
+	struct line_error e = {0};
 
 	if (!event_json_get(&w->json, text, &line, &e))
 		return refuse_line(w, &e);

@@ -64,6 +64,7 @@ processed()
 	[ "$(processed)" = "0|0" ]
 }
 
+# shellcheck disable=SC2016 # for a shell or a server elsewhere
 @test "75 is asked again, 126 and 127 are configuration" {
 	fill s 10
 	expect_code 0 buffer-batch --once --retries 0 -- sh -c \
@@ -76,6 +77,7 @@ processed()
 	[ "$(processed)" = "10|1" ]
 }
 
+# shellcheck disable=SC2016 # for a shell or a server elsewhere
 @test "a failing handler is tried again, and may then succeed" {
 	fill s 10
 	expect_code 0 buffer-batch --once -- sh -c \
@@ -94,7 +96,7 @@ processed()
 	grep -x 'PHILOTES_BATCH_FIRST_ID=2' <<<"$output"
 	grep -x 'PHILOTES_BATCH_LAST_ID=4' <<<"$output"
 	grep -x 'PHILOTES_BATCH_EVENTS=3' <<<"$output"
-	! grep -E '^(PG|PHILOTES_.*_URL)' <<<"$output"
+	refute grep -E '^(PG|PHILOTES_.*_URL)' <<<"$output"
 	grep -E '^SigIgn:.*0{16}$' <<<"$output"
 	# no descriptor more than it has without us
 	[ "$(grep -cE '^[0-9]+$' <<<"$output")" = \
@@ -113,6 +115,7 @@ processed()
 	[ "$(grep -vc control out.ndjson)" = 2500 ]
 }
 
+# shellcheck disable=SC2016 # for a shell or a server elsewhere
 @test "--ack: not acknowledged is not processed" {
 	fill s 10
 	mkfifo "$BATS_TEST_TMPDIR/acks"
@@ -239,13 +242,14 @@ lines()
 	wc -l <"$1"
 }
 
+# shellcheck disable=SC2016 # for a shell or a server elsewhere
 @test "kill -9 before the mark: the same batch again" {
 	fill s 10
 	child buffer-batch --once -- sh -c 'cat >"$0"; exec sleep 60' \
 	    "$BATS_TEST_TMPDIR/got"
 	wait_for lines "$BATS_TEST_TMPDIR/got" 10
 	kill -KILL "${children[-1]}"
-	! wait "${children[-1]}"
+	refute wait "${children[-1]}"
 	expect_code 0 buffer-batch --once
 	[ "$(wc -l <<<"$output")" = 10 ]
 	[ "$(processed)" = "10|1" ]

@@ -17,6 +17,7 @@
 #   expect_code N COMMAND ...      runs it, demands that exit code; leaves
 #                                  $output and $stderr
 #   expect_error REGEX             $stderr has exactly one error line, like this
+#   refute COMMAND ...             demands that it fails; `!` alone would not
 #   start_pipeline [OPTION ...]    pg-cdc-read | buffer-write, as $reader and
 #                                  $writer; the options are the reader's
 #   stop_pipeline                  TERM for the reader, then await_pipeline
@@ -177,6 +178,11 @@ expect_code()
 	printf '%s\nexit code %s, not %s\nstdout:\n%s\nstderr:\n%s\n' \
 		"$*" "$status" "$code" "$output" "$stderr"
 	return 1
+}
+
+refute()
+{
+	! "$@"
 }
 
 expect_error()

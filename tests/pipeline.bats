@@ -175,7 +175,7 @@ verify()
 		wait_for buf_psql "SELECT count(*) > $marks + 2
 		    FROM philotes.cdc_batches" t
 		kill -KILL "${children[-1]}"
-		! wait "${children[-1]}"
+		refute wait "${children[-1]}"
 		marks=$(buf_psql "SELECT count(*) FROM philotes.cdc_batches")
 	done
 	end_load
@@ -185,6 +185,7 @@ verify()
 }
 
 # A handler that takes a batch whole or not at all.
+# shellcheck disable=SC2016 # for a shell or a server elsewhere
 batcher()
 {
 	exec buffer-batch --batch-size 50 --flush-interval 50ms -- \
@@ -235,7 +236,7 @@ batcher()
 	end_load
 	catch_up
 	verify
-	! grep -h error "$BATS_TEST_TMPDIR"/*.log
+	refute grep -h error "$BATS_TEST_TMPDIR"/*.log
 }
 
 @test "idle: the slot follows the WAL of others" {

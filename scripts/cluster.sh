@@ -1,0 +1,196 @@
+# PostgreSQL for scripts: private clusters, and psql.  To be sourced.
+#
+#   cluster_create DIR [NAME=VALUE ...]   a new cluster with these settings
+#   cluster_start DIR                     starts it, or finds it running
+#   cluster_running DIR                   does it take connections?
+#   cluster_url DIR [DATABASE]            connection string of a running one
+#   cluster_stop DIR [MODE]               fast unless another mode is named
+#   cluster_remove DIR                    stops a throw-away one, deletes it
+#   psql_on CONNINFO [ARGUMENT ...]       psql without psqlrc, no secrets in argv
+#   pg_bin NAME                           path of a program of PostgreSQL
+#
+# A cluster listens on one unix socket in a directory of mode 0700 and nowhere
+# else, so whoever may enter that directory is trusted.  DIR is absolute.  Each
+# function returns non-zero after one line on stderr if it fails.
+# shellcheck shell=bash
+
+# The newest one installed; Debian keeps the servers' programs out of PATH.
+pg_bin()
+{
+	local found
+	found=$(compgen -G "/usr/lib/postgresql/*/bin/$1" | sort -V | tail -n 1)
+	[[ -n $found ]] || found=$(type -P "$1") ||
+		cluster_fail "find" "$1" "PostgreSQL is not installed" || return
+	printf '%s\n' "$found"
+}
+
+cluster_fail()
+{
+	printf '%s: error: could not %s "%s": %s\n' \
+		"${0##*/}" "$1" "$2" "$3" >&2
+	return 1
+}
+
+# A server refuses to run as root.
+server_user()
+{
+	if ((EUID != 0)); then
+		id -un
+	elif id postgres >/dev/null 2>&1; then
+		echo postgres
+	else
+		echo nobody
+	fi
+}
+
+# Nothing of our environment and no descriptor but 0 to 2 reaches a server: it
+# may outlive us, and must not hold our pipes and locks.
+as_server() (
+	local drop=()
+	if ((EUID == 0)); then
+		local user
+		user=$(server_user)
+		drop=(setpriv "--reuid=$user" "--regid=$(id -g "$user")"
+			--clear-groups --)
+	fi
+	cd /
+	exec "${drop[@]}" env -i "PATH=$PATH" LC_ALL=C.UTF-8 "$@" \
+		3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
+)
+
+cluster_create()
+{
+	local dir=$1 user said options=(--no-instructions)
+	shift
+	user=$(server_user)
+	[[ " $* " != *" fsync=off "* ]] || options+=(--no-sync)
+	mkdir -p "$dir" && chown "$user" "$dir" && chmod 0700 "$dir" || return
+	as_server test -w "$dir" || {
+		cluster_fail create "$dir" "user \"$user\" cannot reach it"
+		return
+	}
+	said=$(as_server "$(pg_bin initdb)" -D "$dir" -U postgres -A trust \
+		-E UTF8 --locale=C.UTF-8 "${options[@]}" 2>&1) || {
+		cluster_fail create "$dir" "${said##*$'\n'}"
+		return
+	}
+	cluster_set "$dir" "listen_addresses=" "$@"
+}
+
+# The last word of postgresql.conf counts.
+cluster_set()
+{
+	local dir=$1 setting
+	shift
+	for setting; do
+		printf "%s = '%s'\n" "${setting%%=*}" "${setting#*=}"
+	done >>"$dir/postgresql.conf"
+}
+
+# The fifth line of a postmaster.pid names the directory of the socket.
+cluster_sockets()
+{
+	local line
+	mapfile -t line 2>/dev/null <"$1/postmaster.pid" && echo "${line[4]-}"
+}
+
+# 0: takes connections, 1: not yet or no longer, 2: there is no server.  A
+# killed one that nobody has reaped yet is not gone: the next would refuse.
+cluster_probe()
+{
+	local sockets pid status=0
+	sockets=$(cluster_sockets "$1" 2>/dev/null) && [[ -n $sockets ]] ||
+		return 2
+	"$(pg_bin pg_isready)" -q -h "$sockets" -p 5432 || status=$?
+	read -r pid <"$1/postmaster.pid" || return 2
+	! grep -qs '^State:.Z' "/proc/$pid/status" || return 1
+	return "$status"
+}
+
+cluster_running()
+{
+	cluster_probe "$1"
+}
+
+# One that is starting or stopping (left behind by a killed supervisor) is
+# waited for.
+cluster_settle()
+{
+	local left=600 status
+	while ((left-- > 0)); do
+		status=0
+		cluster_probe "$1" || status=$?
+		((status == 1)) || return "$status"
+		sleep 0.1
+	done
+	return 1
+}
+
+# The name of a socket has room for 107 bytes; from a deep DIR we move to /tmp.
+cluster_start()
+{
+	local dir=$1 sockets=$1
+	! cluster_settle "$dir" || return 0
+	cluster_forget_sockets "$dir"
+	[[ $dir =~ ^[A-Za-z0-9/._-]{1,90}$ ]] ||
+		sockets=$(as_server mktemp -d /tmp/philotes.XXXXXX) || return
+	as_server "$(pg_bin pg_ctl)" start -s -w -t 60 -D "$dir" \
+		-l "$dir/server.log" -o "-k $sockets -p 5432" >/dev/null 2>&1 </dev/null ||
+	{
+		[[ $sockets == "$dir" ]] || rm -rf "$sockets"
+		cluster_fail start "$dir" "see server.log there"
+	}
+}
+
+cluster_url()
+{
+	printf "host='%s' port=5432 user=postgres dbname=%s\n" \
+		"$(cluster_sockets "$1")" "${2:-postgres}"
+}
+
+cluster_forget_sockets()
+{
+	local sockets
+	sockets=$(cluster_sockets "$1" 2>/dev/null) || return 0
+	[[ $sockets != /tmp/philotes.?????? ]] || rm -rf "$sockets"
+}
+
+cluster_stop()
+{
+	local dir=$1 sockets said
+	sockets=$(cluster_sockets "$dir" 2>/dev/null) || return 0
+	said=$(as_server "$(pg_bin pg_ctl)" stop -s -w -t 60 -D "$dir" \
+		-m "${2:-fast}" 2>&1) ||
+		cluster_fail stop "$dir" "${said%%$'\n'*}" || return
+	[[ $sockets != /tmp/philotes.?????? ]] || rm -rf "$sockets"
+}
+
+# Deleting is what matters: a server that has been killed cannot be stopped.
+cluster_remove()
+{
+	cluster_stop "$1" immediate 2>/dev/null ||
+		cluster_forget_sockets "$1"
+	rm -rf "$1"
+}
+
+# psql takes a connection string by argv alone, which everybody can read, so
+# a password in it goes by the environment instead.
+psql_on()
+{
+	local conninfo=$1 password='' uri="^(postgres(ql)?://[^:@/?]*):([^@/]*)(@.*)$"
+	local param="^(postgres(ql)?://.*[?&])password=([^&]*)&?(.*)$"
+	local word="^(|.*[[:space:]])password[[:space:]]*=[[:space:]]*('(([^'\\]|\\\\.)*)'|([^[:space:]]*))(.*)$"
+	shift
+	if [[ $conninfo =~ $uri || $conninfo =~ $param ]]; then
+		conninfo=${BASH_REMATCH[1]}${BASH_REMATCH[4]}
+		password=${BASH_REMATCH[3]//\\/\\\\}
+		printf -v password %b "${password//%/\\x}"
+	elif [[ $conninfo == *=* && $conninfo =~ $word ]]; then
+		conninfo=${BASH_REMATCH[1]}${BASH_REMATCH[6]}
+		password=${BASH_REMATCH[3]}${BASH_REMATCH[5]}
+		password=$(printf '%s\n' "$password" |
+			sed 's/\\\(.\)/\1/g')
+	fi
+	PGPASSWORD=${password:-${PGPASSWORD-}} "$(pg_bin psql)" -X -q \
+		-v ON_ERROR_STOP=1 ${conninfo:+-d "$conninfo"} "$@"
+}

@@ -1,0 +1,92 @@
+#!/usr/bin/env bats
+# scripts/demo: it holds what it says, and leaves nothing behind.
+# shellcheck source=SCRIPTDIR/helper.bash
+load helper
+
+setup_file()
+{
+	chmod a+x "$BATS_RUN_TMPDIR"
+	unset "${!PG@}"
+}
+
+setup()
+{
+	# shellcheck disable=SC2034 # of helper.bash
+	children=()
+	export TMPDIR=$BATS_TEST_TMPDIR/tmp
+	mkdir "$TMPDIR"
+	said=$BATS_TEST_TMPDIR/said
+}
+
+teardown()
+{
+	kill_children
+}
+
+teardown_file()
+{
+	:
+}
+
+# As from a terminal: its own process group, and SIGINT not ignored.
+start_demo()
+{
+	child exec_demo
+	demo=$!
+}
+
+exec_demo()
+{
+	exec setsid env --default-signal=INT demo >"$said" 2>&1
+}
+
+
+nothing_is_left()
+{
+	[[ -z $(ls -A "$TMPDIR") ]]
+	run ! grep -ls "${TMPDIR/#\/tmp/\/[t]mp}/philotes-demo" \
+		/proc/[0-9]*/cmdline /proc/[0-9]*/environ
+}
+
+# interrupted SIGNAL STATUS [PATTERN]: when the pattern has been heard
+interrupt()
+{
+	local status=0
+	start_demo
+	[[ -z ${3-} ]] || wait_for heard_once "$3" yes
+	kill "-$1" -- "-$demo"
+	wait "$demo" || status=$?
+	((status == $2)) || cat "$said"
+	((status == $2))
+	nothing_is_left
+}
+
+heard_once()
+{
+	! grep -qE "$1" "$said" || echo yes
+}
+
+@test "three seconds of it: nothing lost, nothing duplicated, nothing left" {
+	expect_code 0 env DEMO_SECONDS=3 demo
+	[[ $output =~ lost\ +0$'\n' && $output =~ duplicated\ +0$'\n' ]]
+	[[ $(awk '$1 == "events" { print ($2 > 100000) }' <<<"$output") == 1 ]]
+	nothing_is_left
+}
+
+@test "Ctrl-C while it starts leaves nothing" {
+	interrupt INT 130 "^Starting"
+}
+
+@test "Ctrl-C under load leaves nothing" {
+	interrupt INT 130 "[1-9][0-9]* processed"
+}
+
+@test "TERM while rows are loaded leaves nothing" {
+	interrupt TERM 143 "^Loading"
+}
+
+@test "a load that fails is told, and leaves nothing" {
+	DEMO_CLIENTS=none expect_code 1 demo
+	[[ $stderr == *"demo: error: pgbench"* ]]
+	nothing_is_left
+}

@@ -1,0 +1,238 @@
+#!/usr/bin/env bats
+# sql/001_schema.sql: what it promises to whoever writes to it by SQL.
+
+# shellcheck source=SCRIPTDIR/helper.bash
+load helper
+
+# insert SOURCE [ROWS]: one statement
+insert()
+{
+	buf_psql "INSERT INTO philotes.cdc_events (source_id, schema_name,
+	    table_name, operation, lsn, event_time, after_data)
+	    SELECT '$1', 'public', 't', 'INSERT', '0/1', now(),
+	        jsonb_build_object('n', n)
+	    FROM generate_series(1, ${2:-1}) n"
+}
+
+# One session that copies N rows of its own in each of three statements.
+copy_session()
+{
+	local i
+	for i in 1 2 3; do
+		seq 1 "$2" | sed "s/.*/$1,public,t,INSERT,0\/1,2026-01-01,{\"n\":&$i}/" |
+			sed 's/{\(.*\)}/"{""n"":1}"/' |
+			psql_on "$PHILOTES_BUFFER_URL" -c "\copy philotes.cdc_events
+			    (source_id, schema_name, table_name, operation, lsn,
+			     event_time, after_data) FROM pstdin (FORMAT csv)"
+	done
+}
+
+@test "the schema can be loaded again, and beside data" {
+	insert a 3
+	psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
+	[[ $(buf_psql "SELECT count(*) FROM philotes.cdc_events") == 3 ]]
+	[[ $(buf_psql "SELECT philotes.schema_version()") == 1 ]]
+}
+
+@test "cdc_events has exactly the columns of the plain table, in order" {
+	[[ $(buf_psql "SELECT string_agg(column_name || ' ' || data_type, ', '
+	        ORDER BY ordinal_position)
+	    FROM information_schema.columns
+	    WHERE table_schema = 'philotes' AND table_name = 'cdc_events'") == \
+"id bigint, source_id text, schema_name text, table_name text, operation text,\
+ lsn text, transaction_id bigint, key_columns jsonb, before_data jsonb,\
+ after_data jsonb, event_time timestamp with time zone, metadata jsonb,\
+ created_at timestamp with time zone, processed_at timestamp with time zone" ]]
+}
+
+@test "the log is partitioned and has no default partition" {
+	[[ $(buf_psql "SELECT count(*) > 1 AND bool_and(pg_get_expr(relpartbound,
+	    oid) LIKE 'FOR VALUES FROM%') FROM pg_class WHERE relispartition
+	    AND relkind = 'r'") == t ]]
+}
+
+@test "INSERT into the view: one row of the ledger a statement" {
+	insert a 3
+	insert a 2
+	[[ $(buf_psql "SELECT write_no, events, total, kind
+	    FROM philotes.cdc_writes WHERE source_id = 'a' ORDER BY 1") == \
+	    $'1|3|3|sql\n2|2|5|sql' ]]
+	[[ $(buf_psql "SELECT bool_and(l.n = w.events) FROM philotes.cdc_writes w
+	    CROSS JOIN LATERAL (SELECT count(*) n FROM philotes.cdc_log
+	    WHERE source_id = 'a' AND id BETWEEN first_id AND last_id) l") == t ]]
+}
+
+@test "a statement with runs of several sources writes a row for each run" {
+	buf_psql "INSERT INTO philotes.cdc_events (source_id, schema_name,
+	    table_name, operation, lsn, event_time)
+	    SELECT s, 'public', 't', 'INSERT', '0/1', now()
+	    FROM unnest('{a,a,b,a}'::text[]) s"
+	[[ $(buf_psql "SELECT source_id, write_no, events, total
+	    FROM philotes.cdc_writes ORDER BY 1, 2") == \
+	    $'a|1|2|2\na|2|1|3\nb|1|1|1' ]]
+}
+
+@test "\\copy by several sessions: order of ids is order of commits" {
+	local i sessions=()
+	for i in 1 2 3 4; do
+		child copy_session "s$((i % 2))" 500
+		sessions+=($!)
+	done
+	for i in "${sessions[@]}"; do
+		wait "$i"
+	done
+	[[ $(buf_psql "SELECT source_id, sum(events), max(total), count(*)
+	    FROM philotes.cdc_writes GROUP BY 1 ORDER BY 1") == \
+	    $'s0|3000|3000|6\ns1|3000|3000|6' ]]
+	# the ranges of a source follow each other and hold what they say
+	[[ $(buf_psql "SELECT count(*) FROM (SELECT first_id, lag(last_id)
+	        OVER (PARTITION BY source_id ORDER BY write_no) AS before
+	    FROM philotes.cdc_writes) w WHERE first_id <= before") == 0 ]]
+	[[ $(buf_psql "SELECT bool_and(events = n) FROM philotes.cdc_writes w
+	    CROSS JOIN LATERAL (SELECT count(*) n FROM philotes.cdc_log l
+	    WHERE l.source_id = w.source_id
+	    AND id BETWEEN first_id AND last_id) x") == t ]]
+}
+
+@test "commit_lsn and seq of metadata go to columns and come back" {
+	buf_psql "INSERT INTO philotes.cdc_events (source_id, schema_name,
+	    table_name, operation, lsn, event_time, metadata)
+	    VALUES ('a', 's', 't', 'INSERT', '0/1', now(),
+	    '{\"commit_lsn\":\"0/AB\",\"seq\":7,\"x\":1}')"
+	[[ $(buf_psql "SELECT commit_lsn, seq, metadata FROM philotes.cdc_log") \
+	    == '0/AB|7|{"x": 1}' ]]
+	[[ $(buf_psql "SELECT metadata FROM philotes.cdc_events") == \
+	    '{"x": 1, "seq": 7, "commit_lsn": "0/AB"}' ]]
+}
+
+@test "a given id or processed_at is refused" {
+	local column
+	for column in "id|5" "processed_at|now()"; do
+		expect_code 1 buf_psql "INSERT INTO philotes.cdc_events (source_id,
+		    schema_name, table_name, operation, lsn, event_time,
+		    ${column%|*}) VALUES ('a', 's', 't', 'INSERT', '0/1', now(),
+		    ${column#*|})"
+		[[ $stderr == *"are given by Philotes"* ]]
+	done
+	[[ $(buf_psql "SELECT count(*) FROM philotes.cdc_writes") == 0 ]]
+}
+
+@test "UPDATE and DELETE are refused with a hint" {
+	insert a
+	expect_code 1 buf_psql "UPDATE philotes.cdc_events SET processed_at = now()"
+	[[ $stderr == *append-only* && $stderr == *mark_processed* ]]
+	expect_code 1 buf_psql "DELETE FROM philotes.cdc_events"
+	[[ $stderr == *append-only* && $stderr == *buffer-gc* ]]
+	[[ $(buf_psql "SELECT count(*) FROM philotes.cdc_events
+	    WHERE processed_at IS NULL") == 1 ]]
+}
+
+@test "mark_processed: clamped to what is there, never back" {
+	local ids
+	insert a 10
+	mapfile -t ids < <(buf_psql "SELECT id FROM philotes.cdc_log ORDER BY 1")
+	buf_psql "SELECT philotes.add_consumer('c')"
+	mark() { buf_psql "SELECT philotes.mark_processed('c', 'a', $1)"; }
+	[[ $(mark "${ids[3]}") == 4 ]]
+	[[ $(mark "${ids[1]}") == 0 ]]
+	[[ $(mark 1000000) == 6 ]]
+	[[ $(mark 1000000) == 0 ]]
+	[[ $(buf_psql "SELECT last_id, events, total FROM philotes.cdc_batches
+	    ORDER BY first_id") == $"${ids[3]}|4|4"$'\n'"${ids[9]}|6|10" ]]
+	# nor does the future belong to it
+	insert a 1
+	[[ $(mark 1000000) == 1 ]]
+	expect_code 1 buf_psql "SELECT philotes.mark_processed('nobody', 'a', 1)"
+	[[ $stderr == *'no consumer "nobody"'* ]]
+}
+
+@test "processed_at waits for every registered consumer" {
+	local id
+	insert a 4
+	id=$(buf_psql "SELECT min(id) + 1 FROM philotes.cdc_log")
+	done_count() { buf_psql "SELECT count(processed_at)
+	    FROM philotes.cdc_events"; }
+	buf_psql "SELECT philotes.add_consumer('fast')"
+	buf_psql "SELECT philotes.add_consumer('slow')"
+	buf_psql "SELECT philotes.mark_processed('fast', 'a', 1000000)"
+	[[ $(done_count) == 0 ]]
+	buf_psql "SELECT philotes.mark_processed('slow', 'a', $id)"
+	[[ $(done_count) == 2 ]]
+	[[ $(buf_psql "SELECT bool_and((id <= $id) = (processed_at IS NOT NULL))
+	    FROM philotes.cdc_events") == t ]]
+	buf_psql "SELECT philotes.mark_processed('slow', 'a', 1000000)"
+	[[ $(done_count) == 4 ]]
+	# another source is nobody's business yet
+	insert b 2
+	[[ $(done_count) == 4 ]]
+}
+
+@test "ensure_partitions makes each partition once" {
+	local before after
+	partitions() { buf_psql "SELECT count(*) FROM pg_inherits
+	    WHERE inhparent = 'philotes.cdc_log'::regclass"; }
+	before=$(partitions)
+	buf_psql "SELECT philotes.ensure_partitions()"
+	[[ $(partitions) == "$before" ]]
+	buf_psql "SELECT setval('philotes.cdc_log_id_seq',
+	    philotes.partition_width() + 1)"
+	buf_psql "SELECT philotes.ensure_partitions()"
+	after=$(partitions)
+	((after == before + 1))
+	insert a 2
+}
+
+@test "ensure_partitions does not wait for a COPY in progress" {
+	local copy
+	mkfifo "$BATS_TEST_TMPDIR/rows"
+	exec {rows}<>"$BATS_TEST_TMPDIR/rows"
+	copier()
+	{
+		exec <"$BATS_TEST_TMPDIR/rows" {rows}>&-
+		psql_on "$PHILOTES_BUFFER_URL" -c "\copy philotes.cdc_log
+		    (source_id, schema_name, table_name, operation, lsn,
+		     event_time) FROM pstdin (FORMAT csv)"
+	}
+	child copier
+	copy=$!
+	echo a,s,t,INSERT,0/1,2026-01-01 >&"$rows"
+	wait_for buf_psql "SELECT count(*) FROM pg_stat_progress_copy" 1
+	buf_psql "SELECT philotes.ensure_partitions(5)"
+	[[ $(buf_psql "SELECT count(*) FROM pg_inherits
+	    WHERE inhparent = 'philotes.cdc_log'::regclass") == 6 ]]
+	[[ $(buf_psql "SELECT count(*) FROM pg_stat_progress_copy") == 1 ]]
+	exec {rows}>&-
+	wait "$copy"
+	[[ $(buf_psql "SELECT count(*) FROM philotes.cdc_log") == 1 ]]
+}
+
+@test "writing takes READ COMMITTED" {
+	expect_code 1 buf_psql "BEGIN ISOLATION LEVEL REPEATABLE READ;
+	    INSERT INTO philotes.cdc_events (source_id, schema_name, table_name,
+	        operation, lsn, event_time)
+	    VALUES ('a', 's', 't', 'INSERT', '0/1', now())"
+	[[ $stderr == *"READ COMMITTED"* ]]
+}
+
+@test "somebody's plain cdc_events is left alone" {
+	buf_psql "DROP SCHEMA philotes CASCADE; CREATE SCHEMA philotes;
+	    CREATE TABLE philotes.cdc_events (id BIGSERIAL PRIMARY KEY,
+	        source_id TEXT NOT NULL, processed_at TIMESTAMPTZ);
+	    INSERT INTO philotes.cdc_events (source_id) VALUES ('mine')"
+	expect_code 3 psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
+	[[ $stderr == *"is a table, not the view"* ]]
+	[[ $(buf_psql "SELECT source_id FROM philotes.cdc_events") == mine ]]
+	[[ $(buf_psql "SELECT count(*) FROM pg_class
+	    WHERE relnamespace = 'philotes'::regnamespace
+	    AND relname LIKE 'cdc_log%'") == 0 ]]
+	expect_code 78 philotes init
+	expect_error 'is a table, not the view'
+}
+
+@test "a newer schema is left alone" {
+	buf_psql "CREATE OR REPLACE FUNCTION philotes.schema_version()
+	    RETURNS int LANGUAGE sql AS 'SELECT 99'"
+	expect_code 78 philotes init
+	expect_error 'version 99, newer than'
+	[[ $(buf_psql "SELECT philotes.schema_version()") == 99 ]]
+}

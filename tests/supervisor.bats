@@ -1,0 +1,427 @@
+#!/usr/bin/env bats
+# scripts/philotes: init and run.
+# shellcheck source=SCRIPTDIR/helper.bash
+load helper
+
+setup()
+{
+	databases_up
+	out=$BATS_TEST_TMPDIR/out log=$BATS_TEST_TMPDIR/log
+	export PHILOTES_BUFFER_FLUSH_INTERVAL=100ms
+	src_psql "CREATE TABLE t (id int PRIMARY KEY, v text)"
+}
+
+teardown()
+{
+	kill_children
+	cluster_remove "$PHILOTES_STATE_DIR/buffer"
+	databases_down
+}
+
+start_philotes()
+{
+	child exec_philotes
+	supervisor=$!
+	wait_for logged running 1
+}
+
+exec_philotes()
+{
+	exec philotes run >>"$out" 2>"$log"
+}
+
+# How many lines of the log match?
+logged()
+{
+	grep -cE "$1" "$log" || :
+}
+
+# Without redeliveries, which a killed buffer may cause.
+lines()
+{
+	sort -u "$1" | grep -c . || :
+}
+
+# The pid of a child of the supervisor, or nothing.
+stage()
+{
+	local pid pids
+	read -ra pids <"/proc/$supervisor/task/$supervisor/children"
+	for pid in "${pids[@]}"; do
+		! tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" |
+			grep -q "/$1\$" || echo "$pid"
+	done
+}
+
+is_up()
+{
+	[[ -z $(stage "$1") ]] || echo yes
+}
+
+stop_philotes()
+{
+	kill -TERM "$supervisor"
+	await_philotes 0
+}
+
+await_philotes()
+{
+	local status=0
+	wait "$supervisor" || status=$?
+	((status == $1))
+}
+
+gone()
+{
+	! kill -0 "$1" 2>/dev/null
+}
+
+wait_gone()
+{
+	local deadline=$((SECONDS + 15))
+	until gone "$1"; do
+		((SECONDS < deadline))
+		sleep 0.05
+	done
+}
+
+# stub NAME SCRIPT: in place of a tool
+stub()
+{
+	printf '#!/bin/sh\n%s\n' "$2" >"$PHILOTES_BIN/$1"
+	chmod +x "$PHILOTES_BIN/$1"
+}
+
+# Tools that do nothing until they are told to stop.
+stubs()
+{
+	local tool
+	export PHILOTES_BIN=$BATS_TEST_TMPDIR/bin
+	mkdir "$PHILOTES_BIN"
+	stub pg-cdc-read 'cat <&5 >/dev/null & trap "exit 0" TERM; wait'
+	stub buffer-write 'exec cat'
+	for tool in buffer-batch buffer-gc; do
+		stub "$tool" 'sleep 100 & trap "kill $!; exit 0" TERM; wait'
+	done
+}
+
+changes()
+{
+	src_psql "INSERT INTO t SELECT n, n FROM generate_series($1, $2) n"
+}
+
+@test "wrong usage is 64, help and version are 0" {
+	expect_code 64 philotes
+	expect_error 'could not use ""'
+	expect_code 64 philotes frobnicate
+	expect_error 'could not use "frobnicate"'
+	expect_code 64 philotes run now
+	expect_error 'could not use "now"'
+	expect_code 0 philotes --help
+	[[ $output == "usage: philotes"* && -z $stderr ]]
+	expect_code 0 philotes --version
+	[[ $output =~ ^philotes\ [0-9]+\. ]]
+}
+
+@test "wrong settings are 78 and named" {
+	expect_code 78 env -u PHILOTES_SOURCE_URL -u PHILOTES_BUFFER_URL \
+		philotes run
+	expect_error 'PHILOTES_SOURCE_URL'
+	expect_code 78 env PHILOTES_BUFFER_ENABLED=perhaps philotes run
+	expect_error 'PHILOTES_BUFFER_ENABLED=perhaps'
+	expect_code 78 env PHILOTES_BUFFER_CLEANUP_INTERVAL=often philotes run
+	expect_error 'PHILOTES_BUFFER_CLEANUP_INTERVAL=often'
+	expect_code 78 env PHILOTES_BUFFER_ENABLED=false philotes run
+	expect_error 'PHILOTES_STREAM_HANDLER'
+	expect_code 78 env PHILOTES_BIN=/nonexistent philotes run
+	expect_error '/nonexistent/pg-cdc-read'
+	expect_code 78 env PHILOTES_BUFFER_URL=embedded philotes run
+	expect_error 'there is no buffer yet'
+}
+
+@test "init says in one line why it could not" {
+	local good=$PHILOTES_BUFFER_URL
+	PHILOTES_BUFFER_URL="host=/nonexistent" expect_code 75 philotes init
+	expect_error 'could not connect to "buffer"'
+	PHILOTES_BUFFER_URL="${good/dbname=*/dbname=nowhere}" \
+		expect_code 78 philotes init
+	expect_error 'database "nowhere" does not exist'
+	PHILOTES_BUFFER_URL="${good/user=postgres/user=nobody}" \
+		expect_code 77 philotes init
+	expect_error 'role "nobody" does not exist'
+	PHILOTES_BUFFER_URL="nonsense=1" expect_code 78 philotes init
+	expect_error 'could not connect to "buffer"'
+	PHILOTES_SOURCE_URL="host=/nonexistent" expect_code 75 philotes init
+	expect_error 'source'
+}
+
+@test "a password never shows in argv" {
+	local secret=s3cr3t
+	stubs
+	cat >"$PHILOTES_BIN/pg-cdc-read" <<-'EOF'
+	#!/bin/sh
+	cat /proc/[0-9]*/cmdline | tr '\0' ' ' >"$0.seen"
+	EOF
+	# the schema's lock holds psql while we look
+	buf_psql "CREATE ROLE u LOGIN SUPERUSER"
+	PHILOTES_BUFFER_URL="$PHILOTES_BUFFER_URL user=u password=$secret"
+	child psql_on "${PHILOTES_BUFFER_URL/ password=*/}" \
+		-c "BEGIN; SELECT pg_advisory_lock(1); SELECT pg_sleep(100)"
+	wait_for buf_psql "SELECT count(*) FROM pg_locks
+	    WHERE locktype = 'advisory'" 1
+	child psql_on "$PHILOTES_BUFFER_URL" -c "SELECT pg_advisory_lock(1)"
+	wait_for buf_psql "SELECT count(*) FROM pg_locks
+	    WHERE locktype = 'advisory' AND NOT granted" 1
+	[[ $(cat /proc/[0-9]*/cmdline 2>/dev/null | tr -d '\0') != *"=$secret"* ]]
+	expect_code 0 philotes init
+	[[ $(cat "$PHILOTES_BIN/pg-cdc-read.seen") != *"=$secret"* ]]
+}
+
+@test "init twice, run, TERM: in order, exit 0, nothing lost" {
+	philotes init
+	philotes init
+	start_philotes
+	changes 1 500
+	wait_for lines "$out" 500
+	changes 501 600
+	stop_philotes
+	# the pair first, then the others
+	grep -oE '[a-z-]+ ended with 0' "$log" >"$log.ended"
+	[[ $(head -n 2 "$log.ended" | sort) == \
+	    $'buffer-write ended with 0\npg-cdc-read ended with 0' ]]
+	[[ $(tail -n +3 "$log.ended" | sort) == \
+	    $'buffer-batch ended with 0\nbuffer-gc ended with 0' ]]
+	[[ ! -e $PHILOTES_STATE_DIR/run/acks ]]
+	# what came last is in the buffer, and comes out with the next run
+	start_philotes
+	wait_for lines "$out" 600
+	stop_philotes
+	expect_code 0 verify "$out"
+}
+
+@test "each stage has its own ends of the pipes and no others" {
+	philotes init
+	start_philotes
+	changes 1 1
+	wait_for lines "$out" 1
+	ends() { find "/proc/$1/fd" -lname "*/run/*" -printf '%f %l\n' |
+		sed 's|/.*/||; s| (deleted)||' | sort | tr '\n' ,; }
+	[[ $(ends "$(stage pg-cdc-read)") == "1 stream,5 acks," ]]
+	[[ $(ends "$(stage buffer-write)") == "0 stream,1 acks," ]]
+	[[ -z $(ends "$(stage buffer-batch)") ]]
+	[[ -z $(ends "$(stage buffer-gc)") ]]
+	[[ $(ends "$supervisor") == "9 lock," ]]
+	stop_philotes
+}
+
+@test "kill -9 of each stage under load: restarted, nothing lost" {
+	local tool pid i=1
+	philotes init
+	start_philotes
+	for tool in pg-cdc-read buffer-write buffer-batch buffer-gc; do
+		wait_for is_up "$tool" yes
+		pid=$(stage "$tool")
+		changes "$i" "$((i + 299))"
+		kill -KILL "$pid"
+		changes "$((i + 300))" "$((i + 599))"
+		i=$((i + 600))
+		wait_for logged "$tool was killed by signal 9" 1
+	done
+	wait_for buf_psql "SELECT max(total) FROM philotes.cdc_batches" 2400
+	stop_philotes
+	expect_code 0 verify "$out"
+	[[ $output == "events 2400"* ]]
+}
+
+@test "a permanent code stops everything and is the exit code" {
+	# no slot, and no handler of that name
+	psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
+	src_psql "CREATE PUBLICATION philotes_pub FOR TABLE t"
+	child exec_philotes
+	supervisor=$!
+	await_philotes 69
+	[[ $(logged 'error: could not go on with "pg-cdc-read"') == 1 ]]
+	philotes init
+	PHILOTES_HANDLER=no-such-command start_philotes
+	changes 1 1
+	await_philotes 78
+	[[ $(logged 'error: could not go on with "buffer-batch"') == 1 ]]
+}
+
+@test "codes: a restart for 71, 74, 75, the end for the others" {
+	local code
+	stubs
+	for code in 71 74 75; do
+		stub buffer-gc "exit $code"
+		start_philotes
+		wait_for logged "restarting the gc unit in 1 s" 1
+		stop_philotes
+	done
+	for code in 64 65 69 70 76 77 78; do
+		stub buffer-gc "exit $code"
+		child exec_philotes
+		supervisor=$!
+		await_philotes "$code"
+		[[ $(logged "could not go on with \"buffer-gc\": .* $code,") == 1 ]]
+	done
+}
+
+@test "of a pair's codes the most permanent one counts" {
+	stubs
+	stub pg-cdc-read 'cat <&5; exit 74'
+	stub buffer-write 'exit 65'
+	child exec_philotes
+	supervisor=$!
+	await_philotes 65
+	[[ $(logged 'could not go on with "buffer-write"') == 1 ]]
+	stub pg-cdc-read 'exit 76'
+	stub buffer-write 'cat >/dev/null; exit 75'
+	child exec_philotes
+	supervisor=$!
+	await_philotes 76
+	[[ $(logged 'could not go on with "pg-cdc-read"') == 1 ]]
+}
+
+@test "restarts wait longer each time, and TERM does not wait for them" {
+	local before
+	stubs
+	stub pg-cdc-read 'exit 75'
+	start_philotes
+	wait_for logged "restarting the pair unit in 4 s" 1
+	[[ $(grep -o 'restarting the pair .*' "$log") == \
+"restarting the pair unit in 1 s
+restarting the pair unit in 2 s
+restarting the pair unit in 4 s" ]]
+	before=${EPOCHREALTIME/./}
+	stop_philotes
+	((${EPOCHREALTIME/./} - before < 1500000))
+}
+
+@test "TERM at any moment ends it with 0 and leaves no child" {
+	local i status
+	stubs
+	for i in 1 2 3 4 5 6 7 8; do
+		: >"$log"
+		child exec_philotes
+		supervisor=$!
+		sleep "0.0$i"
+		kill -TERM "$supervisor"
+		status=0
+		wait "$supervisor" || status=$?
+		# 143: it had not begun
+		((status == 0 || (status == 143 && $(lines "$log") == 0)))
+	done
+	run ! grep -lsE "${PHILOTES_BIN%/bin}/[b]in/" /proc/[0-9]*/cmdline
+}
+
+@test "a stage that ignores TERM is killed after its time" {
+	stubs
+	stub buffer-gc 'trap "" TERM; sleep 100 & wait; wait'
+	start_philotes
+	stop_philotes
+	[[ $(logged "buffer-gc did not end in 10 s, killing it") == 1 ]]
+	[[ $(logged "buffer-gc was killed by signal 9") == 1 ]]
+}
+
+@test "one instance a state directory; the second names the first" {
+	stubs
+	start_philotes
+	expect_code 75 philotes run
+	expect_error "held by process $supervisor\$"
+	stop_philotes
+	start_philotes
+	stop_philotes
+}
+
+@test "kill -9 of the supervisor: its stages end, the next start works" {
+	local reader batch
+	philotes init
+	start_philotes
+	changes 1 100
+	wait_for lines "$out" 100
+	reader=$(stage pg-cdc-read) batch=$(stage buffer-batch)
+	kill -KILL "$supervisor"
+	wait "$supervisor" || :
+	wait_gone "$reader"
+	wait_gone "$batch"
+	changes 101 200
+	start_philotes
+	wait_for lines "$out" 200
+	stop_philotes
+	expect_code 0 verify "$out"
+}
+
+@test "the embedded buffer runs when the pipeline does" {
+	local data=$PHILOTES_STATE_DIR/buffer
+	export PHILOTES_BUFFER_URL=embedded
+	philotes init
+	[[ ! -e $data/postmaster.pid ]]
+	start_philotes
+	changes 1 100
+	wait_for lines "$out" 100
+	[[ $(stat -c %a "$data" "$PHILOTES_STATE_DIR/run") == $'700\n700' ]]
+	# beside a run it is found running and left so
+	philotes init
+	cluster_running "$data"
+	stop_philotes
+	[[ ! -e $data/postmaster.pid ]]
+	expect_code 0 verify "$out"
+}
+
+@test "a killed embedded buffer comes back, a left one is adopted" {
+	local data=$PHILOTES_STATE_DIR/buffer
+	export PHILOTES_BUFFER_URL=embedded
+	philotes init
+	start_philotes
+	changes 1 100
+	wait_for lines "$out" 100
+	kill -KILL "$(head -n 1 "$data/postmaster.pid")"
+	changes 101 200
+	wait_for lines "$out" 200 40
+	kill -KILL "$supervisor"
+	wait "$supervisor" || :
+	cluster_running "$data"
+	changes 201 300
+	start_philotes
+	wait_for lines "$out" 300
+	stop_philotes
+	[[ ! -e $data/postmaster.pid ]]
+	expect_code 0 verify "$out"
+}
+
+@test "a killed source comes back" {
+	philotes init
+	start_philotes
+	changes 1 100
+	wait_for lines "$out" 100
+	kill_server src
+	start_server src
+	changes 101 200
+	wait_for lines "$out" 200 40
+	stop_philotes
+	expect_code 0 verify "$out"
+}
+
+@test "without a buffer the stream goes to a handler that acks" {
+	local before
+	philotes init
+	before=$(src_psql "SELECT confirmed_flush_lsn FROM pg_replication_slots
+	    WHERE slot_name = '$PHILOTES_SLOT'")
+	export PHILOTES_BUFFER_ENABLED=false SEEN=$BATS_TEST_TMPDIR/seen
+	# shellcheck disable=SC2016 # expanded by the handler's shell
+	export PHILOTES_STREAM_HANDLER='env >"$SEEN.env"; tee "$SEEN" |
+	    jq -r --unbuffered "select(.control==\"checkpoint\").ack"'
+	start_philotes
+	changes 1 50
+	wait_for src_psql "SELECT confirmed_flush_lsn > '$before'
+	    FROM pg_replication_slots WHERE slot_name = '$PHILOTES_SLOT'" t
+	wait_for grep_inserts "$SEEN" 50
+	[[ -z $(stage buffer-batch)$(stage buffer-gc) ]]
+	stop_philotes
+	run ! grep -E '^(PHILOTES_.*_URL|PG)' "$SEEN.env"
+}
+
+grep_inserts()
+{
+	grep -c '"operation":"INSERT"' "$1" || :
+}
