@@ -313,3 +313,55 @@ prepare()
 	stop_pipeline
 	[ "$reader_code$writer_code" = 00 ]
 }
+
+@test "--tables with a partitioned table takes its partitions, new ones too" {
+	src_psql "CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id)"
+	src_psql "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10)"
+	src_psql "CREATE TABLE q (id int PRIMARY KEY)"
+	expect_code 0 pg-cdc-read --create
+	src_psql "CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (10) TO (20)"
+	src_psql "INSERT INTO p VALUES (1), (11); INSERT INTO q VALUES (1)"
+	expect_code 0 pg-cdc-read --until now --tables p
+	[ "$(jq -r .table_name <<<"$output" | tr '\n' ' ')" = "p1 p2 " ]
+	expect_code 0 pg-cdc-read --until now --tables q,p2
+	[ "$(jq -r .table_name <<<"$output" | tr '\n' ' ')" = "p2 q " ]
+	expect_code 78 pg-cdc-read --until now --tables q,nosuch
+	expect_error '"public"."nosuch": the publication "philotes_pub" does not have it'
+}
+
+@test "--create looks at the identity of partitions and children too" {
+	src_psql "CREATE TABLE p (id int, x int) PARTITION BY RANGE (id);
+	    ALTER TABLE p REPLICA IDENTITY FULL"
+	src_psql "CREATE TABLE p1 PARTITION OF p DEFAULT"
+	src_psql "CREATE TABLE c (id int PRIMARY KEY)"
+	src_psql "CREATE TABLE c1 () INHERITS (c)"
+	src_psql "CREATE TABLE ok (id int PRIMARY KEY)"
+	expect_code 0 pg-cdc-read --create
+	[[ $output == *'"public"."p": of p1, it has no primary key'* ]]
+	[[ $output == *'"public"."c": of c1, it has no primary key'* ]]
+	[[ $output == *'created publication "philotes_pub": "public"."ok"'* ]]
+}
+
+@test "--create leaves a publication for all tables as it is" {
+	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
+	src_psql "CREATE PUBLICATION philotes_pub FOR ALL TABLES"
+	expect_code 0 pg-cdc-read --create --tables t
+	[[ $output != *"left out"* ]]
+	[[ $output == *'created slot'* ]]
+}
+
+@test "seq is the same with --messages and without" {
+	prepare
+	src_psql "BEGIN; SELECT pg_logical_emit_message(true, 'p', 'x');
+	    INSERT INTO t VALUES (1, 'a'); COMMIT"
+	expect_code 0 pg-cdc-read --until now
+	[ "$(jq .metadata.seq <<<"$output")" = 2 ]
+	expect_code 0 pg-cdc-read --until now --messages
+	[ "$(jq -c .metadata.seq <<<"$output" | tr '\n' ' ')" = "1 2 " ]
+}
+
+@test "--log-format json: one object a line" {
+	expect_code 69 pg-cdc-read --slot nosuch --log-format json
+	[ "$(jq -r '.tool + "|" + .level' <<<"$stderr" | tr '\n' ' ')" = \
+	    'pg-cdc-read|error pg-cdc-read|hint ' ]
+}

@@ -29,20 +29,19 @@ states AS (
 	       END AS state
 	FROM pg_catalog.pg_class c),
 published AS (
-	SELECT oid, puballtables FROM pg_catalog.pg_publication
-	WHERE pubname = $1)
+	SELECT c.oid FROM pg_catalog.pg_publication_tables t
+	JOIN pg_catalog.pg_namespace n ON n.nspname = t.schemaname
+	JOIN pg_catalog.pg_class c
+	  ON c.relnamespace = n.oid AND c.relname = t.tablename
+	WHERE t.pubname = $1)
 SELECT n.nspname, c.relname,
        coalesce((SELECT CASE s.oid WHEN c.oid THEN s.state
                         ELSE format('of %I, %s', s.relname, s.state) END
                  FROM members m JOIN states s ON s.oid = m.oid
                  WHERE m.root = c.oid AND s.state <> 'ok'
                  ORDER BY s.oid <> c.oid LIMIT 1), 'ok'),
-       EXISTS (SELECT FROM published p
-               WHERE p.puballtables
-                  OR EXISTS (SELECT FROM pg_catalog.pg_publication_rel r
-                             WHERE r.prpubid = p.oid AND r.prrelid = c.oid)
-                  OR EXISTS (SELECT FROM pg_catalog.pg_publication_namespace r
-                             WHERE r.pnpubid = p.oid AND r.pnnspid = n.oid))
+       EXISTS (SELECT FROM members m JOIN published p ON p.oid = m.oid
+               WHERE m.root = c.oid)
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
