@@ -1,0 +1,103 @@
+#!/usr/bin/env bats
+# scripts/verify: right about what is right, and it finds what is not.
+# shellcheck source=SCRIPTDIR/helper.bash
+load helper
+
+# What it has to understand: keys that change, keys of several columns, no key
+# at all, values that were not sent, documents that travel as text.
+workload()
+{
+	psql_on "$PHILOTES_SOURCE_URL" <<-'EOF'
+	INSERT INTO t SELECT g, 'v' || g, g / 7.0, g / 3.0::float8,
+	    '{"a" : 1, "a":2}', '{"k":[1,2.50]}', repeat('x', 5000) || g,
+	    ARRAY[g, NULL, 2] FROM generate_series(1, 100) g;
+	UPDATE t SET v = NULL WHERE id % 3 = 0;
+	UPDATE t SET id = id + 1000 WHERE id % 5 = 0;
+	UPDATE t SET id = id + 1000, v = 'twice' WHERE id % 7 = 0 AND id > 1000;
+	UPDATE t SET big = repeat('y', 4000) WHERE id % 11 = 0;
+	UPDATE t SET n = 12.50, f = 'nan', jb = '"str"' WHERE id % 13 = 0;
+	UPDATE t SET j = E'{"a":"\\u0000"}', jb = NULL WHERE id % 17 = 0;
+	DELETE FROM t WHERE id % 4 = 0;
+	INSERT INTO t (id, v) VALUES (4, 'again'), (8, 'again');
+	INSERT INTO keys SELECT g % 10, 'b' || g, 'c' FROM generate_series(1, 50) g;
+	UPDATE keys SET b = 'moved' || b WHERE a = 3;
+	UPDATE keys SET a = 77 WHERE a = 5;
+	DELETE FROM keys WHERE a = 7;
+	INSERT INTO bag SELECT g % 3, 'dup', '[1]' FROM generate_series(1, 30) g;
+	DELETE FROM bag WHERE ctid IN (SELECT ctid FROM bag WHERE x = 1 LIMIT 4);
+	UPDATE bag SET y = 'z'
+	WHERE ctid IN (SELECT ctid FROM bag WHERE x = 2 LIMIT 3);
+	INSERT INTO emptied VALUES (1), (2);
+	TRUNCATE emptied;
+	INSERT INTO emptied VALUES (9);
+	EOF
+}
+
+setup()
+{
+	databases_up
+	events=$BATS_TEST_TMPDIR/events
+	src_psql "CREATE TABLE t (id int PRIMARY KEY, v text, n numeric(10,2),
+	    f float8, j json, jb jsonb, big text, a int[],
+	    ts timestamptz DEFAULT now());
+	    ALTER TABLE t ALTER big SET STORAGE external;
+	    CREATE TABLE keys (a int, b text, c text,
+	        g int GENERATED ALWAYS AS (a * 2) STORED, PRIMARY KEY (a, b));
+	    CREATE TABLE bag (x int, y text, doc json);
+	    ALTER TABLE bag REPLICA IDENTITY FULL;
+	    CREATE TABLE emptied (x int PRIMARY KEY)"
+	pg-cdc-read --create
+	workload
+	pg-cdc-read --until now 2>"$BATS_TEST_TMPDIR/log" |
+		sed '=' | sed 'N; s/\n{/,/; s/^/{"id":/' >"$events" || :
+}
+
+@test "the events of every kind of change add up to the tables" {
+	grep -q '"unchanged":\["big"\]' "$events"
+	grep -q '"json_text":\["j"\]' "$events"
+	expect_code 0 verify "$events"
+	[[ $output == "events $(grep -c . "$events")
+lost 0
+duplicated 0
+reordered 0" ]]
+	# nothing stays
+	[[ $(src_psql "SELECT count(*) FROM pg_class WHERE relpersistence = 't'") \
+	    == 0 ]]
+}
+
+@test "a redelivery is no duplicate, another row of the buffer is" {
+	cat "$events" "$events" >"$events.twice"
+	expect_code 0 verify "$events.twice"
+	{
+		cat "$events"
+		tail -n 1 "$events" | sed 's/"id":[0-9]*/"id":99999/'
+	} >"$events.other"
+	expect_code 1 verify "$events.other"
+	[[ $output == *"duplicated 1"* ]]
+}
+
+@test "a missing event is lost rows, a row changed behind its back too" {
+	sed 50d "$events" >"$events.gap"
+	expect_code 1 verify "$events.gap"
+	[[ $stderr == "table public.t: "* && $output != *"lost 0"* ]]
+	src_psql "UPDATE emptied SET x = 10"
+	expect_code 1 verify "$events"
+	[[ $stderr == "table public.emptied: 1 rows missing, 1 too many" ]]
+	[[ $output == *"lost 2"* ]]
+}
+
+@test "an event before its turn is reordered" {
+	{
+		sed -n 2p "$events"
+		sed 2d "$events"
+	} >"$events.early"
+	expect_code 1 verify "$events.early"
+	[[ $output == *"reordered 1"* ]]
+}
+
+@test "what is no event is 75, wrong usage 64" {
+	echo nonsense >"$events"
+	expect_code 75 verify "$events"
+	expect_code 64 verify
+	expect_code 64 verify /nonexistent
+}
