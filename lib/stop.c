@@ -100,7 +100,8 @@ stop_drain(void)
 void
 stop_reset_signals(void)
 {
-	static const int signals[] = {SIGTERM, SIGINT, SIGCHLD, SIGPIPE};
+	static const int signals[] = {
+	    SIGTERM, SIGINT, SIGQUIT, SIGCHLD, SIGPIPE};
 	struct sigaction action;
 	sigset_t none;
 
