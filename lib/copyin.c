@@ -7,11 +7,9 @@
 #include "num.h"
 #include "store.h"
 
-#define PIECE_BYTES \
-	((size_t)64 * 1024) /* of one CopyData: larger is slower \
-			     */
-#define COPY_ROWS 100000    /* of one COPY */
-#define AHEAD     2         /* partitions to be there before a COPY begins */
+#define PIECE_BYTES 65536  /* of one CopyData: larger is slower */
+#define COPY_ROWS   100000 /* of one COPY */
+#define AHEAD       2      /* partitions to be there before a COPY begins */
 
 static const char doing[] = "write to philotes.cdc_log";
 
@@ -44,10 +42,13 @@ copyin_init(struct copyin *c, struct pg *pg, const char *conninfo)
 }
 
 void
-copyin_source(struct copyin *c, struct view source)
+copyin_source(
+    struct copyin *c, struct view source, uint64_t commit_lsn, uint64_t seq)
 {
 	buf_clear(&c->source);
 	buf_addv(&c->source, source);
+	c->commit_lsn = commit_lsn;
+	c->seq = seq;
 }
 
 /* Sends sql and waits for it; a COPY ends the wait. */
@@ -59,6 +60,29 @@ run(struct copyin *c, const char *sql, PGresult **res)
 	return pg_finish(c->pg, doing, res);
 }
 
+/* The answer of begin_write: write_no, first_id, commit_lsn, seq. */
+static int
+read_begin(struct copyin *c, const PGresult *res)
+{
+	uint64_t commit_lsn = 0, seq = 0;
+
+	if (!num_parse_i64(pg_value(res, 0, 0), &c->write_no) ||
+	    !num_parse_i64(pg_value(res, 0, 1), &c->first_id)) {
+		log_error("could not begin to write: unexpected answer");
+		return EXIT_BUG;
+	}
+	lsn_parse(pg_value(res, 0, 2), &commit_lsn);
+	num_parse_u64(pg_value(res, 0, 3), &seq);
+	if (commit_lsn == c->commit_lsn && seq == c->seq)
+		return EXIT_DONE;
+	log_error(
+	    "could not write to the source \"%.*s\": another writer has, up "
+	    "to (%s, %llu)",
+	    VIEW_FMT(buf_view(&c->source)), lsn_text(commit_lsn).s,
+	    (unsigned long long)seq);
+	return EXIT_RETRY;
+}
+
 /* BEGIN, settings, lock and watermark in one round trip. */
 static int
 begin(struct copyin *c)
@@ -68,7 +92,7 @@ begin(struct copyin *c)
 	int rc;
 
 	buf_adds(&sql, store_begin);
-	buf_adds(&sql, "SELECT write_no, first_id FROM philotes.begin_write(");
+	buf_adds(&sql, "SELECT * FROM philotes.begin_write(");
 	pg_add_literal(c->pg, &sql, buf_view(&c->source));
 	buf_addc(&sql, ')');
 	if (buf_str(&sql) == NULL) {
@@ -77,12 +101,8 @@ begin(struct copyin *c)
 	} else {
 		rc = run(c, sql.data, &res);
 	}
-	if (rc == EXIT_DONE &&
-	    (!num_parse_i64(pg_value(res, 0, 0), &c->write_no) ||
-		!num_parse_i64(pg_value(res, 0, 1), &c->first_id))) {
-		log_error("could not begin to write: unexpected answer");
-		rc = EXIT_BUG;
-	}
+	if (rc == EXIT_DONE)
+		rc = read_begin(c, res);
 	PQclear(res);
 	buf_release(&sql);
 	c->open = true;
@@ -235,6 +255,10 @@ copyin_commit(struct copyin *c, const struct copyin_mark *m)
 	if (rc == EXIT_DONE)
 		rc = end(c, m);
 	c->open = false;
+	if (rc == EXIT_DONE && m->seq != 0) {
+		c->commit_lsn = m->commit_lsn;
+		c->seq = m->seq;
+	}
 	return rc;
 }
 

@@ -27,13 +27,19 @@ struct copyin {
 	uint64_t events;  /* rows in this transaction */
 	int64_t write_no;
 	int64_t first_id;
+	uint64_t commit_lsn; /* the watermark, as we know it */
+	uint64_t seq;
 };
 
 /* Sees to partitions; pg stays the caller's. */
 int copyin_init(struct copyin *c, struct pg *pg, const char *conninfo);
 
-/* The source of the rows to come.  No transaction may be open. */
-void copyin_source(struct copyin *c, struct view source);
+/*
+ * The source of the rows to come, and its watermark (seq 0: none): a
+ * transaction that finds another one has met another writer.  None may be open.
+ */
+void copyin_source(
+    struct copyin *c, struct view source, uint64_t commit_lsn, uint64_t seq);
 
 /* Adds a row, beginning a transaction if none is open. */
 int copyin_row(struct copyin *c, const struct event *e);

@@ -85,14 +85,16 @@ commit(struct writer *w)
 		mark.checkpoint = w->checkpoint;
 	if (w->copy.open || mark.checkpoint != 0) {
 		rc = copyin_commit(&w->copy, &mark);
+		if (rc != EXIT_DONE)
+			return rc;
 		log_info("committed %llu events",
 		    (unsigned long long)w->copy.events);
 	}
-	if (rc == EXIT_DONE && mark.checkpoint != 0)
+	if (mark.checkpoint != 0)
 		w->state.checkpoint = mark.checkpoint;
 	w->copy.events = 0;
 	w->began_ms = 0;
-	return rc == EXIT_DONE ? send_ack(w) : rc;
+	return send_ack(w);
 }
 
 static bool
@@ -114,6 +116,16 @@ boundary(struct writer *w)
 
 /* Sources */
 
+/* What is stored of the source, from here on. */
+static void
+use_watermark(struct writer *w)
+{
+	w->stored.commit_lsn = w->state.commit_lsn;
+	w->stored.seq = w->state.seq;
+	copyin_source(&w->copy, buf_view(&w->source), w->stored.commit_lsn,
+	    w->stored.seq);
+}
+
 static int
 switch_source(struct writer *w, struct view source)
 {
@@ -127,9 +139,7 @@ switch_source(struct writer *w, struct view source)
 		return rc;
 	buf_clear(&w->source);
 	buf_addv(&w->source, source);
-	copyin_source(&w->copy, source);
-	w->stored.commit_lsn = w->state.commit_lsn;
-	w->stored.seq = w->state.seq;
+	use_watermark(w);
 	w->last = (struct position){0, 0};
 	w->started = false;
 	w->timeline = 0;
@@ -186,8 +196,7 @@ begin_source(
 
 	if (rc == EXIT_DONE)
 		rc = store_state(&w->pg, start->source_id, &w->state);
-	w->stored.commit_lsn = w->state.commit_lsn;
-	w->stored.seq = w->state.seq;
+	use_watermark(w);
 	return rc;
 }
 

@@ -307,6 +307,21 @@ await_writer()
 	[ -z "$(stored)" ] && [ ! -s "$BATS_TEST_TMPDIR/out" ]
 }
 
+@test "a watermark moved by somebody else fences it as well" {
+	open_writer
+	start >&7
+	checkpoint 0/108 >&7
+	wait_for cat "$BATS_TEST_TMPDIR/out" 0/108
+	buf_psql "DO \$\$ DECLARE b record; BEGIN
+	    b := philotes.begin_write('s'); PERFORM philotes.end_write('s',
+	    b.write_no, b.first_id, 0, '0/110', 1); END \$\$"
+	event s 0/110 1 >&7
+	checkpoint 0/118 >&7
+	await_writer 75
+	grep 'another writer has, up to (0/110, 1)' "$BATS_TEST_TMPDIR/err"
+	[ -z "$(stored)" ]
+}
+
 @test "SIGTERM ends it at a boundary with 0, inside a transaction with 75" {
 	open_writer
 	start >&7
