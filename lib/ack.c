@@ -126,8 +126,9 @@ ack_channel_close(struct ack_channel *c)
 int
 ack_refuse(const struct ack_channel *c, struct view mark, const char *reason)
 {
-	if (mark.n > 64)
-		mark.n = 64;
+	/* it may be an event that went the wrong way */
+	if (mark.n > 20)
+		mark.n = 20;
 	log_error("could not use the ack \"%.*s\" from \"%s\": %s",
 	    VIEW_FMT(mark), c->name, reason);
 	return EXIT_PROTOCOL;

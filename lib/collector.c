@@ -1,6 +1,8 @@
 #include "collector.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "exitcode.h"
 #include "fdio.h"
@@ -264,7 +266,7 @@ report(const struct collector *g)
 	    (unsigned long long)g->partitions);
 	if (fflush(stdout) == 0)
 		return EXIT_DONE;
-	log_error("could not write \"stdout\"");
+	log_error("could not write \"stdout\": %s", strerror(errno));
 	return EXIT_IO;
 }
 

@@ -16,8 +16,9 @@
 #include "log.h"
 #include "stop.h"
 
-#define STOP_MS      10000 /* for a handler to end once we are to stop */
-#define KILL_MS      5000  /* between SIGTERM and SIGKILL */
+/* together less than a supervisor waits for us */
+#define STOP_MS      5000 /* for a handler to end once we are to stop */
+#define KILL_MS      3000 /* between SIGTERM and SIGKILL */
 #define STATUS_LATER 75
 
 extern char **environ;

@@ -64,8 +64,10 @@ line_next(struct line_reader *r, struct view *line)
 	enum line_status status;
 
 	while (!take_line(r, line)) {
-		if (r->b.len - r->from > r->max)
+		if (r->b.len - r->from > r->max) {
+			r->number++;
 			return LINE_LONG;
+		}
 		if (r->eof)
 			return r->b.len == r->from ? LINE_EOF : LINE_CUT;
 		status = fill(r);

@@ -21,7 +21,7 @@ enum line_status {
 struct line_reader {
 	int fd;
 	size_t max;      /* bytes in a line, without its newline */
-	uint64_t number; /* of the line returned last, from 1 */
+	uint64_t number; /* of the line returned or refused last */
 	struct buf b;
 	size_t from;    /* the first byte not returned yet */
 	size_t scanned; /* no newline is before this */

@@ -1,5 +1,6 @@
 #include "opts.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -237,6 +238,15 @@ print_option(const struct opt *t)
 }
 
 static int
+flush_stdout(void)
+{
+	if (fflush(stdout) == 0)
+		return EXIT_DONE;
+	log_error("could not write \"stdout\": %s", strerror(errno));
+	return EXIT_IO;
+}
+
+static int
 print_help(const struct opts *o)
 {
 	printf("usage: %s\n\n%s\n\n", o->synopsis, o->about);
@@ -245,7 +255,7 @@ print_help(const struct opts *o)
 	printf("\nDurations are written 500ms, 5s, 1h30m, 168h.  "
 	       "See %s(1).\n",
 	    o->tool);
-	return fflush(stdout) == 0 ? EXIT_DONE : EXIT_IO;
+	return flush_stdout();
 }
 
 static int
@@ -253,7 +263,7 @@ print_version(const struct opts *o)
 {
 	printf(
 	    "%s %s (schema %d)\n", o->tool, PHILOTES_VERSION, PHILOTES_SCHEMA);
-	return fflush(stdout) == 0 ? EXIT_DONE : EXIT_IO;
+	return flush_stdout();
 }
 
 bool

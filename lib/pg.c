@@ -108,6 +108,12 @@ on_notice(void *arg, const PGresult *res)
 		log_info("the server says: %s", primary);
 }
 
+static bool
+starts_with(const char *text, const char *prefix)
+{
+	return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
 static int
 check_conninfo(const struct pg_target *t)
 {
@@ -117,11 +123,16 @@ check_conninfo(const struct pg_target *t)
 	if (t->conninfo == NULL)
 		return EXIT_DONE;
 	parsed = PQconninfoParse(t->conninfo, &message);
+	/* other messages repeat parts of it, perhaps the password */
 	if (parsed == NULL)
-		log_error("could not read the connection string of the %s: "
-			  "%.*s",
+		log_error(
+		    "could not read the connection string of the %s: %.*s",
 		    t->what,
-		    VIEW_FMT(first_line(message != NULL ? message : "")));
+		    VIEW_FMT(message != NULL &&
+				starts_with(
+				    message, "invalid connection option")
+			    ? first_line(message)
+			    : VIEW_LIT("it is malformed")));
 	PQfreemem(message);
 	PQconninfoFree(parsed);
 	return parsed != NULL ? EXIT_DONE : EXIT_CONFIG;
@@ -146,6 +157,13 @@ connect_failed(const struct pg *pg)
 	}
 	log_error("could not connect to the %s: %.*s", pg->what,
 	    VIEW_FMT(first_line(message)));
+	/* a setting that the server or libpq itself cannot use; libpq's
+	 * messages are in English, since the locale is not set */
+	if (pg_exit_code(state) == EXIT_BUG ||
+	    pg_exit_code(state) == EXIT_DATA ||
+	    starts_with(message, "invalid ") ||
+	    starts_with(message, "definition of service"))
+		return EXIT_CONFIG;
 	if (state[0] != '\0')
 		return pg_exit_code(state);
 	return PQconnectionNeedsPassword(pg->conn) ? EXIT_NOPERM : EXIT_RETRY;
@@ -202,6 +220,15 @@ pg_open(struct pg *pg, const struct pg_target *t)
 	PQsetErrorVerbosity(pg->conn, PQERRORS_DEFAULT);
 	PQsetNoticeReceiver(pg->conn, on_notice, NULL);
 	return EXIT_DONE;
+}
+
+bool
+pg_turns_away(const struct pg_target *t)
+{
+	const char *const keywords[] = {"dbname", "connect_timeout", NULL};
+	const char *const values[] = {t->conninfo, "2", NULL};
+
+	return PQpingParams(keywords, values, 1) == PQPING_REJECT;
 }
 
 void

@@ -44,6 +44,12 @@ int pg_open(struct pg *pg, const struct pg_target *t);
 void pg_close(struct pg *pg);
 
 /*
+ * Does the server of t turn new sessions away, as it does while it starts or
+ * shuts down?  Asks it, for two seconds at most.
+ */
+bool pg_turns_away(const struct pg_target *t);
+
+/*
  * Runs sql, with n text parameters if n > 0 (then one statement only).  The
  * last statement's result is left in *res, to be PQclear'ed by the caller, if
  * res is not NULL.  A COPY leaves the connection in that state.  doing is the

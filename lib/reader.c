@@ -53,6 +53,7 @@ struct reader {
 	PGresult *left_out; /* published, but not asked for; NULL: none */
 	struct buf source_id;
 	struct fdio_out out;
+	int64_t blocked_at; /* since when stdout has taken nothing; 0: it has */
 	struct ack_channel acks;
 	struct ack_window window;
 	enum phase phase;
@@ -341,6 +342,38 @@ enter(struct reader *r, enum phase phase, int64_t limit_ms)
 	r->phase_until = limit_ms > 0 ? clock_ms() + limit_ms : 0;
 }
 
+/* Writes, and notes since when that is of no use. */
+static int
+write_out(struct reader *r)
+{
+	size_t before = fdio_out_pending(&r->out);
+	int rc = fdio_out_flush(&r->out);
+
+	if (fdio_out_pending(&r->out) < before ||
+	    fdio_out_pending(&r->out) == 0)
+		r->blocked_at = 0;
+	else if (r->blocked_at == 0)
+		r->blocked_at = clock_ms();
+	return rc;
+}
+
+/*
+ * With stdout blocked we do not read, so that we miss the requests of a server
+ * that shuts down, which would wait for ever: from time to time we ask.
+ */
+static int
+look_at_server(struct reader *r)
+{
+	const struct pg_target target = {"source", r->o->conninfo, false};
+
+	if (r->blocked_at == 0 || clock_left(r->blocked_at + STALL_MS) > 0)
+		return EXIT_DONE;
+	if (pg_turns_away(&target))
+		return stalled("stdout takes nothing");
+	r->blocked_at = clock_ms();
+	return EXIT_DONE;
+}
+
 /* What is to be done in this phase, and whether the next one begins. */
 static int
 advance(struct reader *r)
@@ -358,7 +391,7 @@ advance(struct reader *r)
 		enter(r, r->phase,
 		    r->phase == STREAMING ? TRANSACTION_MS : ACK_MS);
 	if (rc == EXIT_DONE && r->phase < WAITING)
-		rc = fdio_out_flush(&r->out);
+		rc = write_out(r);
 	if (rc == EXIT_DONE && r->phase == WRITING &&
 	    fdio_out_pending(&r->out) == 0) {
 		rc = fdio_out_close(&r->out);
@@ -404,6 +437,8 @@ wait_for_work(struct reader *r)
 
 	if (r->phase_until != 0 && r->phase_until < until)
 		until = r->phase_until;
+	if (r->blocked_at != 0 && r->blocked_at + STALL_MS < until)
+		until = r->blocked_at + STALL_MS;
 	if (r->phase == STREAMING && checkpoint_possible(r) &&
 	    r->checkpoint_at + IDLE_MS < until)
 		until = r->checkpoint_at + IDLE_MS;
@@ -440,6 +475,8 @@ run_loop(struct reader *r)
 			rc = send_status(r);
 		if (rc == EXIT_DONE && r->stream.unsent)
 			rc = replstream_flush(&r->stream);
+		if (rc == EXIT_DONE)
+			rc = look_at_server(r);
 		if (rc != EXIT_DONE || r->phase == ENDED)
 			break;
 		if (r->phase_until != 0 && clock_ms() >= r->phase_until)

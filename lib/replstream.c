@@ -301,6 +301,20 @@ replstream_left_out(struct replstream *s, const char *publication,
 	return rc == EXIT_DONE ? refuse_unpublished(*res, publication) : rc;
 }
 
+/* A literal of the replication commands, whose grammar has no E'' strings and
+ * takes a backslash for itself. */
+static void
+add_plain_literal(struct buf *b, struct view text)
+{
+	buf_addc(b, '\'');
+	for (size_t i = 0; i < text.n; i++) {
+		if (text.p[i] == '\'')
+			buf_addc(b, '\'');
+		buf_addc(b, text.p[i]);
+	}
+	buf_addc(b, '\'');
+}
+
 int
 replstream_start(struct replstream *s, const char *slot,
     const char *publication, uint64_t lsn)
@@ -315,7 +329,7 @@ replstream_start(struct replstream *s, const char *slot,
 	pg_add_identifier(&s->pg, &sql, view_of(slot));
 	buf_addf(&sql, " LOGICAL %s (proto_version '1', publication_names ",
 	    lsn_text(lsn).s);
-	pg_add_literal(&s->pg, &sql, buf_view(&name));
+	add_plain_literal(&sql, buf_view(&name));
 	/* always, since they count in a transaction's sequence */
 	buf_adds(&sql, ", messages 'true')");
 	if (buf_str(&sql) == NULL || name.failed) {

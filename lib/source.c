@@ -1,7 +1,9 @@
 #include "source.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "exitcode.h"
 #include "log.h"
@@ -264,7 +266,7 @@ with_source(const struct source_options *o, int (*act)(struct setup *))
 	pg_close(&s.pg);
 	buf_release(&s.names);
 	if (fflush(stdout) != 0 && rc == EXIT_DONE) {
-		log_error("could not write \"stdout\"");
+		log_error("could not write \"stdout\": %s", strerror(errno));
 		rc = EXIT_IO;
 	}
 	return rc;

@@ -46,25 +46,26 @@ store_open(struct pg *pg, const char *conninfo)
 	const struct pg_target target = {"buffer", conninfo, false};
 	int rc = pg_open(pg, &target);
 
+	if (rc == EXIT_DONE)
+		rc = pg_query(pg, "set up the session on the buffer",
+		    SQL_SESSION, 0, NULL, NULL);
 	return rc == EXIT_DONE ? check_version(pg) : rc;
 }
 
 int
 store_ensure_partitions(const char *conninfo, int64_t *end, int64_t *width)
 {
-	const struct pg_target target = {"buffer", conninfo, false};
+	static const char doing[] = "make partitions of philotes.cdc_log";
 	struct pg pg = {0};
 	PGresult *res = NULL;
-	int rc = pg_open(&pg, &target);
+	int rc = store_open(&pg, conninfo);
 
 	if (rc == EXIT_DONE)
-		rc = pg_query(&pg, "make partitions of philotes.cdc_log",
-		    SQL_ENSURE_PARTITIONS, 0, NULL, &res);
+		rc = pg_query(&pg, doing, SQL_ENSURE_PARTITIONS, 0, NULL, &res);
 	if (rc == EXIT_DONE &&
 	    (!num_parse_i64(pg_value(res, 0, 0), end) ||
 		!num_parse_i64(pg_value(res, 0, 1), width))) {
-		log_error("could not make partitions of philotes.cdc_log: "
-			  "unexpected answer");
+		log_error("could not %s: unexpected answer", doing);
 		rc = EXIT_BUG;
 	}
 	PQclear(res);

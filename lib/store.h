@@ -8,7 +8,8 @@
 #include "pg.h"
 
 /*
- * Connects to the buffer and checks that the schema is there and of the
+ * Connects to the buffer, sets up the session so that neither role nor database
+ * gets in the way, and checks that the schema is there and of the
  * version this tool works with, else EXIT_CONFIG.
  */
 int store_open(struct pg *pg, const char *conninfo);

@@ -159,7 +159,9 @@ find_gap(const struct store_state *have, const struct stream_start *start)
 		return "it is another slot";
 	if (start->lsn > have->checkpoint)
 		return "the slot is ahead: changes between are missing";
-	if (have->checkpoint > start->flush)
+	/* the watermark is above the checkpoint if the last commit came between
+	 * two of them; what is up to it would be taken for stored */
+	if (have->checkpoint > start->flush || have->commit_lsn >= start->flush)
 		return "the source's WAL ends before it: the source was reset";
 	if (start->timeline == have->timeline)
 		return NULL;
@@ -167,7 +169,7 @@ find_gap(const struct store_state *have, const struct stream_start *start)
 		return "the source is on an older timeline";
 	if (!stream_history_find(start->history, have->timeline, &switched))
 		return "the source's history lacks the buffer's timeline";
-	if (have->checkpoint > switched)
+	if (have->checkpoint > switched || have->commit_lsn >= switched)
 		return "the source's timeline left the buffer's before it";
 	return NULL;
 }
@@ -402,7 +404,7 @@ run_loop(struct writer *w)
 		case LINE_LONG:
 			log_error("could not accept line %llu: longer than "
 				  "%llu bytes",
-			    (unsigned long long)w->in.number + 1,
+			    (unsigned long long)w->in.number,
 			    (unsigned long long)w->o->max_line);
 			rc = EXIT_DATA;
 			break;

@@ -279,6 +279,7 @@ lines()
 	expect_code 64 buffer-batch --batch-size 0
 	expect_code 64 buffer-batch --start middle
 	expect_code 64 buffer-batch --ack x -- cat
+	expect_code 64 buffer-batch --once cat
 	PHILOTES_BUFFER_FLUSH_INTERVAL=5 expect_code 78 buffer-batch --once
 	expect_error 'PHILOTES_BUFFER_FLUSH_INTERVAL="5": not a duration'
 	PHILOTES_BUFFER_BATCH_SIZE=-1 expect_code 78 buffer-batch --once

@@ -150,6 +150,17 @@ age()
 	wait "${children[-1]}"
 }
 
+@test "role and database settings do not get in the way" {
+	fill s 100
+	buf_psql "ALTER DATABASE t$BATS_TEST_NUMBER SET statement_timeout = '1ms'"
+	PGOPTIONS='-c statement_timeout=0' buf_psql "ALTER DATABASE
+	    t$BATS_TEST_NUMBER SET default_transaction_read_only = on"
+	expect_code 0 buffer-batch --once
+	[ "$(wc -l <<<"$output")" = 100 ]
+	expect_code 0 buffer-gc --retention 0
+	[ "$output" = "deleted 100 events, dropped 0 partitions" ]
+}
+
 @test "exit codes: options, variables, server, schema" {
 	expect_code 64 buffer-gc --retention 5
 	expect_code 64 buffer-gc --retention -1s

@@ -292,6 +292,30 @@ prepare()
 	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_log")" = 2 ]
 }
 
+@test "fast shutdown of the source with a large backlog and a stopped downstream" {
+	prepare
+	start_pipeline
+	src_psql "INSERT INTO t VALUES (0, 'z')"
+	wait_for buf_psql "SELECT count(*) FROM philotes.cdc_log" 1
+	kill -STOP "$writer"
+	src_psql "INSERT INTO t SELECT i, repeat('x', 200)
+	    FROM generate_series(1, 50000) i"
+	SECONDS=0
+	child stop_server src fast
+	local stopping=${children[-1]}
+	wait "$reader" || reader_code=$?
+	((SECONDS <= 8))
+	[ "$reader_code" = 75 ]
+	wait "$stopping"
+	kill -CONT "$writer"
+	wait "$writer" || :
+	start_server src
+	start_pipeline --until now
+	await_pipeline
+	[ "$reader_code$writer_code" = 00 ]
+	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_log")" = 50001 ]
+}
+
 @test "a blocked stdout does not stop feedback: the walsender lives on" {
 	src_psql "ALTER DATABASE t$BATS_TEST_NUMBER SET wal_sender_timeout = '1s'"
 	prepare
@@ -364,4 +388,31 @@ prepare()
 	expect_code 69 pg-cdc-read --slot nosuch --log-format json
 	[ "$(jq -r '.tool + "|" + .level' <<<"$stderr" | tr '\n' ' ')" = \
 	    'pg-cdc-read|error pg-cdc-read|hint ' ]
+}
+
+@test "settings: a bad one is 78, by a flag 64, and no secret is shown" {
+	local setting
+	for setting in sslmode=bogus port=ab service=nosuch options=-cfoo \
+	    'postgres://u:s3cr3t@[bad' 'postgres://u:s3cr3t%zz@h/db' \
+	    'postgres//u:s3cr3t@h/db'; do
+		[[ $setting == *//* ]] ||
+			setting="host=$(cluster_sockets "$BATS_FILE_TMPDIR/src") user=postgres $setting"
+		PHILOTES_SOURCE_URL=$setting expect_code 78 pg-cdc-read
+		expect_error 'could not '
+		[[ $stderr != *s3cr3t* ]]
+	done
+	PHILOTES_SLOT=Foo expect_code 78 pg-cdc-read
+	expect_error 'slot "Foo"'
+	expect_code 64 pg-cdc-read --slot Foo
+	expect_code 64 pg-cdc-read --publication "$(printf '%064d' 1)"
+	expect_code 64 pg-cdc-read --create --until now
+}
+
+@test "a publication of any name" {
+	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
+	export PHILOTES_PUBLICATION=$'a\\b\'c"d,e\nf'
+	expect_code 0 pg-cdc-read --create
+	src_psql "INSERT INTO t VALUES (1)"
+	expect_code 0 pg-cdc-read --until now
+	[ "$(jq -c .after_data <<<"$output")" = '{"id":1}' ]
 }

@@ -217,7 +217,7 @@ await_writer()
 	head -c 5000 /dev/zero | tr '\0' '\377' | sed 's/$/\n/' >"$in" && write_lines 65
 	echo >"$in" && write_lines 65
 	event s 0/1 1 >"$in" && write_lines 65 --max-line 100
-	expect_error 'longer than 100 bytes'
+	expect_error 'line 1: longer than 100 bytes'
 	head -c 1000 /dev/zero >"$in" && write_lines 65 --max-line 100
 }
 
@@ -259,6 +259,20 @@ await_writer()
 	} >"$in" && write_lines 0
 	start sys slot 0/280 0/300 1 >"$in" && write_lines 69
 	expect_error 'older timeline'
+}
+
+@test "gap check: the watermark counts where it is above the checkpoint" {
+	{
+		start
+		event s 0/500 1
+		event s 0/600 1
+	} >"$in" && write_lines 75 --batch-size 1
+	[ "$(stored)" = "s|0/500|1" ] && [ "$(checkpoint_of s)" = 0/100 ]
+	start sys slot 0/100 0/700 2 '[[1,"0/300"]]' >"$in" && write_lines 69
+	expect_error "timeline left"
+	start sys slot 0/100 0/400 >"$in" && write_lines 69
+	expect_error 'reset'
+	start sys slot 0/100 0/700 2 '[[1,"0/600"]]' >"$in" && write_lines 0
 }
 
 @test "--accept-gap records it, and low LSNs are not duplicates after it" {

@@ -1,5 +1,5 @@
 /* Batches of events from the buffer: buffer-batch(1). */
-#include <stddef.h>
+#include <string.h>
 
 #include "batcher.h"
 #include "exitcode.h"
@@ -67,6 +67,9 @@ main(int argc, char **argv)
 		return rc;
 	if (!opts_parse(&opts, argc, argv, &rest, &rc))
 		return rc;
+	if (rest < argc && strcmp(argv[rest - 1], "--") != 0)
+		return opts_usage(
+		    &opts, "\"%s\" without -- before it", argv[rest]);
 	if (rest < argc)
 		batcher.handler.argv = argv + rest;
 	if (rest < argc && batcher.ack != NULL)

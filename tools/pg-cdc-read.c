@@ -66,16 +66,35 @@ fail(int rc)
 	return rc;
 }
 
+/* The code for a wrong setting that came by a flag, or by its variable. */
+static int
+setting_code(const char *text, const char *variable)
+{
+	return text == getenv(variable) ? EXIT_CONFIG : EXIT_USAGE;
+}
+
 /* As the server would have it, but before anything is made: it truncates a
  * name that is too long. */
-static bool
-names_are_valid(void)
+static int
+check_names(void)
 {
 	size_t slot = strlen(reader.slot);
 
-	return slot < NAME_BYTES && strlen(reader.publication) < NAME_BYTES &&
-	    strspn(reader.slot, "abcdefghijklmnopqrstuvwxyz0123456789_") ==
-	    slot;
+	if (slot >= NAME_BYTES ||
+	    strspn(reader.slot, "abcdefghijklmnopqrstuvwxyz0123456789_") !=
+		slot) {
+		log_error("could not use the slot \"%s\": its name may have "
+			  "at most 63 of a-z, 0-9 and _",
+		    reader.slot);
+		return setting_code(reader.slot, "PHILOTES_SLOT");
+	}
+	if (strlen(reader.publication) >= NAME_BYTES) {
+		log_error("could not use the publication \"%s\": its name may "
+			  "have at most 63 bytes",
+		    reader.publication);
+		return setting_code(reader.publication, "PHILOTES_PUBLICATION");
+	}
+	return EXIT_DONE;
 }
 
 static int
@@ -110,8 +129,7 @@ run_with_tables(void)
 	} else {
 		log_error(
 		    "could not use the tables \"%s\": %s", tables, reason);
-		rc = fail(tables == getenv("PHILOTES_TABLES") ? EXIT_CONFIG
-							      : EXIT_USAGE);
+		rc = fail(setting_code(tables, "PHILOTES_TABLES"));
 	}
 	table_list_release(&list);
 	return rc;
@@ -133,9 +151,13 @@ main(int argc, char **argv)
 		    opts_usage(&opts, "\"%s\" is one too many", argv[rest]));
 	if (create && drop)
 		return opts_usage(&opts, "--create and --drop together");
-	if (!names_are_valid())
+	if ((create || drop) &&
+	    (reader.ack != NULL || reader.until != NULL || reader.messages))
 		return fail(opts_usage(&opts,
-		    "a slot is named by at most 63 of a-z, 0-9 and _, a "
-		    "publication by at most 63 bytes"));
+		    "--create and --drop go without --ack, --until and "
+		    "--messages"));
+	rc = check_names();
+	if (rc != EXIT_DONE)
+		return fail(rc);
 	return run_with_tables();
 }
