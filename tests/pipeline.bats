@@ -181,6 +181,7 @@ verify()
 	end_load
 	stop_pipeline
 	[ "$reader_code$writer_code" = 00 ]
+	catch_up # what was committed last need not have been read
 	verify
 }
 
