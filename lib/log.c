@@ -110,9 +110,3 @@ log_info(const char *fmt, ...)
 {
 	EMIT_AT(LOG_INFO, "info");
 }
-
-void
-log_debug(const char *fmt, ...)
-{
-	EMIT_AT(LOG_DEBUG, "debug");
-}

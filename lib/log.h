@@ -19,7 +19,6 @@ enum log_level {
 	LOG_ERROR,
 	LOG_WARNING,
 	LOG_INFO,
-	LOG_DEBUG,
 };
 
 /* Process-wide, set once by main: tool is kept, not copied. */
@@ -29,7 +28,6 @@ void log_configure(enum log_format format, enum log_level level);
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warning(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-void log_debug(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* What to do about the error just logged: a sentence. */
 void log_hint(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -508,19 +508,21 @@ finish(struct reader *r)
 
 /* Start */
 
-/* "now" is where the source is when we begin. */
+static bool
+until_now(const struct reader *r)
+{
+	return r->o->until != NULL &&
+	    view_eq(view_of(r->o->until), VIEW_LIT("now"));
+}
+
+/* Before anything is asked of the source; "now" is known only then. */
 static int
-set_until(struct reader *r)
+check_until(struct reader *r)
 {
 	const char *text = r->o->until;
 
-	if (text == NULL)
-		return EXIT_DONE;
-	if (view_eq(view_of(text), VIEW_LIT("now"))) {
-		r->until = r->system.flush;
-		return EXIT_DONE;
-	}
-	if (lsn_parse(view_of(text), &r->until) && r->until > 0)
+	if (text == NULL || until_now(r) ||
+	    (lsn_parse(view_of(text), &r->until) && r->until > 0))
 		return EXIT_DONE;
 	log_error("could not use --until \"%s\": neither an LSN such as "
 		  "0/1A2B3C4 nor \"now\"",
@@ -532,14 +534,14 @@ static int
 set_up(struct reader *r, uint64_t *start)
 {
 	const char *database;
-	int rc = set_until(r);
+	int rc = check_until(r);
 
 	if (rc == EXIT_DONE)
 		rc = replstream_open(&r->stream, r->o->conninfo);
 	if (rc == EXIT_DONE)
 		rc = replstream_identify(&r->stream, &r->system);
-	if (rc == EXIT_DONE)
-		rc = set_until(r);
+	if (rc == EXIT_DONE && until_now(r))
+		r->until = r->system.flush;
 	if (rc == EXIT_DONE)
 		rc = replstream_check(
 		    &r->stream, r->o->slot, r->o->publication, start);

@@ -87,18 +87,6 @@ table_list_parse(struct table_list *l, const char *text, const char **reason)
 	return *text == '\0' && text[-1] != ',';
 }
 
-bool
-table_list_has(
-    const struct table_list *l, struct view schema, struct view table)
-{
-	for (size_t i = 0; i < l->n; i++) {
-		if (view_eq(l->names[i].table, table) &&
-		    view_eq(l->names[i].schema, schema))
-			return true;
-	}
-	return false;
-}
-
 void
 table_list_release(struct table_list *l)
 {

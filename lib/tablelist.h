@@ -24,9 +24,6 @@ struct table_list {
 bool table_list_parse(
     struct table_list *l, const char *text, const char **reason);
 
-bool table_list_has(
-    const struct table_list *l, struct view schema, struct view table);
-
 void table_list_release(struct table_list *l);
 
 #endif

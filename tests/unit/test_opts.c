@@ -74,7 +74,6 @@ child(int argc, char **argv, const char *const *env)
 		log_error("E");
 		log_warning("W");
 		log_info("I");
-		log_debug("D");
 	} else if (rc != EXIT_DONE) {
 		print_result(0, argv, 0);
 	}

@@ -88,27 +88,6 @@ test_refused(void)
 	}
 }
 
-static void
-test_has(void)
-{
-	struct table_list l;
-	const char *reason;
-
-	ok(table_list_parse(&l, "a,B.c,\"D\"", &reason), "a list");
-	ok(table_list_has(&l, VIEW_LIT("public"), VIEW_LIT("a")), "has a");
-	ok(table_list_has(&l, VIEW_LIT("b"), VIEW_LIT("c")), "has b.c");
-	ok(table_list_has(&l, VIEW_LIT("public"), VIEW_LIT("D")), "has D");
-	ok(!table_list_has(&l, VIEW_LIT("public"), VIEW_LIT("d")), "not d");
-	ok(!table_list_has(&l, VIEW_LIT("public"), VIEW_LIT("c")), "not c");
-	ok(!table_list_has(&l, VIEW_LIT("b"), VIEW_LIT("a")), "not b.a");
-	ok(!table_list_has(&l, VIEW_LIT("a"), VIEW_LIT("public")),
-	    "not the other way round");
-	ok(!table_list_has(&l, VIEW_LIT("public"), VIEW_LIT("")), "not \"\"");
-	table_list_release(&l);
-	ok(!table_list_has(&l, VIEW_LIT("public"), VIEW_LIT("a")),
-	    "a released list is empty");
-}
-
 /* The names stay where they are while more are read. */
 static void
 test_long(void)
@@ -140,7 +119,6 @@ main(void)
 {
 	test_accepted();
 	test_refused();
-	test_has();
 	test_long();
 	return done_testing();
 }
