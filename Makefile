@@ -1,5 +1,6 @@
 # make [build]  the four tools, into bin/
 # make test     scripts/test: everything, on real servers
+# make fuzz     the drivers of tests/fuzz, FUZZ_TIME seconds each (libFuzzer)
 # make demo     scripts/demo: the pipeline at work
 # make lint     scripts/lint
 # make install  into $(DESTDIR)$(PREFIX)
@@ -43,16 +44,20 @@ buffer-batch_OBJS = $(EVENT) $(PG) ack copyrow batch store cursor handler \
                     batcher
 buffer-gc_OBJS    = $(BASE) $(PG) store collector
 
+FUZZ_TIME = 60
 UNITS = $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
+FUZZ  = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 LIBS  = $(patsubst lib/%.c,$(BUILD)/lib/%.o,$(wildcard lib/*.c))
 
-.PHONY: build unit test demo lint install uninstall clean print-cflags
+.PHONY: build unit fuzz-replay fuzz test demo lint install uninstall clean print-cflags
 .SECONDARY:
 .DELETE_ON_ERROR:
 
 build: $(TOOLS:%=$(BIN)/%)
 
-unit: $(UNITS:%=$(BIN)/unit/%)
+unit: $(UNITS:%=$(BIN)/unit/%) fuzz-replay
+
+fuzz-replay: $(FUZZ:%=$(BIN)/fuzz/%)
 
 define tool_rule
 $(BIN)/$(1): $(BUILD)/tools/$(1).o $(patsubst %,$(BUILD)/lib/%.o,$($(1)_OBJS))
@@ -70,6 +75,11 @@ $(BIN)/unit/%: $(BUILD)/tests/unit/test_%.o $(BUILD)/libphilotes.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PQ_LIBS)
 
+$(BIN)/fuzz/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/main.o \
+    $(BUILD)/libphilotes.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PQ_LIBS)
+
 $(BUILD)/%.o: %.c | $(BUILD)/sql.h
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
@@ -82,6 +92,17 @@ $(BUILD)/sql.h: scripts/embed-sql $(wildcard sql/queries/*.sql)
 
 test:
 	SAN=$(SAN) scripts/test
+
+# New inputs stay in build/fuzz/NAME; those worth keeping go to
+# tests/fuzz/corpus/NAME.
+fuzz: $(FUZZ:%=fuzz-%)
+
+fuzz-%: tests/fuzz/fuzz_%.c $(BUILD)/sql.h
+	@mkdir -p $(BUILD)/fuzz/$*
+	clang $(CPPFLAGS_ALL) -O1 -g -fsanitize=fuzzer,address,undefined \
+	    -o $(BUILD)/fuzz/fuzz_$* $< $(wildcard lib/*.c) $(PQ_LIBS)
+	$(BUILD)/fuzz/fuzz_$* -max_total_time=$(FUZZ_TIME) \
+	    $(BUILD)/fuzz/$* tests/fuzz/corpus/$*
 
 demo:
 	scripts/demo
