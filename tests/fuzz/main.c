@@ -156,8 +156,8 @@ change(struct buf *b)
 		    (struct view){other->data + from, other->len - from});
 		break;
 	case 5: /* twice */
-		splice(b, at, 0,
-		    (struct view){b->data + rnd(at + 1), rnd(at + 1) / 2});
+		n = rnd(at + 1);
+		splice(b, at, 0, (struct view){b->data + n, rnd(at - n + 1)});
 		break;
 	}
 	if (b->len > INPUT_MAX)
