@@ -12,6 +12,9 @@
 --                source is its cursor
 --   cdc_events   the log as people know it: one row an event, processed_at
 --                derived from the ledgers
+--   cdc_pending  what a consumer has not passed, in the same columns
+--   cdc_retries, cdc_dead_letters
+--                batches that fail at the moment; events that were given up
 --
 -- Ids are drawn under the source's lock, so that within one source the order
 -- of ids is the order of commits.  Nothing is ever updated per event.
@@ -120,6 +123,50 @@ CREATE TABLE IF NOT EXISTS philotes.cdc_batches (
 	processed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	PRIMARY KEY (consumer, source_id, first_id)
 );
+
+-- A batch whose handler fails: here from its first failure until it is
+-- processed or parked.  status is how it failed last.
+CREATE TABLE IF NOT EXISTS philotes.cdc_retries (
+	consumer   text        NOT NULL,
+	source_id  text        NOT NULL,
+	first_id   bigint      NOT NULL,
+	last_id    bigint      NOT NULL,
+	attempts   bigint      NOT NULL,
+	status     text        NOT NULL,
+	since      timestamptz NOT NULL DEFAULT clock_timestamp(),
+	updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	PRIMARY KEY (consumer, source_id)
+) WITH (fillfactor = 50);
+
+-- Events that a handler could not process, whole, so that the log may go.
+-- closed_at is set when the letter was delivered again and processed.
+CREATE TABLE IF NOT EXISTS philotes.cdc_dead_letters (
+	consumer       text        NOT NULL,
+	id             bigint      NOT NULL,
+	source_id      text        NOT NULL,
+	schema_name    text        NOT NULL,
+	table_name     text        NOT NULL,
+	operation      text        NOT NULL,
+	lsn            text        NOT NULL,
+	transaction_id bigint,
+	commit_lsn     pg_lsn,
+	seq            bigint,
+	key_columns    json,
+	before_data    json,
+	after_data     json,
+	event_time     timestamptz NOT NULL,
+	metadata       json,
+	created_at     timestamptz NOT NULL,
+	status         text        NOT NULL,
+	attempts       bigint      NOT NULL,
+	stderr         text,       -- the last lines of the handler's
+	parked_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+	closed_at      timestamptz,
+	PRIMARY KEY (consumer, id)
+);
+CREATE INDEX IF NOT EXISTS cdc_dead_letters_open
+ON philotes.cdc_dead_letters (consumer, source_id, id)
+WHERE closed_at IS NULL;
 
 -- Partitions for the id drawn last and `ahead` more.  Returns the first id
 -- that no partition covers.  CREATE TABLE PARTITION OF would wait for every
@@ -232,15 +279,23 @@ BEGIN
 END $$;
 
 -- A consumer's first use: from the oldest event there is, or after the newest.
+-- Not while buffer-gc decides what nobody needs.
 CREATE OR REPLACE FUNCTION philotes.add_consumer(name text,
     latest boolean DEFAULT false) RETURNS boolean
 LANGUAGE plpgsql AS $$
 BEGIN
+	IF EXISTS (SELECT FROM philotes.cdc_consumers WHERE consumer = name) THEN
+		RETURN false;
+	END IF;
+	PERFORM pg_advisory_xact_lock_shared(
+	    hashtextextended('philotes.gc', 0));
 	INSERT INTO philotes.cdc_consumers (consumer) VALUES (name)
 	ON CONFLICT DO NOTHING;
 	IF NOT FOUND THEN
 		RETURN false;
 	END IF;
+	-- of a batch that was on its way when the name was dropped before
+	DELETE FROM philotes.cdc_batches WHERE consumer = name;
 	-- what was removed before it came does not wait for it
 	INSERT INTO philotes.cdc_batches (consumer, source_id, first_id,
 	    last_id, events, total, write_no)
@@ -260,6 +315,52 @@ BEGIN
 	WHERE s.up_to > 0;
 	RETURN true;
 END $$;
+
+-- Forgets the consumer, with its cursors and its dead letters; what only it had
+-- not processed may be removed then.  False: there is none of that name.
+CREATE OR REPLACE FUNCTION philotes.drop_consumer(name text) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM pg_advisory_xact_lock_shared(
+	    hashtextextended('philotes.gc', 0));
+	DELETE FROM philotes.cdc_consumers WHERE consumer = name;
+	IF NOT FOUND THEN
+		RETURN false;
+	END IF;
+	DELETE FROM philotes.cdc_batches WHERE consumer = name;
+	DELETE FROM philotes.cdc_retries WHERE consumer = name;
+	DELETE FROM philotes.cdc_dead_letters WHERE consumer = name;
+	RETURN true;
+END $$;
+
+-- How far behind each consumer is in each source, from the ledgers alone.
+-- oldest_age: since the first event waiting was written; null: none waits.
+CREATE OR REPLACE FUNCTION philotes.lag()
+RETURNS TABLE (consumer text, source_id text, events_behind bigint,
+    oldest_age interval, last_batch_at timestamptz)
+LANGUAGE sql STABLE AS $$
+	SELECT c.consumer, s.source_id, w.total - coalesce(b.total, 0),
+	       clock_timestamp() - f.written_at, b.processed_at
+	FROM philotes.cdc_consumers c
+	CROSS JOIN philotes.cdc_sources s
+	CROSS JOIN LATERAL (
+		SELECT total FROM philotes.cdc_writes
+		WHERE source_id = s.source_id
+		ORDER BY write_no DESC LIMIT 1) w
+	LEFT JOIN LATERAL (
+		SELECT last_id, total, write_no,
+		       CASE WHEN events > 0 THEN processed_at END AS processed_at
+		FROM philotes.cdc_batches
+		WHERE consumer = c.consumer AND source_id = s.source_id
+		ORDER BY first_id DESC LIMIT 1) b ON true
+	LEFT JOIN LATERAL (
+		SELECT written_at FROM philotes.cdc_writes
+		WHERE source_id = s.source_id AND events > 0
+		  AND write_no >= coalesce(b.write_no, 0)
+		  AND last_id > coalesce(b.last_id, 0)
+		ORDER BY write_no LIMIT 1) f ON true
+	ORDER BY c.consumer, s.source_id
+$$;
 
 -- The consumer has processed the source's events up to this id.  Clamped to
 -- what is committed, never back.  Returns the number of events.  A batcher at
@@ -360,6 +461,33 @@ SELECT l.id, l.source_id, l.schema_name, l.table_name, l.operation, l.lsn,
        m.times[1 + width_bucket(l.id - 1, m.bounds)] AS processed_at
 FROM philotes.cdc_log l
 LEFT JOIN philotes.cdc_marks m ON m.source_id = l.source_id;
+
+-- What a consumer has not passed, found by its cursor: the ledger leads to the
+-- ranges of ids.  SELECT * FROM philotes.cdc_pending WHERE consumer = 'name'
+CREATE OR REPLACE VIEW philotes.cdc_pending AS
+SELECT c.consumer, l.id, l.source_id, l.schema_name, l.table_name,
+       l.operation, l.lsn, l.transaction_id, l.key_columns::jsonb,
+       l.before_data::jsonb, l.after_data::jsonb, l.event_time,
+       CASE WHEN l.commit_lsn IS NULL THEN l.metadata::jsonb
+            ELSE coalesce(l.metadata::jsonb, '{}') || jsonb_build_object(
+                 'commit_lsn', l.commit_lsn::text, 'seq', l.seq)
+       END AS metadata,
+       l.created_at, NULL::timestamptz AS processed_at
+FROM philotes.cdc_consumers c
+CROSS JOIN philotes.cdc_sources s
+LEFT JOIN LATERAL (
+	SELECT last_id, write_no FROM philotes.cdc_batches
+	WHERE consumer = c.consumer AND source_id = s.source_id
+	ORDER BY first_id DESC LIMIT 1) b ON true
+CROSS JOIN LATERAL (
+	SELECT greatest(first_id, coalesce(b.last_id, 0) + 1) AS low,
+	       last_id AS high
+	FROM philotes.cdc_writes
+	WHERE source_id = s.source_id AND events > 0
+	  AND write_no >= coalesce(b.write_no, 0)
+	  AND last_id > coalesce(b.last_id, 0)) w
+JOIN philotes.cdc_log l
+  ON l.source_id = s.source_id AND l.id BETWEEN w.low AND w.high;
 
 -- INSERT and \copy into the view.  A run of rows of one source is one write:
 -- its first row takes the lock and numbers it, the row of another source or
