@@ -737,6 +737,16 @@ test_order(void)
 static void
 test_lists(void)
 {
+	struct pgoutput *d = decoder(true);
+
+	must(d,
+	    msg("RissDh bsii bsii bsii", REL1, "p", "t", 3, 1, "a,", TEXT, MOD,
+		0, "b", TEXT, MOD, 0, ",", TEXT, MOD));
+	is_fed(d, msg("UiNh uuu", REL1, 3),
+	    "UPDATE p.t 0/10 742 0/1000/1 5 [\"a,\"] - {}"
+	    " {\"unchanged\":[\"a,\",\"b\",\",\"]}\ndone",
+	    "columns whose names are made of commas are listed each");
+	pgoutput_free(d);
 	is_change(msg("UiOh ttt Nh ttt", REL1, 3, "1", "x", "[1e131072]", 3,
 		      "1", "y", "[1e131072]"),
 	    "UPDATE " HEAD " {\"id\":1,\"note\":\"x\",\"doc\":"

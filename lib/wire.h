@@ -1,0 +1,73 @@
+/*
+ * Reading a message of the server: integers are big-endian, a string ends with
+ * a NUL byte.  Bounds live here: the first failure sticks, and further reads
+ * give 0 and nothing.
+ */
+#ifndef WIRE_H
+#define WIRE_H
+
+#include <stdint.h>
+
+#include "json_write.h"
+#include "view.h"
+
+struct wire {
+	struct view rest;   /* of the message, unread */
+	const char *reason; /* why it is bad, a literal; NULL: it is not */
+};
+
+static inline void
+wire_fail(struct wire *w, const char *reason)
+{
+	if (w->reason == NULL)
+		w->reason = reason;
+}
+
+static inline uint64_t
+wire_uint(struct wire *w, size_t bytes)
+{
+	uint64_t v = 0;
+
+	if (w->rest.n < bytes)
+		wire_fail(w, "the message is truncated");
+	if (w->reason != NULL)
+		return 0;
+	for (size_t i = 0; i < bytes; i++)
+		v = v << 8 | (unsigned char)w->rest.p[i];
+	w->rest = (struct view){w->rest.p + bytes, w->rest.n - bytes};
+	return v;
+}
+
+static inline struct view
+wire_bytes(struct wire *w, size_t n)
+{
+	struct view v = {w->rest.p, n};
+
+	if (w->rest.n < n)
+		wire_fail(w, "a length goes beyond the message");
+	if (w->reason != NULL)
+		return VIEW_NULL;
+	w->rest = (struct view){w->rest.p + n, w->rest.n - n};
+	return v;
+}
+
+/* A name, without its NUL byte. */
+static inline struct view
+wire_string(struct wire *w)
+{
+	const char *end = w->rest.n > 0 ? memchr(w->rest.p, '\0', w->rest.n)
+					: NULL;
+	struct view v;
+
+	if (end == NULL)
+		wire_fail(w, "a string has no end");
+	if (w->reason != NULL)
+		return VIEW_LIT("");
+	v = wire_bytes(w, (size_t)(end - w->rest.p));
+	wire_bytes(w, 1);
+	if (!utf8_valid(v))
+		wire_fail(w, "a name is not UTF-8");
+	return v;
+}
+
+#endif
