@@ -45,6 +45,7 @@ buffer-batch_OBJS = $(EVENT) $(PG) ack copyrow batch store cursor handler \
 buffer-gc_OBJS    = $(BASE) $(PG) store collector
 
 FUZZ_TIME = 60
+CLANG     = clang
 UNITS = $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 FUZZ  = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 LIBS  = $(patsubst lib/%.c,$(BUILD)/lib/%.o,$(wildcard lib/*.c))
@@ -93,16 +94,22 @@ $(BUILD)/sql.h: scripts/embed-sql $(wildcard sql/queries/*.sql)
 test:
 	SAN=$(SAN) scripts/test
 
-# New inputs stay in build/fuzz/NAME; those worth keeping go to
-# tests/fuzz/corpus/NAME.
+# New inputs stay in build/fuzz/NAME; `make fuzz-keep-NAME` copies those that
+# reach more than tests/fuzz/corpus/NAME does there.
 fuzz: $(FUZZ:%=fuzz-%)
 
 fuzz-%: tests/fuzz/fuzz_%.c $(BUILD)/sql.h
 	@mkdir -p $(BUILD)/fuzz/$*
-	clang $(CPPFLAGS_ALL) -O1 -g -fsanitize=fuzzer,address,undefined \
-	    -o $(BUILD)/fuzz/fuzz_$* $< $(wildcard lib/*.c) $(PQ_LIBS)
+	$(CLANG) $(CPPFLAGS_ALL) -O1 -g -fsanitize=fuzzer,address,undefined \
+	    -fno-sanitize-recover=all -o $(BUILD)/fuzz/fuzz_$* $< \
+	    $(wildcard tests/fuzz/mutate_$*.c lib/*.c) $(PQ_LIBS)
 	$(BUILD)/fuzz/fuzz_$* -max_total_time=$(FUZZ_TIME) \
+	    -artifact_prefix=$(BUILD)/fuzz/$*- -max_len=65536 \
 	    $(BUILD)/fuzz/$* tests/fuzz/corpus/$*
+
+fuzz-keep-%:
+	$(BUILD)/fuzz/fuzz_$* -set_cover_merge=1 -use_counters=0 \
+	    -max_len=4096 tests/fuzz/corpus/$* $(BUILD)/fuzz/$*
 
 demo:
 	scripts/demo

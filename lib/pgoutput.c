@@ -358,30 +358,42 @@ write_content(struct buf *b, struct view content)
 	buf_addc(b, '"');
 }
 
-/* One that is not part of a transaction is a transaction of its own. */
+/* One that is not part of a transaction is a transaction of its own, with a
+ * place in the order of commits. */
+static void
+begin_alone(
+    struct pgoutput *d, struct event *e, struct view operation, uint64_t lsn)
+{
+	if (d->in_transaction)
+		bad(d, "a message of none inside a transaction");
+	else if (lsn <= d->commit_lsn)
+		bad(d, "a message comes after a later transaction");
+	d->commit_lsn = lsn;
+	buf_clear(&d->after);
+	*e = (struct event){
+	    .operation = operation,
+	    .lsn = {d->lsn_text, lsn_format(d->lsn_text, lsn)},
+	    .commit_lsn = lsn,
+	    .seq = 1,
+	    .event_time = d->time,
+	};
+}
+
 static void
 on_message(struct pgoutput *d, struct event *e)
 {
 	bool transacted = (wire_uint(&d->in, 1) & MESSAGE_TRANSACTED) != 0;
 	uint64_t lsn = wire_uint(&d->in, 8);
-	struct view prefix = wire_string(&d->in), content;
+	struct view prefix = wire_string(&d->in);
+	struct view content = wire_bytes(&d->in, (size_t)wire_uint(&d->in, 4));
 
-	content = wire_bytes(&d->in, (size_t)wire_uint(&d->in, 4));
+	if (transacted)
+		begin_event(d, e, VIEW_LIT("MESSAGE"));
+	else
+		begin_alone(d, e, VIEW_LIT("MESSAGE"), lsn);
 	if (d->in.reason != NULL)
 		return;
-	if (transacted) {
-		begin_event(d, e, VIEW_LIT("MESSAGE"));
-	} else {
-		*e = (struct event){
-		    .operation = VIEW_LIT("MESSAGE"),
-		    .lsn = {d->lsn_text, lsn_format(d->lsn_text, lsn)},
-		    .commit_lsn = lsn,
-		    .seq = 1,
-		    .event_time = d->time,
-		};
-	}
 	e->schema_name = e->table_name = VIEW_LIT("");
-	buf_clear(&d->after);
 	buf_addv(&d->after, VIEW_LIT("{\"prefix\":"));
 	json_write_string(&d->after, prefix);
 	buf_addv(&d->after, VIEW_LIT(",\"content\":"));

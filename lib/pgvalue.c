@@ -134,6 +134,12 @@ is_storable(struct buf *b, struct view v, int kind)
 	return false;
 }
 
+static bool
+is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
 /* Has it a minus and no digit but 0?  JSON readers drop that minus. */
 static bool
 is_minus_zero(struct view v)
@@ -150,10 +156,9 @@ is_minus_zero(struct view v)
 static void
 write_number(struct buf *b, struct view v)
 {
-	char c = v.n > 0 ? v.p[0] : '\0';
-
-	/* a JSON text that begins like a number is one */
-	if ((c == '-' || (c >= '0' && c <= '9')) && !is_minus_zero(v) &&
+	/* a JSON text that begins and ends like a number is one */
+	if (v.n > 0 && (v.p[0] == '-' || is_digit(v.p[0])) &&
+	    is_digit(v.p[v.n - 1]) && !is_minus_zero(v) &&
 	    is_storable(b, v, NUMBER))
 		buf_addv(b, v);
 	else

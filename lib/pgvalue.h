@@ -24,9 +24,10 @@
 
 /*
  * Appends the JSON form of text, a value of type oid as the server sends it
- * under the pinned session settings.  Returns true if it is json or jsonb that
- * jsonb could not hold and was therefore written as a string (an array of
- * json with such an element is written as a string as a whole).
+ * under the pinned session settings: UTF-8 without a NUL byte.  Returns true
+ * if it is json or jsonb that jsonb could not hold and was therefore written
+ * as a string (an array of json with such an element is written as a string as
+ * a whole).
  */
 bool pgvalue_write(struct buf *b, uint32_t oid, struct view text);
 

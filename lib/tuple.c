@@ -15,8 +15,12 @@ read_field(struct wire *w, struct field *f)
 		return;
 	}
 	f->text = wire_bytes(w, (size_t)wire_uint(w, 4));
-	if (w->reason == NULL && !utf8_valid(f->text))
+	if (w->reason != NULL)
+		return;
+	if (!utf8_valid(f->text))
 		wire_fail(w, "a value is not UTF-8");
+	else if (memchr(f->text.p, '\0', f->text.n) != NULL)
+		wire_fail(w, "a value has a NUL byte");
 }
 
 void

@@ -544,6 +544,8 @@ test_bad_rows(void)
 	    "a binary column");
 	is_bad(true, msg("IiNh bi1 nn", REL1, 3, 'x', (uint32_t)1),
 	    "a column of an unknown kind");
+	is_bad(true, msg("IiNh nnv", REL1, 3, VIEW_LIT("a\0b")),
+	    "a value with a NUL byte");
 	is_bad(true, msg("IiNh nnbi", REL1, 3, 't', (uint32_t)0xffffffff),
 	    "length -1");
 	is_bad(true, msg("IiNh nnbi", REL1, 3, 't', (uint32_t)0x7fffffff),
@@ -726,10 +728,15 @@ test_order(void)
 	struct pgoutput *d = decoder(true);
 	struct buf said = BUF_INIT;
 
+	is_bad(true, msg("Mblsi", 0, COMMIT_LSN + 8, "p", (uint32_t)0),
+	    "a message of no transaction inside one");
+	is_bad(false, msg("Mblsi", 0, (uint64_t)0, "p", (uint32_t)0),
+	    "a message at 0/0");
 	must(d, commit());
-	ok(feed(d, msg("Blli", COMMIT_LSN - 8, (uint64_t)5, (uint32_t)743),
+	must(d, msg("Mblsi", 0, COMMIT_LSN + 8, "p", (uint32_t)0));
+	ok(feed(d, msg("Blli", COMMIT_LSN + 8, (uint64_t)5, (uint32_t)743),
 	       LSN_HERE, &said) == PGOUTPUT_BAD,
-	    "bad: a transaction that was committed before the last one");
+	    "bad: a transaction that was committed before the last message");
 	buf_release(&said);
 	pgoutput_free(d);
 }

@@ -1,0 +1,115 @@
+/*
+ * The decoder of pgoutput.  An input is a stream of messages, each behind its
+ * length in two bytes; a length that goes too far means the rest.
+ *
+ * Whatever comes: nothing is read beyond a message, a bad one has a reason and
+ * all after it are bad, events of a transaction count from 1, and every event
+ * is a line that buffer-write accepts and reads as the same event.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "event_json.h"
+#include "pgoutput.h"
+#include "same.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define MUST(condition) \
+	do { \
+		if (!(condition)) \
+			abort(); \
+	} while (0)
+
+struct run {
+	struct pgoutput *decoder;
+	struct event_json_reader reader;
+	struct buf line;
+	uint64_t lsn;
+	uint64_t commit_lsn; /* of the event before */
+	uint64_t seq;
+	bool bad;
+};
+
+static void
+check_event(struct run *r, struct event *e)
+{
+	struct stream_line l;
+	struct line_error error;
+	struct view line;
+
+	e->source_id = VIEW_LIT("s");
+	buf_clear(&r->line);
+	event_json_put(&r->line, e);
+	line = buf_view(&r->line);
+	MUST(!r->line.failed && line.n > 1 && line.p[line.n - 1] == '\n');
+	line.n--;
+	MUST(memchr(line.p, '\n', line.n) == NULL);
+	MUST(event_json_get(&r->reader, line, &l, &error));
+	MUST(l.kind == LINE_EVENT);
+	MUST(same_event(e, &l.event));
+}
+
+static void
+check_order(struct run *r, const struct event *e)
+{
+	bool alone = !e->has_transaction_id;
+
+	MUST(pgoutput_in_transaction(r->decoder) || alone);
+	if (alone)
+		MUST(e->seq == 1);
+	else if (e->commit_lsn == r->commit_lsn)
+		MUST(e->seq == r->seq + 1);
+	else
+		MUST(e->seq == 1 && e->commit_lsn > r->commit_lsn);
+	if (alone)
+		return;
+	r->commit_lsn = e->commit_lsn;
+	r->seq = e->seq;
+}
+
+static void
+feed(struct run *r, struct view message)
+{
+	enum pgoutput_status status;
+	struct event e;
+
+	r->lsn += 8;
+	pgoutput_feed(r->decoder, message, r->lsn, (int64_t)r->lsn);
+	while ((status = pgoutput_next(r->decoder, &e)) == PGOUTPUT_EVENT) {
+		check_order(r, &e);
+		check_event(r, &e);
+	}
+	MUST((status == PGOUTPUT_BAD) == (pgoutput_reason(r->decoder) != NULL));
+	MUST(!r->bad || status == PGOUTPUT_BAD);
+	MUST(status != PGOUTPUT_COMMIT || !pgoutput_in_transaction(r->decoder));
+	r->bad = status == PGOUTPUT_BAD;
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct run r = {.decoder = pgoutput_new()};
+
+	MUST(r.decoder != NULL);
+	while (size >= 2) {
+		size_t n = (size_t)data[0] << 8 | data[1];
+		char *exact;
+
+		data += 2;
+		size -= 2;
+		if (n > size)
+			n = size;
+		exact = malloc(n > 0 ? n : 1);
+		MUST(exact != NULL);
+		memcpy(exact, data, n);
+		feed(&r, (struct view){exact, n});
+		free(exact);
+		data += n;
+		size -= n;
+	}
+	pgoutput_free(r.decoder);
+	event_json_reader_release(&r.reader);
+	buf_release(&r.line);
+	return 0;
+}
