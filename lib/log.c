@@ -1,16 +1,32 @@
 #include "log.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "buf.h"
+#include "clock.h"
 #include "json_write.h"
+
+#define KINDS 16
+
+/* What has been shown of one kind of message since then. */
+struct kind {
+	const char *fmt;
+	int64_t since;
+	unsigned shown, hidden;
+};
 
 static const char *tool_name = "philotes";
 static enum log_format log_format = LOG_TEXT;
 static enum log_level log_threshold = LOG_WARNING;
+static bool log_timestamps;
+static struct kind kinds[KINDS];
 
 void
 log_init(const char *tool)
@@ -19,10 +35,11 @@ log_init(const char *tool)
 }
 
 void
-log_configure(enum log_format format, enum log_level level)
+log_configure(enum log_format format, enum log_level level, bool timestamps)
 {
 	log_format = format;
 	log_threshold = level;
+	log_timestamps = timestamps;
 }
 
 static void
@@ -37,7 +54,7 @@ neutralise(struct buf *line)
 }
 
 static void
-add_json(struct buf *line, const char *level, const struct buf *message)
+add_time(struct buf *line)
 {
 	struct timespec now;
 	struct tm tm;
@@ -46,34 +63,133 @@ add_json(struct buf *line, const char *level, const struct buf *message)
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &tm);
 	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
-	buf_addf(line,
-	    "{\"time\":\"%s.%06ldZ\",\"tool\":\"%s\",\"level\":\"%s\"", stamp,
-	    now.tv_nsec / 1000, tool_name, level);
+	buf_addf(line, "%s.%06ldZ", stamp, now.tv_nsec / 1000);
+}
+
+static void
+add_json(struct buf *line, const char *level, const struct buf *message)
+{
+	buf_adds(line, "{\"time\":\"");
+	add_time(line);
+	buf_addf(line, "\",\"tool\":\"%s\",\"level\":\"%s\"", tool_name, level);
 	buf_adds(line, ",\"message\":");
 	json_write_string(line, buf_view(message));
 	buf_addc(line, '}');
 }
 
-static void
-emit(const char *level, const char *fmt, va_list ap)
+/* JOURNAL_STREAM is DEVICE:INODE of the journal's end; stderr may have been
+ * redirected since. */
+static bool
+is_journal(void)
 {
-	struct buf message = BUF_INIT, line = BUF_INIT;
-	int saved = errno;
+	const char *told = getenv("JOURNAL_STREAM");
+	char actual[48];
+	struct stat st;
 
-	buf_addvf(&message, fmt, ap);
-	neutralise(&message);
-	if (log_format == LOG_JSON) {
-		add_json(&line, level, &message);
-	} else {
-		buf_addf(&line, "%s: %s: ", tool_name, level);
-		buf_addv(&line, buf_view(&message));
+	if (told == NULL || fstat(STDERR_FILENO, &st) != 0)
+		return false;
+	snprintf(actual, sizeof(actual), "%llu:%llu",
+	    (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+	return strcmp(told, actual) == 0;
+}
+
+static void
+add_text(struct buf *line, const char *level, const struct buf *message)
+{
+	if (is_journal()) {
+		buf_addf(line, "<%d>",
+		    *level == 'i'       ? 6
+			: *level == 'w' ? 4
+					: 3);
+	} else if (log_timestamps) {
+		add_time(line);
+		buf_addc(line, ' ');
 	}
+	buf_addf(line, "%s: %s: ", tool_name, level);
+	buf_addv(line, buf_view(message));
+}
+
+static void
+emit(const char *level, const struct buf *message)
+{
+	struct buf line = BUF_INIT;
+
+	if (log_format == LOG_JSON)
+		add_json(&line, level, message);
+	else
+		add_text(&line, level, message);
 	buf_addc(&line, '\n');
 	/* nowhere is left to report a stderr that does not take it */
 	if (!line.failed && write(STDERR_FILENO, line.data, line.len) < 0)
 		errno = 0;
 	buf_release(&line);
+}
+
+static void
+emit_own(const char *level, const char *fmt, ...)
+{
+	struct buf message = BUF_INIT;
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_addvf(&message, fmt, ap);
+	va_end(ap);
+	emit(level, &message);
 	buf_release(&message);
+}
+
+/* The kind's place: its own, a free one, or else the oldest. */
+static struct kind *
+find_kind(const char *fmt)
+{
+	struct kind *k = &kinds[0];
+
+	for (size_t i = 0; i < KINDS; i++) {
+		if (kinds[i].fmt == fmt || kinds[i].fmt == NULL)
+			return &kinds[i];
+		if (kinds[i].since < k->since)
+			k = &kinds[i];
+	}
+	return k;
+}
+
+/* Is there room for one more of this kind? */
+static bool
+admit(const char *level, const char *fmt)
+{
+	struct kind *k = find_kind(fmt);
+	int64_t now = clock_ms();
+
+	if (k->fmt != fmt || now - k->since >= LOG_WINDOW_MS) {
+		if (k->fmt == fmt && k->hidden > 0)
+			emit_own(level,
+			    "left out %u messages like the next one",
+			    k->hidden);
+		*k = (struct kind){.fmt = fmt, .since = now};
+	}
+	if (k->shown < LOG_BURST) {
+		k->shown++;
+		return true;
+	}
+	if (k->hidden++ == 0)
+		emit_own(level,
+		    "leaving out more like the last one for up to %d s",
+		    LOG_WINDOW_MS / 1000);
+	return false;
+}
+
+static void
+report(enum log_level threshold, const char *level, const char *fmt, va_list ap)
+{
+	struct buf message = BUF_INIT;
+	int saved = errno;
+
+	if (threshold == LOG_ERROR || admit(level, fmt)) {
+		buf_addvf(&message, fmt, ap);
+		neutralise(&message);
+		emit(level, &message);
+		buf_release(&message);
+	}
 	errno = saved;
 }
 
@@ -83,7 +199,7 @@ emit(const char *level, const char *fmt, va_list ap)
 		if (log_threshold < (threshold)) \
 			return; \
 		va_start(ap, fmt); \
-		emit(level, fmt, ap); \
+		report(threshold, level, fmt, ap); \
 		va_end(ap); \
 	} while (0)
 

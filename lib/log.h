@@ -7,11 +7,23 @@
  *
  * or, with LOG_JSON, {"time":…,"tool":…,"level":…,"message":…}.  No row values
  * and no secrets are ever passed in.  errno is preserved.
+ *
+ * A line of text begins with the time if that was asked for; if stderr is
+ * journald's (JOURNAL_STREAM of systemd.exec(5)), which has the time anyhow,
+ * with the level as <N> of sd-daemon(3) instead.
+ *
+ * Warnings and info of one kind, which is a format string, are shown LOG_BURST
+ * times in LOG_WINDOW_MS; what comes beyond that is counted only.  Errors and
+ * hints always show.
  */
 #ifndef LOG_H
 #define LOG_H
 
 #include <stdarg.h>
+#include <stdbool.h>
+
+#define LOG_BURST     20
+#define LOG_WINDOW_MS 10000
 
 enum log_format { LOG_TEXT, LOG_JSON };
 
@@ -23,7 +35,8 @@ enum log_level {
 
 /* Process-wide, set once by main: tool is kept, not copied. */
 void log_init(const char *tool);
-void log_configure(enum log_format format, enum log_level level);
+void log_configure(
+    enum log_format format, enum log_level level, bool timestamps);
 
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warning(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -17,7 +17,7 @@
 #define COUNT_MAX 2147483647u
 
 /* what every tool has */
-static bool help_flag, version_flag, quiet_flag, verbose_flag;
+static bool help_flag, version_flag, quiet_flag, verbose_flag, stamps_flag;
 static int log_format_choice;
 static const char *const log_formats[] = {"text", "json", NULL};
 
@@ -26,8 +26,12 @@ static const struct opt common[] = {
 	NULL},
     {'v', "verbose", NULL, OPT_FLAG, &verbose_flag, NULL, "log what is done", 0,
 	NULL},
-    {0, "log-format", "text|json", OPT_CHOICE, &log_format_choice, NULL,
-	"form of the log on stderr", 0, log_formats},
+    {0, "log-format", "text|json", OPT_CHOICE, &log_format_choice,
+	"PHILOTES_LOG_FORMAT", "form of the log on stderr (text)", 0,
+	log_formats},
+    {0, "log-timestamps", NULL, OPT_FLAG, &stamps_flag,
+	"PHILOTES_LOG_TIMESTAMPS", "begin lines of text with the time", 0,
+	NULL},
     {'h', "help", NULL, OPT_FLAG, &help_flag, NULL, "print this and exit", 0,
 	NULL},
     {'V', "version", NULL, OPT_FLAG, &version_flag, NULL,
@@ -64,6 +68,14 @@ set_count(const struct opt *t, struct view text)
 	return true;
 }
 
+/* text is the variable's, or null: the flag was given */
+static bool
+set_flag(const struct opt *t, const char *text)
+{
+	*(bool *)t->dest = text == NULL || strcmp(text, "true") == 0;
+	return text == NULL || *(bool *)t->dest || strcmp(text, "false") == 0;
+}
+
 /* Sets the destination; false: text is not of the option's kind. */
 static bool
 set(const struct opt *t, const char *text)
@@ -72,8 +84,7 @@ set(const struct opt *t, const char *text)
 
 	switch (t->kind) {
 	case OPT_FLAG:
-		*(bool *)t->dest = true;
-		return true;
+		return set_flag(t, text);
 	case OPT_TEXT:
 		*(const char **)t->dest = text;
 		return *text != '\0';
@@ -106,6 +117,7 @@ wanted(const struct opt *t, char *room, size_t n)
 		snprintf(room, n, "not one of %s", t->arg);
 		return room;
 	case OPT_FLAG:
+		return "neither true nor false";
 	case OPT_TEXT:
 	case OPT_LIST:
 		break;
@@ -119,8 +131,8 @@ read_environment(const struct opts *o, const bool *given)
 {
 	char room[64];
 
-	for (size_t i = 0; i < o->n; i++) {
-		const struct opt *t = &o->table[i];
+	for (size_t i = 0; i < o->n + NCOMMON; i++) {
+		const struct opt *t = opt_at(o, i);
 		const char *text = t->env != NULL ? getenv(t->env) : NULL;
 
 		if (given[i] || text == NULL || *text == '\0' || set(t, text))
@@ -279,10 +291,11 @@ opts_parse(const struct opts *o, int argc, char **argv, int *rest, int *rc)
 		*rc = help_flag ? print_help(o) : print_version(o);
 		return false;
 	}
+	*rc = read_environment(o, given);
 	log_configure(log_format_choice == 1 ? LOG_JSON : LOG_TEXT,
 	    quiet_flag         ? LOG_ERROR
 		: verbose_flag ? LOG_INFO
-			       : LOG_WARNING);
-	*rc = read_environment(o, given);
+			       : LOG_WARNING,
+	    stamps_flag);
 	return *rc == EXIT_DONE;
 }

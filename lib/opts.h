@@ -11,7 +11,7 @@
 #include "view.h"
 
 enum opt_kind {
-	OPT_FLAG,     /* bool * */
+	OPT_FLAG,     /* bool *; its variable is true or false */
 	OPT_TEXT,     /* const char **; not empty */
 	OPT_LIST,     /* struct opt_list *; may be given again */
 	OPT_COUNT,    /* uint64_t *; from min to 2147483647 */

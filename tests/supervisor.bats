@@ -211,6 +211,8 @@ changes()
 	[[ -z $(ends "$(stage buffer-batch)") ]]
 	[[ -z $(ends "$(stage buffer-gc)") ]]
 	[[ $(ends "$supervisor") == "9 lock," ]]
+	pipe_modes() { stat -Lc '%F %a' "/proc/$1/fd/0" "/proc/$1/fd/1"; }
+	[[ $(pipe_modes "$(stage buffer-write)") == $'fifo 600\nfifo 600' ]]
 	stop_philotes
 }
 
@@ -312,6 +314,99 @@ restarting the pair unit in 4 s" ]]
 		((status == 0 || (status == 143 && $(lines "$log") == 0)))
 	done
 	run ! grep -lsE "${PHILOTES_BIN%/bin}/[b]in/" /proc/[0-9]*/cmdline
+}
+
+# stage_line TOOL: state, restarts, failures and last of run/stages
+stage_line()
+{
+	awk -F '\t' -v tool="$1" '$1 == tool { print $2, $5, $6, $7 }' \
+		"$PHILOTES_STATE_DIR/run/stages"
+}
+
+@test "each stage's state, restarts and last end are on record" {
+	stubs
+	stub pg-cdc-read 'exit 75'
+	stub buffer-gc 'kill -SEGV $$'
+	start_philotes
+	wait_for logged "restarting the (pair|gc) unit in 2 s" 2
+	wait_for stage_line pg-cdc-read "waiting 1 2 exit 75"
+	wait_for stage_line buffer-gc "waiting 1 2 signal 11"
+	[[ $(stage_line buffer-batch) == "running 0 0 -" ]]
+	[[ $(stage_line philotes) == "running 0 0 -" ]]
+	stop_philotes
+	[[ $(stage_line philotes) == "stopped 0 0 exit 0" ]]
+	[[ $(stage_line buffer-batch) == "stopped 0 0 exit 0" ]]
+	stub pg-cdc-read 'exit 69'
+	child exec_philotes
+	supervisor=$!
+	await_philotes 69
+	[[ $(stage_line philotes) == "failed 0 1 exit 69" ]]
+	[[ $(stage_line pg-cdc-read) == "failed 0 1 exit 69" ]]
+}
+
+@test "a full disk or a lost run directory does not end a run" {
+	stubs
+	start_philotes
+	mkdir "$PHILOTES_STATE_DIR/run/stages.new"
+	kill -KILL "$(stage buffer-gc)"
+	wait_for logged 'could not write ".*/run/stages"' 2
+	wait_for is_up buffer-gc yes
+	rmdir "$PHILOTES_STATE_DIR/run/stages.new"
+	rm -rf "$PHILOTES_STATE_DIR/run"
+	kill -KILL "$(stage pg-cdc-read)"
+	wait_for logged 'could not make pipes in ".*/run"' 1
+	mkdir "$PHILOTES_STATE_DIR/run"
+	wait_for is_up pg-cdc-read yes
+	stop_philotes
+}
+
+@test "a run directory of somebody else's, or a link, is refused" {
+	stubs
+	mkdir -p "$PHILOTES_STATE_DIR/run"
+	chown nobody "$PHILOTES_STATE_DIR/run"
+	expect_code 77 philotes run
+	expect_error 'it belongs to somebody else'
+	rmdir "$PHILOTES_STATE_DIR/run"
+	ln -s /tmp "$PHILOTES_STATE_DIR/run"
+	expect_code 77 philotes run
+	expect_error 'it is a symbolic link'
+}
+
+@test "a supervisor killed while it starts its stages leaves none behind" {
+	local i left=0 seed=$RANDOM
+	echo "seed $seed"
+	RANDOM=$seed
+	stubs
+	for i in {1..12}; do
+		child exec_philotes
+		supervisor=$!
+		printf -v i '0.%03d' "$((RANDOM % 150))"
+		sleep "$i"
+		kill -KILL "$supervisor"
+		wait "$supervisor" || :
+	done
+	none_left() { grep -lsE "${PHILOTES_BIN%/bin}/[b]in/" \
+		/proc/[0-9]*/cmdline; }
+	wait_for none_left "" ""
+}
+
+@test "a unit that has run for a minute begins with the shortest delay" {
+	# shellcheck disable=SC2317,SC2034 # used by what is sourced
+	delays()
+	{
+		. "$root/scripts/lib/supervise.sh"
+		log() { :; }
+		timer() { echo "$2"; }
+		stage_stands() { :; }
+		delay[gc]=16 since[gc]=$SECONDS
+		restart_later gc
+		restart_later gc
+		restart_later gc
+		since[gc]=$((SECONDS - 60))
+		restart_later gc
+		restart_later gc
+	}
+	[[ $(delays) == $'16\n32\n60\n1\n1' ]]
 }
 
 @test "a stage that ignores TERM is killed after its time" {

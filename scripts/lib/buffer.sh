@@ -1,0 +1,74 @@
+# The buffer: its schema, the private cluster that holds an embedded one, and
+# `philotes init`, which makes them.
+
+# Until it is whole a new cluster has another name.
+embedded_create()
+{
+	[[ ! -d $buffer_cluster ]] || return 0
+	rm -rf "$buffer_cluster.new"
+	cluster_create "$buffer_cluster.new" || exit 78
+	mv "$buffer_cluster.new" "$buffer_cluster"
+	log info "made the buffer's cluster in $buffer_cluster"
+}
+
+# Its address may change from start to start.
+embedded_start()
+{
+	cluster_running "$buffer_cluster" || cluster_start "$buffer_cluster" ||
+		return
+	PHILOTES_BUFFER_URL=$(cluster_url "$buffer_cluster")
+	export PHILOTES_BUFFER_URL
+}
+
+# psql's words, made ours: one line, a hint, an exit code.
+explain_psql()
+{
+	local said=$1 doing=$2 object=$3 hint='' code=75
+	if [[ $said =~ ERROR:\ \ ([0-9A-Z]{5}):\ ([^$'\n']*) ]]; then
+		case ${BASH_REMATCH[1]} in
+		42501 | 28*) code=77 ;;
+		08* | 40* | 53* | 55P03 | 57*) code=75 ;;
+		*) code=78 ;;
+		esac
+		local reason=${BASH_REMATCH[2]}
+		[[ ! $said =~ HINT:\ \ ([^$'\n']*) ]] || hint=${BASH_REMATCH[1]}
+		die "$code" "$doing" "$object" "$reason" "$hint"
+	fi
+	case $said in
+	*authentication*failed* | *"no password supplied"* | *pg_hba.conf* | \
+	*"permission denied"* | *"role "*"does not exist"*) code=77 ;;
+	*"database "*"does not exist"* | *"invalid "* | *"missing "* | \
+	*"unrecognized "*) code=78 ;;
+	esac
+	said=${said##*psql: error: }
+	die "$code" "connect to" "$object" "${said%%$'\n'*}"
+}
+
+init_buffer()
+{
+	local said
+	said=$(LC_ALL=C psql_on "${PHILOTES_BUFFER_URL-}" -v VERBOSITY=verbose \
+		-f "$share/sql/001_schema.sql" 2>&1 >/dev/null) ||
+		explain_psql "$said" "load the schema into" buffer
+	log info "the buffer's schema is in place"
+}
+
+init()
+{
+	locate_state
+	check_settings
+	if $embedded; then
+		make_state
+		# one at a time: descriptor 8 is the lock to the end of the process
+		exec 8>>"$run/init.lock"
+		flock -w 60 8 ||
+			die 75 lock "$run/init.lock" "another init holds it"
+		embedded_create
+		if ! cluster_running "$buffer_cluster"; then
+			trap 'cluster_stop "$buffer_cluster"' EXIT
+		fi
+		embedded_start || exit 75
+	fi
+	[[ $PHILOTES_BUFFER_ENABLED == false ]] || init_buffer
+	"$bin/pg-cdc-read" --create
+}

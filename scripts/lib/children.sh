@@ -1,0 +1,103 @@
+# The children of `philotes run`.
+#
+# Whatever we wait for is a child: a stage of the pipeline, or a timer, which
+# is a sleep(1).  Signals are children too: their trap ends one that does
+# nothing else, so none is missed, whenever it comes.
+#
+#   spawn NAME COMMAND ...  starts it
+#   timer NAME SECONDS      a child that ends after this time
+#   alive NAME              is there one of that name?
+#   cancel NAME             ends it, without child_ended
+#   attend                  to the end of the last: calls child_ended NAME STATUS
+#                           for each, which is to be defined by whoever uses this
+
+declare -A name_of=() pid_of=()
+
+# What a child need not know leaves the environment: of the two databases each
+# stage has one, unless it finds it by libpq's variables alone.
+hide_secrets()
+{
+	local name
+	hidden=()
+	case $1 in
+	reader)
+		[[ -z ${PHILOTES_SOURCE_URL-} ]] ||
+			hidden=(-u PHILOTES_BUFFER_URL)
+		;;
+	writer | batch | gc)
+		[[ -z ${PHILOTES_BUFFER_URL-} ]] ||
+			hidden=(-u PHILOTES_SOURCE_URL)
+		;;
+	*)
+		for name in PHILOTES_SOURCE_URL PHILOTES_BUFFER_URL "${!PG@}"; do
+			hidden+=(-u "$name")
+		done
+		;;
+	esac
+}
+
+# A session of its own: a terminal's Ctrl-C is for us alone, who stop things in
+# order; and if we are killed, the child is told to stop, or does not begin if
+# that came before it had asked to be told.  For a shell's `&` SIGINT is
+# ignored, which no handler expects.  Descriptor 9 is the lock, which must go
+# with us.
+spawn()
+{
+	local name=$1 hidden
+	shift
+	hide_secrets "$name"
+	# shellcheck disable=SC2016 # expanded by that shell
+	env --default-signal=INT,QUIT "${hidden[@]}" \
+		setsid setpriv --pdeathsig TERM -- \
+		sh -c '[ "$PPID" -ne "$0" ] || exec "$@"; exit 75' "$$" "$@" \
+		<&0 9>&- &
+	pid_of[$name]=$!
+	name_of[$!]=$name
+}
+
+alive()
+{
+	[[ -n ${pid_of[$1]-} ]]
+}
+
+timer()
+{
+	spawn "$1" sleep "$2" </dev/null >/dev/null
+}
+
+forget()
+{
+	unset "name_of[${pid_of[$1]}]" "pid_of[$1]"
+}
+
+cancel()
+{
+	alive "$1" || return 0
+	kill -TERM "${pid_of[$1]}" 2>/dev/null || :
+	forget "$1"
+}
+
+# Passes on what children have ended; false: none.  `wait -n` alone would not
+# do: it misses one that was killed while we waited for another command.
+sweep()
+{
+	local pid name status found=1
+	for pid in "${!name_of[@]}"; do
+		name=${name_of[$pid]-} status=0
+		if [[ -z $name ]] || kill -0 "$pid" 2>/dev/null; then
+			continue
+		fi
+		wait "$pid" 2>/dev/null || status=$?
+		forget "$name"
+		child_ended "$name" "$status"
+		found=0
+	done
+	return "$found"
+}
+
+attend()
+{
+	while ((${#name_of[@]} > 0)); do
+		sweep || wait -n 2>/dev/null || :
+	done
+}

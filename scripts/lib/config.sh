@@ -1,0 +1,135 @@
+# The settings of philotes: philotes.conf(5), the environment, which beats it,
+# and what follows from both.
+#
+#   read_config FILE       exports what the file sets and the environment not
+#   check_settings         what is needed by whatever connects to a database
+#   locate_state           $state, $run, $buffer_cluster, $embedded
+#   make_state             the directories of these names
+
+readonly default_config=/etc/philotes/philotes.conf
+
+# What a file may set: our own variables, and those of libpq that say where a
+# server is.  PGPASSWORD is not among them: a password belongs in PGPASSFILE.
+readonly setting_names=" PHILOTES_SOURCE_URL PHILOTES_BUFFER_URL
+	PHILOTES_SOURCE_ID PHILOTES_SLOT PHILOTES_PUBLICATION PHILOTES_TABLES
+	PHILOTES_BUFFER_ENABLED PHILOTES_BUFFER_BATCH_SIZE
+	PHILOTES_BUFFER_FLUSH_INTERVAL PHILOTES_BUFFER_RETENTION
+	PHILOTES_BUFFER_CLEANUP_INTERVAL PHILOTES_HANDLER
+	PHILOTES_STREAM_HANDLER PHILOTES_STATE_DIR PHILOTES_BIN
+	PHILOTES_LOG_FORMAT PHILOTES_LOG_TIMESTAMPS PGHOST PGHOSTADDR PGPORT
+	PGDATABASE PGUSER PGSERVICE PGSERVICEFILE PGPASSFILE PGSSLMODE
+	PGSSLROOTCERT PGSSLCERT PGSSLKEY PGSSLCRL PGAPPNAME "
+
+# bad_line REASON [HINT]: in $file at $number
+bad_line()
+{
+	die 78 read "$file:$number" "$1" "${2-}"
+}
+
+# A value is what follows the first "=", as it stands.  It is not a shell's
+# file: what only a shell would understand is refused, not taken literally.
+parse_line()
+{
+	local text=$1
+	[[ $text =~ ^[[:blank:]]*(#.*)?$ ]] && return
+	[[ ${text//$'\t'/} != *[[:cntrl:]]* ]] ||
+		bad_line "it has a control character, perhaps a carriage return"
+	[[ $text =~ ^([A-Za-z_][A-Za-z0-9_]*)=(.*)$ ]] ||
+		bad_line "it is not KEY=value" "No spaces before the \"=\", no export."
+	key=${BASH_REMATCH[1]} value=${BASH_REMATCH[2]}
+	[[ ${setting_names//[[:space:]]/ } == *" $key "* ]] ||
+		bad_line "there is no setting \"$key\"" "See philotes.conf(5)."
+	[[ -z ${line_of[$key]-} ]] ||
+		bad_line "$key has been set in line ${line_of[$key]}"
+	[[ ! $value =~ ^[[:blank:]]|[[:blank:]]$ ]] ||
+		bad_line "the value begins or ends with a space"
+	[[ ! $value =~ ^\'[^\']*\'$ && ! $value =~ ^\"[^\"]*\"$ ]] ||
+		bad_line "the value is in quotes" "It needs none; take them off."
+	line_of[$key]=$number
+}
+
+# Like libpq with its PGPASSFILE: no secrets where everybody can read.
+check_secrecy()
+{
+	local mode
+	mode=$(stat -Lc %a "$file") || return 0
+	(((8#$mode & 8#007) == 0)) ||
+		bad_line "it has a password, and others may use the file" \
+			"chmod o= $file"
+}
+
+read_config()
+{
+	local file=$1 number=0 text key value
+	local -A line_of=()
+	[[ -f $file || -p $file ]] || die 78 read "$file" "there is no such file"
+	[[ -r $file ]] || die 77 read "$file" "permission denied"
+	while IFS= read -r text || [[ -n $text ]]; do
+		number=$((number + 1)) key=''
+		parse_line "$text"
+		[[ -n $key ]] || continue
+		[[ $key != PHILOTES_*_URL ]] || ! has_password "$value" ||
+			check_secrecy
+		[[ -v $key ]] || export "$key=$value"
+	done <"$file"
+}
+
+# Is there a password in this connection string?
+has_password()
+{
+	[[ $1 =~ ^postgres(ql)?://[^/@]*:[^/@]+@ ||
+	    $1 =~ (^|[?\&[:space:]])password[[:space:]]*=[[:space:]]*[^\&[:space:]] ]]
+}
+
+check_settings()
+{
+	local tool
+	[[ -n ${PHILOTES_SOURCE_URL-}${PHILOTES_BUFFER_URL-} ]] ||
+		die 78 find "PHILOTES_SOURCE_URL" "no database was given" \
+			"Set PHILOTES_SOURCE_URL or PHILOTES_BUFFER_URL, or both."
+	if [[ $PHILOTES_BUFFER_ENABLED == false &&
+	    -z ${PHILOTES_STREAM_HANDLER-} ]]; then
+		die 78 find "PHILOTES_STREAM_HANDLER" "it is not set" \
+			"It takes the stream when PHILOTES_BUFFER_ENABLED is false."
+	fi
+	for tool in pg-cdc-read buffer-write buffer-batch buffer-gc; do
+		[[ -x $bin/$tool ]] ||
+			die 78 find "$bin/$tool" "it is not built" 'Run "make".'
+	done
+	[[ ${PHILOTES_BUFFER_CLEANUP_INTERVAL:=1h} =~ \
+		^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$ ]] ||
+		die 78 use "PHILOTES_BUFFER_CLEANUP_INTERVAL=$PHILOTES_BUFFER_CLEANUP_INTERVAL" \
+			"not a duration such as 5s, 1h30m or 168h"
+}
+
+locate_state()
+{
+	state=/var/lib/philotes
+	((EUID == 0)) ||
+		state=${XDG_STATE_HOME:-${HOME-}/.local/state}/philotes
+	state=$(realpath -m "${PHILOTES_STATE_DIR:-$state}")
+	run=$state/run
+	buffer_cluster=$state/buffer
+	embedded=false
+	case ${PHILOTES_BUFFER_ENABLED:=true} in
+	true) [[ ${PHILOTES_BUFFER_URL-} != embedded ]] || embedded=true ;;
+	false) ;;
+	*)
+		die 78 use "PHILOTES_BUFFER_ENABLED=$PHILOTES_BUFFER_ENABLED" \
+			"neither true nor false"
+		;;
+	esac
+}
+
+# The server of an embedded buffer must be able to pass through the first.  In
+# the second nobody else is to put or find anything.
+make_state()
+{
+	[[ -d $state ]] ||
+		{ mkdir -p "$state" && chmod 0711 "$state"; } 2>/dev/null ||
+		die 77 create "$state" "permission denied"
+	[[ ! -L $run ]] || die 77 use "$run" "it is a symbolic link"
+	{ mkdir -p "$run" && chmod 0700 "$run"; } 2>/dev/null ||
+		die 77 create "$run" "permission denied"
+	[[ -O $run ]] || die 77 use "$run" "it belongs to somebody else"
+}
