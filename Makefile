@@ -37,8 +37,9 @@ BASE  = buf log clock stop num lsn fdio line opts json_write json_read
 EVENT = $(BASE) event_json
 PG    = pg
 
-pg-cdc-read_OBJS  = $(EVENT) $(PG) ack tablelist relation pgvalue tuple \
-                    pgoutput replstream source reader
+pg-cdc-read_OBJS  = $(EVENT) $(PG) ack progress liveness tablelist relation \
+                    pgvalue tuple pgoutput replstream source heartbeat \
+                    emitter reader
 buffer-write_OBJS = $(EVENT) $(PG) copyrow store copyin writer
 buffer-batch_OBJS = $(EVENT) $(PG) ack copyrow batch store cursor handler \
                     batcher

@@ -1,13 +1,4 @@
 /*
- * How a position travels:
- *
- *	received   the server has sent everything up to here
- *	complete   everything up to here is in the output: the end of the last
- *	           transaction, or a keepalive's position between transactions
- *	checkpoint the last `complete` that went out as a checkpoint line
- *	durable    the last checkpoint that was acknowledged, which is what the
- *	           slot is told
- *
  * A run goes through the phases in order.  WRITING and WAITING end it: the
  * last checkpoint is out, stdout is closed, the acks come in.
  */
@@ -18,30 +9,23 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "ack.h"
 #include "clock.h"
+#include "emitter.h"
 #include "event_json.h"
 #include "exitcode.h"
 #include "fdio.h"
+#include "heartbeat.h"
+#include "liveness.h"
 #include "log.h"
 #include "lsn.h"
-#include "pgoutput.h"
+#include "progress.h"
 #include "replstream.h"
 #include "stop.h"
 
 #define OUT_BYTES      ((size_t)256 * 1024) /* queued before we stop reading */
 #define DOZE_US        150   /* lets the server fill the socket */
-#define CHECKPOINT_MS  10    /* under load, between checkpoints */
-#define IDLE_MS        10000 /* between checkpoints with nothing in them */
-#define IDLE_BYTES     (UINT64_C(16) * 1024 * 1024)
-#define STATUS_MS      10000 /* at least this often */
-#define REPLY_MS       100   /* at most this often */
-#define BURST_MS       1000  /* requests closer than this are one burst */
-#define BURST_REQUESTS 3
-#define STALL_MS       3000  /* a stopping server is kept waiting at most */
 #define TRANSACTION_MS 3000  /* to its end, once we are to stop */
 #define ACK_MS         10000 /* for the last acks */
-#define HEX_BYTES      16
 
 enum phase { STREAMING, WRITING, WAITING, ENDED };
 
@@ -49,135 +33,59 @@ struct reader {
 	const struct reader_options *o;
 	struct replstream stream;
 	struct replstream_system system;
-	struct pgoutput *decoder;
-	PGresult *left_out; /* published, but not asked for; NULL: none */
-	struct buf source_id;
+	struct emitter emitter;
 	struct fdio_out out;
 	int64_t blocked_at; /* since when stdout has taken nothing; 0: it has */
 	struct ack_channel acks;
-	struct ack_window window;
+	struct progress progress;
+	struct liveness liveness;
+	struct heartbeat heartbeat;
 	enum phase phase;
 	int64_t phase_until; /* 0: no limit */
-
-	uint64_t received, complete, checkpoint, durable;
-	uint64_t until; /* 0: none */
-	bool dry;       /* the socket had nothing more */
-	bool busy;      /* it had something since the last wait */
-	bool events_since_checkpoint;
-	int64_t checkpoint_at;
-
-	int64_t status_every;
-	int64_t status_at;
-	uint64_t status_durable; /* what the last one said */
-	bool reply_wanted;
-	int64_t burst_at; /* first request of a burst, or last progress in it */
-	int64_t request_at;
-	int burst;
+	uint64_t until;      /* 0: none */
+	bool dry;            /* the socket had nothing more */
+	bool busy;           /* it had something since the last wait */
 };
 
-/* Checkpoints */
+/* Output */
 
 static void
 send_checkpoint(struct reader *r)
 {
 	char text[LSN_TEXT_MAX];
-	size_t n = lsn_format(text, r->complete);
+	size_t n = lsn_format(text, r->progress.complete);
 
 	event_json_put_checkpoint(&r->out.b, (struct view){text, n});
-	ack_sent(&r->window, r->complete);
-	r->checkpoint = r->complete;
-	r->checkpoint_at = clock_ms();
-	r->events_since_checkpoint = false;
+	progress_sent(&r->progress, clock_ms());
 }
 
-/* Is there a position to send, and may it be sent now? */
-static bool
-checkpoint_possible(const struct reader *r)
-{
-	return r->o->ack != NULL && r->complete > r->checkpoint &&
-	    !pgoutput_in_transaction(r->decoder) && !ack_full(&r->window);
-}
-
-/* A checkpoint with nothing in it must be worth its while: it makes a ledger
- * row, which is WAL again if buffer and source share a cluster. */
-static bool
-idle_checkpoint_due(const struct reader *r)
-{
-	return r->reply_wanted || r->complete - r->checkpoint >= IDLE_BYTES ||
-	    clock_ms() - r->checkpoint_at >= IDLE_MS;
-}
-
+/* Not within a transaction. */
 static void
-maybe_checkpoint(struct reader *r, bool last)
+maybe_checkpoint(struct reader *r)
 {
-	bool due;
-
-	if (!checkpoint_possible(r))
-		return;
-	if (r->events_since_checkpoint)
-		due = r->dry || clock_ms() - r->checkpoint_at >= CHECKPOINT_MS;
-	else
-		due = idle_checkpoint_due(r);
-	if (due || last)
+	if (!emitter_in_transaction(&r->emitter) &&
+	    progress_due(
+		&r->progress, clock_ms(), r->dry, r->liveness.reply_wanted))
 		send_checkpoint(r);
 }
 
 /* Input */
 
 static int
-refuse_message(const struct reader *r, const struct replstream_message *m)
-{
-	char hex[2 * HEX_BYTES + 1] = "";
-
-	for (size_t i = 0; i < m->data.n && i < HEX_BYTES; i++)
-		snprintf(hex + 2 * i, 3, "%02x",
-		    (unsigned)(unsigned char)m->data.p[i]);
-	log_error("could not decode the message at %s: %s (it begins %s)",
-	    lsn_text(m->lsn).s, pgoutput_reason(r->decoder), hex);
-	return EXIT_PROTOCOL;
-}
-
-static bool
-is_wanted(const struct reader *r, const struct event *e)
-{
-	if (e->key_columns.p == NULL)
-		return r->o->messages;
-	for (int i = 0; i < PQntuples(r->left_out); i++) {
-		if (view_eq(pg_value(r->left_out, i, 1), e->table_name) &&
-		    view_eq(pg_value(r->left_out, i, 0), e->schema_name))
-			return false;
-	}
-	return true;
-}
-
-static void
-emit(struct reader *r, struct event *e)
-{
-	if (!is_wanted(r, e))
-		return;
-	e->source_id = buf_view(&r->source_id);
-	event_json_put(&r->out.b, e);
-	r->events_since_checkpoint = true;
-}
-
-static int
 on_data(struct reader *r, const struct replstream_message *m)
 {
-	enum pgoutput_status status;
-	struct event e;
+	size_t before = r->out.b.len;
+	uint64_t commit_end;
+	int rc = emitter_take(&r->emitter, m, &r->out.b, &commit_end);
 
-	pgoutput_feed(r->decoder, m->data, m->lsn, m->time);
-	while ((status = pgoutput_next(r->decoder, &e)) == PGOUTPUT_EVENT)
-		emit(r, &e);
-	if (status == PGOUTPUT_BAD)
-		return refuse_message(r, m);
-	if (m->lsn > r->received)
-		r->received = m->lsn;
-	if (status == PGOUTPUT_COMMIT) {
-		r->complete = pgoutput_commit_end(r->decoder);
-		if (r->complete > r->received)
-			r->received = r->complete;
-		maybe_checkpoint(r, false);
+	if (rc != EXIT_DONE)
+		return rc;
+	if (r->out.b.len > before)
+		r->progress.events = true;
+	progress_receive(&r->progress, m->lsn);
+	if (commit_end > 0) {
+		progress_complete(&r->progress, commit_end);
+		maybe_checkpoint(r);
 	}
 	return EXIT_DONE;
 }
@@ -200,18 +108,11 @@ on_reply_request(struct reader *r)
 {
 	int64_t now = clock_ms();
 
-	r->reply_wanted = true;
-	if (now - r->request_at > BURST_MS) {
-		r->burst = 0;
-		r->burst_at = now;
-	}
-	r->request_at = now;
-	r->burst++;
-	if (r->burst < BURST_REQUESTS)
+	if (!liveness_request(&r->liveness, now))
 		return EXIT_DONE;
-	if (r->o->ack != NULL && r->status_durable >= r->complete)
+	if (r->progress.acked && r->liveness.reported >= r->progress.complete)
 		return stalled("asks on although all is confirmed");
-	if (now - r->burst_at >= STALL_MS)
+	if (liveness_stalled(&r->liveness, now))
 		return stalled("nothing was acknowledged for 3 s");
 	return EXIT_DONE;
 }
@@ -221,13 +122,12 @@ on_keepalive(struct reader *r, const struct replstream_message *m)
 {
 	int rc = EXIT_DONE;
 
-	if (m->lsn > r->received)
-		r->received = m->lsn;
-	if (!pgoutput_in_transaction(r->decoder) && m->lsn > r->complete)
-		r->complete = m->lsn;
+	progress_receive(&r->progress, m->lsn);
+	if (!emitter_in_transaction(&r->emitter))
+		progress_complete(&r->progress, m->lsn);
 	if (m->reply_wanted)
 		rc = on_reply_request(r);
-	maybe_checkpoint(r, false);
+	maybe_checkpoint(r);
 	return rc;
 }
 
@@ -235,9 +135,10 @@ on_keepalive(struct reader *r, const struct replstream_message *m)
 static bool
 at_the_end(const struct reader *r)
 {
-	if (pgoutput_in_transaction(r->decoder))
+	if (emitter_in_transaction(&r->emitter))
 		return false;
-	return stop_requested() || (r->until != 0 && r->complete >= r->until);
+	return stop_requested() ||
+	    (r->until != 0 && r->progress.complete >= r->until);
 }
 
 static int
@@ -254,10 +155,11 @@ receive(struct reader *r)
 			break;
 		if (m.kind == REPLSTREAM_DRY) {
 			r->dry = true;
-			maybe_checkpoint(r, false);
+			maybe_checkpoint(r);
 			break;
 		}
 		r->busy = true;
+		liveness_hear(&r->liveness, clock_ms());
 		rc = m.kind == REPLSTREAM_DATA ? on_data(r, &m)
 					       : on_keepalive(r, &m);
 	}
@@ -270,22 +172,17 @@ static int
 on_ack(struct reader *r, struct view mark)
 {
 	uint64_t lsn;
-	size_t popped;
 
 	if (!lsn_parse(mark, &lsn))
 		return ack_refuse(&r->acks, mark, "not an LSN");
-	switch (ack_received(&r->window, lsn, &popped)) {
+	switch (progress_acknowledge(&r->progress, lsn)) {
 	case ACK_UNKNOWN:
 		return ack_refuse(
 		    &r->acks, mark, "no checkpoint that was sent");
-	case ACK_OLD:
-		break;
 	case ACK_NEW:
-		/* never back: the server takes our word for it */
-		if (lsn > r->durable)
-			r->durable = lsn;
-		r->burst = 0;
-		r->burst_at = clock_ms();
+		liveness_progress(&r->liveness, clock_ms());
+		break;
+	case ACK_OLD:
 		break;
 	}
 	return EXIT_DONE;
@@ -314,23 +211,52 @@ read_acks(struct reader *r)
 
 /* Feedback.  Without acks nothing is confirmed: flush 0 leaves the slot. */
 
-static int
-send_status(struct reader *r)
+static int64_t
+report_at(const struct reader *r)
 {
-	int rc = replstream_feedback(&r->stream, r->received, r->durable);
+	return liveness_report_at(&r->liveness, r->progress.durable);
+}
 
-	r->status_at = clock_ms();
-	r->status_durable = r->durable;
-	r->reply_wanted = false;
+static int
+report(struct reader *r)
+{
+	int64_t now = clock_ms();
+	bool asks = liveness_asks(&r->liveness, now);
+	int rc = replstream_feedback(
+	    &r->stream, r->progress.received, r->progress.durable, asks);
+
+	liveness_reported(&r->liveness, now, r->progress.durable, asks);
 	return rc;
 }
 
-static int64_t
-status_due(const struct reader *r)
+/* Do we read what the server sends? */
+static bool
+is_reading(const struct reader *r)
 {
-	if (r->reply_wanted || r->durable > r->status_durable)
-		return r->status_at + REPLY_MS;
-	return r->status_at + r->status_every;
+	return r->phase == STREAMING && fdio_out_pending(&r->out) < OUT_BYTES;
+}
+
+/* What is due on the connections, whatever else happens. */
+static int
+keep_in_touch(struct reader *r)
+{
+	int64_t now = clock_ms();
+	int rc = EXIT_DONE;
+
+	if (!is_reading(r))
+		liveness_hear(&r->liveness, now);
+	if (now >= liveness_dead_at(&r->liveness)) {
+		log_error("could not go on with replication: the server does "
+			  "not answer");
+		return EXIT_RETRY;
+	}
+	if (now >= report_at(r))
+		rc = report(r);
+	if (rc == EXIT_DONE && r->stream.unsent)
+		rc = replstream_flush(&r->stream);
+	if (rc == EXIT_DONE && now >= heartbeat_due_at(&r->heartbeat))
+		rc = heartbeat_work(&r->heartbeat);
+	return rc;
 }
 
 /* Phases */
@@ -366,7 +292,8 @@ look_at_server(struct reader *r)
 {
 	const struct pg_target target = {"source", r->o->conninfo, false};
 
-	if (r->blocked_at == 0 || clock_left(r->blocked_at + STALL_MS) > 0)
+	if (r->blocked_at == 0 ||
+	    clock_left(r->blocked_at + LIVENESS_STALL_MS) > 0)
 		return EXIT_DONE;
 	if (pg_turns_away(&target))
 		return stalled("stdout takes nothing");
@@ -383,7 +310,8 @@ advance(struct reader *r)
 	if (r->phase == STREAMING) {
 		rc = receive(r);
 		if (rc == EXIT_DONE && at_the_end(r)) {
-			maybe_checkpoint(r, true);
+			if (progress_waits(&r->progress))
+				send_checkpoint(r);
 			enter(r, WRITING, 0);
 		}
 	}
@@ -399,7 +327,7 @@ advance(struct reader *r)
 	}
 	if (rc == EXIT_DONE)
 		rc = read_acks(r);
-	if (r->phase == WAITING && (r->window.n == 0 || r->acks.eof))
+	if (r->phase == WAITING && (r->progress.window.n == 0 || r->acks.eof))
 		enter(r, ENDED, 0);
 	return rc;
 }
@@ -417,13 +345,34 @@ out_of_time(const struct reader *r)
 	return EXIT_RETRY;
 }
 
+static int64_t
+earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* When the next timer goes off. */
+static int64_t
+next_timer(const struct reader *r)
+{
+	int64_t at = report_at(r);
+
+	at = earlier(at, liveness_dead_at(&r->liveness));
+	at = earlier(at, heartbeat_due_at(&r->heartbeat));
+	if (r->phase_until != 0)
+		at = earlier(at, r->phase_until);
+	if (r->blocked_at != 0)
+		at = earlier(at, r->blocked_at + LIVENESS_STALL_MS);
+	if (r->phase == STREAMING && !emitter_in_transaction(&r->emitter))
+		at = earlier(at, progress_due_at(&r->progress));
+	return at;
+}
+
 /* Waits until any of the descriptors or timers has something for us. */
 static int
 wait_for_work(struct reader *r)
 {
-	bool reading = r->phase == STREAMING &&
-	    fdio_out_pending(&r->out) < OUT_BYTES;
-	short events = (short)((reading ? POLLIN : 0) |
+	short events = (short)((is_reading(r) ? POLLIN : 0) |
 	    (r->stream.unsent ? POLLOUT : 0));
 	struct pollfd p[] = {
 	    /* not even a hang-up is of interest while we do not read */
@@ -432,21 +381,15 @@ wait_for_work(struct reader *r)
 		0},
 	    {r->o->ack != NULL && !r->acks.eof ? r->acks.fd : -1, POLLIN, 0},
 	    {stop_fd(), POLLIN, 0},
+	    {heartbeat_fd(&r->heartbeat), POLLIN, 0},
 	};
-	int64_t until = status_due(r), now = clock_ms();
+	int64_t left = clock_left(next_timer(r));
 
-	if (r->phase_until != 0 && r->phase_until < until)
-		until = r->phase_until;
-	if (r->blocked_at != 0 && r->blocked_at + STALL_MS < until)
-		until = r->blocked_at + STALL_MS;
-	if (r->phase == STREAMING && checkpoint_possible(r) &&
-	    r->checkpoint_at + IDLE_MS < until)
-		until = r->checkpoint_at + IDLE_MS;
-	if (until < now)
-		until = now;
-	if (poll(p, 4, until - now > INT_MAX ? INT_MAX : (int)(until - now)) <=
-	    0)
+	if (poll(p, 5, left > INT_MAX ? INT_MAX : (int)left) <= 0)
 		return EXIT_DONE;
+	/* also a part of a message is a sign of life */
+	if ((p[0].revents & POLLIN) != 0)
+		liveness_hear(&r->liveness, clock_ms());
 	if (p[3].revents != 0)
 		stop_drain();
 	if ((p[1].revents & (POLLERR | POLLNVAL)) != 0 &&
@@ -454,7 +397,7 @@ wait_for_work(struct reader *r)
 		log_error("could not write \"stdout\": its reader has gone");
 		return EXIT_IO;
 	}
-	return EXIT_DONE;
+	return p[4].revents != 0 ? heartbeat_work(&r->heartbeat) : EXIT_DONE;
 }
 
 /*
@@ -470,11 +413,8 @@ run_loop(struct reader *r)
 	while (rc == EXIT_DONE) {
 		r->busy = false;
 		rc = advance(r);
-		if (rc == EXIT_DONE && r->phase != ENDED &&
-		    clock_ms() >= status_due(r))
-			rc = send_status(r);
-		if (rc == EXIT_DONE && r->stream.unsent)
-			rc = replstream_flush(&r->stream);
+		if (rc == EXIT_DONE && r->phase != ENDED)
+			rc = keep_in_touch(r);
 		if (rc == EXIT_DONE)
 			rc = look_at_server(r);
 		if (rc != EXIT_DONE || r->phase == ENDED)
@@ -494,11 +434,11 @@ run_loop(struct reader *r)
 static int
 finish(struct reader *r)
 {
-	int rc = send_status(r);
+	int rc = report(r);
 
 	if (rc == EXIT_DONE)
 		rc = replstream_end(&r->stream);
-	if (rc == EXIT_DONE && r->window.n > 0) {
+	if (rc == EXIT_DONE && r->progress.window.n > 0) {
 		log_error("could not stop in order: the last checkpoint was "
 			  "not acknowledged");
 		rc = EXIT_RETRY;
@@ -530,10 +470,10 @@ check_until(struct reader *r)
 	return EXIT_USAGE;
 }
 
+/* Looks at all that is needed; *start is the slot's position. */
 static int
-set_up(struct reader *r, uint64_t *start)
+look_up(struct reader *r, uint64_t *start)
 {
-	const char *database;
 	int rc = check_until(r);
 
 	if (rc == EXIT_DONE)
@@ -546,26 +486,35 @@ set_up(struct reader *r, uint64_t *start)
 		rc = replstream_check(
 		    &r->stream, r->o->slot, r->o->publication, start);
 	if (rc == EXIT_DONE && r->o->tables != NULL)
-		rc = replstream_left_out(
-		    &r->stream, r->o->publication, r->o->tables, &r->left_out);
+		rc = replstream_left_out(&r->stream, r->o->publication,
+		    r->o->tables, &r->emitter.left_out);
+	return rc;
+}
+
+static int
+set_up(struct reader *r, uint64_t *start)
+{
+	int rc = look_up(r, start);
+
 	if (rc != EXIT_DONE)
 		return rc;
-	database = PQdb(r->stream.pg.conn);
 	if (r->o->source_id != NULL)
-		buf_adds(&r->source_id, r->o->source_id);
+		buf_adds(&r->emitter.source_id, r->o->source_id);
 	else
-		buf_addf(&r->source_id, "postgres-%s", database);
-	r->status_every = STATUS_MS;
-	if (r->system.timeout_ms > 0 &&
-	    r->system.timeout_ms / 4 < r->status_every)
-		r->status_every = r->system.timeout_ms / 4;
-	r->decoder = pgoutput_new();
-	if (r->decoder == NULL || r->source_id.failed) {
-		log_error("could not start reading: out of memory");
-		return EXIT_OS;
-	}
-	return replstream_start(
-	    &r->stream, r->o->slot, r->o->publication, *start);
+		buf_addf(&r->emitter.source_id, "postgres-%s",
+		    PQdb(r->stream.pg.conn));
+	r->emitter.messages = r->o->messages;
+	rc = emitter_init(&r->emitter);
+	liveness_start(&r->liveness, clock_ms(), r->system.timeout_ms,
+	    r->o->server_timeout);
+	if (rc == EXIT_DONE)
+		rc = heartbeat_open(&r->heartbeat, r->o->conninfo,
+		    r->o->heartbeat, r->liveness.silence);
+	if (rc == EXIT_DONE)
+		rc = replstream_start(
+		    &r->stream, r->o->slot, r->o->publication, *start);
+	liveness_hear(&r->liveness, clock_ms());
+	return rc;
 }
 
 static int
@@ -576,10 +525,9 @@ stream(struct reader *r)
 
 	if (rc != EXIT_DONE)
 		return rc;
-	r->status_at = clock_ms();
 	if (r->o->ack != NULL) {
 		const struct stream_start line = {
-		    .source_id = buf_view(&r->source_id),
+		    .source_id = buf_view(&r->emitter.source_id),
 		    .system_id = buf_view(&r->system.system_id),
 		    .timeline = r->system.timeline,
 		    .history = buf_view(&r->system.history),
@@ -588,10 +536,8 @@ stream(struct reader *r)
 		    .flush = r->system.flush,
 		};
 
-		r->durable = r->status_durable = start;
-		r->complete = r->checkpoint = start;
-		/* the first idle position goes out at once */
-		r->checkpoint_at = clock_ms() - IDLE_MS;
+		progress_start(&r->progress, start, clock_ms());
+		r->liveness.reported = start;
 		event_json_put_start(&r->out.b, &line);
 	}
 	log_info("reading from %s", lsn_text(start).s);
@@ -618,12 +564,11 @@ reader_run(const struct reader_options *o)
 	if (rc == EXIT_DONE)
 		rc = stream(r);
 	closed = fdio_out_close(&r->out);
+	heartbeat_close(&r->heartbeat);
 	replstream_close(&r->stream);
 	replstream_system_release(&r->system);
 	ack_channel_close(&r->acks);
-	pgoutput_free(r->decoder);
-	PQclear(r->left_out);
-	buf_release(&r->source_id);
+	emitter_release(&r->emitter);
 	free(r);
 	return rc != EXIT_DONE ? rc : closed;
 }

@@ -7,6 +7,8 @@
 #ifndef READER_H
 #define READER_H
 
+#include <stdint.h>
+
 #include "tablelist.h"
 
 struct reader_options {
@@ -18,6 +20,8 @@ struct reader_options {
 	const char *ack;                 /* path of the channel; NULL: none */
 	const char *until; /* an LSN or "now"; NULL: go on for ever */
 	bool messages;
+	int64_t heartbeat;      /* ms between heartbeats; 0: none */
+	int64_t server_timeout; /* as liveness_start has silence */
 };
 
 /* Runs until it is told to stop or fails; returns an exit code. */

@@ -21,15 +21,6 @@
 #define KEEPALIVE_BYTES 18
 #define STATUS_BYTES    34
 
-static const char session_settings[] =
-    "SET search_path = ''; SET datestyle = 'ISO'; "
-    "SET intervalstyle = 'postgres'; SET timezone = 'UTC'; "
-    "SET extra_float_digits = 3; SET bytea_output = 'hex'; "
-    "SET lc_monetary = 'C'; SET xmlbinary = 'base64'; "
-    "SET statement_timeout = 0; SET lock_timeout = 0; "
-    "SET idle_session_timeout = 0; "
-    "SET idle_in_transaction_session_timeout = 0";
-
 int
 replstream_open(struct replstream *s, const char *conninfo)
 {
@@ -38,7 +29,7 @@ replstream_open(struct replstream *s, const char *conninfo)
 
 	if (rc == EXIT_DONE)
 		rc = pg_query(&s->pg, "set up the session on the source",
-		    session_settings, 0, NULL, NULL);
+		    SQL_SESSION_SOURCE, 0, NULL, NULL);
 	return rc;
 }
 
@@ -442,7 +433,8 @@ replstream_flush(struct replstream *s)
 }
 
 int
-replstream_feedback(struct replstream *s, uint64_t received, uint64_t durable)
+replstream_feedback(
+    struct replstream *s, uint64_t received, uint64_t durable, bool answer)
 {
 	char status[STATUS_BYTES] = {'r'};
 
@@ -450,6 +442,7 @@ replstream_feedback(struct replstream *s, uint64_t received, uint64_t durable)
 	store_u64(status + 9, durable);
 	store_u64(status + 17, durable);
 	store_u64(status + 25, (uint64_t)clock_pg());
+	status[33] = answer ? 1 : 0;
 	if (PQputCopyData(s->pg.conn, status, STATUS_BYTES) < 0)
 		return pg_failed(&s->pg, "send feedback to the source", NULL);
 	return replstream_flush(s);

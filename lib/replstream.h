@@ -74,10 +74,11 @@ int replstream_next(struct replstream *s, struct replstream_message *m);
 
 /*
  * Tells the server what was received and what is durable downstream (0:
- * nothing to say of it).  The socket may not take it all now: unsent.
+ * nothing to say of it), and asks for a keepalive in return if it is to
+ * answer.  The socket may not take it all now: unsent.
  */
 int replstream_feedback(
-    struct replstream *s, uint64_t received, uint64_t durable);
+    struct replstream *s, uint64_t received, uint64_t durable, bool answer);
 
 /* Goes on with what is unsent. */
 int replstream_flush(struct replstream *s);

@@ -262,6 +262,9 @@ with_source(const struct source_options *o, int (*act)(struct setup *))
 	int rc = pg_open(&s.pg, &target);
 
 	if (rc == EXIT_DONE)
+		rc = pg_query(&s.pg, "set up the session on the source",
+		    SQL_SESSION_SOURCE, 0, NULL, NULL);
+	if (rc == EXIT_DONE)
 		rc = act(&s);
 	pg_close(&s.pg);
 	buf_release(&s.names);

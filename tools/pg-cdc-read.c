@@ -16,6 +16,7 @@
 static struct reader_options reader = {
     .slot = "philotes_cdc",
     .publication = "philotes_pub",
+    .server_timeout = -1,
 };
 static bool create, drop;
 static const char *tables;
@@ -41,6 +42,12 @@ static const struct opt table[] = {
 	"stop once this position is reached", 0, NULL},
     {0, "messages", NULL, OPT_FLAG, &reader.messages, NULL,
 	"emit logical decoding messages too", 0, NULL},
+    {0, "heartbeat", "DURATION", OPT_DURATION, &reader.heartbeat,
+	"PHILOTES_HEARTBEAT", "write a sign of life this often (never)", 0,
+	NULL},
+    {0, "server-timeout", "DURATION", OPT_DURATION, &reader.server_timeout,
+	"PHILOTES_SERVER_TIMEOUT", "a silent server is dead (60s, or its own)",
+	0, NULL},
 };
 
 static const struct opts opts = {

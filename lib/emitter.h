@@ -1,0 +1,40 @@
+/*
+ * From the output plugin's messages to lines: decodes, leaves out what was not
+ * asked for, numbers nothing anew.
+ */
+#ifndef EMITTER_H
+#define EMITTER_H
+
+#include "pgoutput.h"
+#include "replstream.h"
+
+/* Zero-initialise; the fields up to `decoder` are the caller's to set. */
+struct emitter {
+	PGresult *left_out;   /* replstream_left_out's; NULL: no table is */
+	struct buf source_id; /* of every event */
+	bool messages;        /* logical decoding messages are events too */
+	struct pgoutput *decoder;
+};
+
+/* Returns an exit code: EXIT_OS if there is no memory. */
+int emitter_init(struct emitter *e);
+
+/* Also what the caller has set. */
+void emitter_release(struct emitter *e);
+
+/*
+ * Appends the events of one REPLSTREAM_DATA to out.  *commit_end is the end of
+ * the transaction that ends with it, or 0.  Returns an exit code:
+ * EXIT_PROTOCOL for a message that cannot be decoded, whose first bytes have
+ * been logged.
+ */
+int emitter_take(struct emitter *e, const struct replstream_message *m,
+    struct buf *out, uint64_t *commit_end);
+
+static inline bool
+emitter_in_transaction(const struct emitter *e)
+{
+	return pgoutput_in_transaction(e->decoder);
+}
+
+#endif

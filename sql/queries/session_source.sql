@@ -1,0 +1,16 @@
+-- What every session on the source needs, whatever role and database say.  The
+-- walsender's writes values under these settings: they are the format's.
+SET search_path = pg_catalog, pg_temp;
+SET row_security = off;
+SET default_transaction_read_only = off;
+SET statement_timeout = 0;
+SET lock_timeout = 0;
+SET idle_session_timeout = 0;
+SET idle_in_transaction_session_timeout = 0;
+SET datestyle = 'ISO';
+SET intervalstyle = 'postgres';
+SET timezone = 'UTC';
+SET extra_float_digits = 3;
+SET bytea_output = 'hex';
+SET lc_monetary = 'C';
+SET xmlbinary = 'base64'

@@ -1,0 +1,365 @@
+#!/usr/bin/env bats
+# Server and reader know of each other: what is confirmed when nothing happens,
+# heartbeats, shutdown of the source, a server that says nothing, the session.
+
+load helper
+
+setup()
+{
+	stopped=
+	databases_up
+}
+
+teardown()
+{
+	[[ -z $stopped ]] || kill -CONT "$stopped"
+	kill_children
+	databases_down
+}
+
+prepare()
+{
+	src_psql "CREATE TABLE t (id int PRIMARY KEY, v text)"
+	expect_code 0 pg-cdc-read --create
+	src_psql "CREATE TABLE unpublished (v text)"
+}
+
+confirmed()
+{
+	src_psql "SELECT confirmed_flush_lsn FROM pg_replication_slots
+	    WHERE slot_name = '$PHILOTES_SLOT'"
+}
+
+sender_pid()
+{
+	src_psql "SELECT active_pid FROM pg_replication_slots
+	    WHERE slot_name = '$PHILOTES_SLOT' AND active"
+}
+
+wait_for_sender()
+{
+	wait_for src_psql "SELECT active FROM pg_replication_slots
+	    WHERE slot_name = '$PHILOTES_SLOT'" t
+}
+
+# A reader without a writer, $reader: its stream goes to a file, and what is
+# written to descriptor 7 acknowledges.
+start_reader()
+{
+	mkfifo "$BATS_TEST_TMPDIR/acks"
+	child pg-cdc-read --ack "$BATS_TEST_TMPDIR/acks" "$@" \
+		>"$BATS_TEST_TMPDIR/stream" 2>"$BATS_TEST_TMPDIR/log"
+	reader=$!
+	exec 7>"$BATS_TEST_TMPDIR/acks"
+}
+
+await_reader()
+{
+	reader_code=0
+	wait "$reader" || reader_code=$?
+}
+
+last_checkpoint()
+{
+	jq -r 'select(.control == "checkpoint").ack' "$BATS_TEST_TMPDIR/stream" |
+		tail -n 1
+}
+
+events()
+{
+	jq -r 'select(.control == null).after_data.id' "$BATS_TEST_TMPDIR/stream" |
+		tr '\n' ' '
+}
+
+# shellcheck disable=SC2329 # by wait_for
+passed()
+{
+	src_psql "SELECT confirmed_flush_lsn >= '$1' FROM pg_replication_slots
+	    WHERE slot_name = '$PHILOTES_SLOT'"
+}
+
+@test "an idle slot moves on past WAL that is not published" {
+	prepare
+	start_pipeline
+	wait_for_sender
+	src_psql "INSERT INTO unpublished
+	    SELECT repeat('x', 1000) FROM generate_series(1, 20000)"
+	wait_for passed "$(src_psql "SELECT pg_current_wal_insert_lsn() - 1000000")" t
+	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_log")" = 0 ]
+	stop_pipeline
+	[ "$reader_code$writer_code" = 00 ]
+}
+
+@test "a keepalive's position is not confirmed before what went out earlier" {
+	prepare
+	local start first
+	start=$(confirmed)
+	start_reader
+	src_psql "INSERT INTO t VALUES (1)"
+	wait_for events '' '1 '
+	first=$(last_checkpoint)
+	# 16 MB on, a checkpoint with nothing in it
+	src_psql "INSERT INTO unpublished
+	    SELECT repeat('x', 1000) FROM generate_series(1, 20000)"
+	wait_for passed_on "$first" yes
+	# told to the server again and again, it stays
+	src_psql "INSERT INTO t VALUES (2)"
+	wait_for events '' '1 2 '
+	[ "$(confirmed)" = "$start" ]
+	echo "$first" >&7
+	wait_for confirmed '' "$first"
+	last_checkpoint >&7
+	wait_for confirmed '' "$(last_checkpoint)"
+	kill -TERM "$reader"
+	exec 7>&-
+	await_reader
+	[ "$reader_code" = 0 ] || [ "$reader_code" = 75 ]
+}
+
+# shellcheck disable=SC2329 # by wait_for
+passed_on()
+{
+	[[ $(last_checkpoint) == "$1" ]] || echo yes
+}
+
+# shellcheck disable=SC2329 # by wait_for
+heartbeats()
+{
+	src_psql "SELECT count(*) >= $1
+	    FROM pg_logical_slot_peek_changes('h_$PHILOTES_SLOT', NULL, NULL)
+	    WHERE data LIKE '%prefix: philotes.heartbeat,%'"
+}
+
+@test "--heartbeat: WAL is written, nothing of it printed, seq stays as it is" {
+	prepare
+	src_psql "SELECT pg_create_logical_replication_slot(
+	    'h_$PHILOTES_SLOT', 'test_decoding')"
+	start_reader --heartbeat 50ms --messages
+	wait_for_sender
+	wait_for heartbeats 5 t
+	# some fall into the middle of a transaction
+	src_psql "BEGIN; INSERT INTO t VALUES (1); SELECT pg_sleep(0.5),
+	    pg_logical_emit_message(true, 'p', 'x');
+	    INSERT INTO t VALUES (2); COMMIT;
+	    SELECT pg_logical_emit_message(false, 'p', 'y')"
+	wait_for heartbeats 10 t
+	src_psql "INSERT INTO t VALUES (3)"
+	wait_for events '' '1 null 2 null 3 '
+	[ "$(jq -r 'select(.control == null).metadata.seq' \
+	    "$BATS_TEST_TMPDIR/stream" | tr '\n' ' ')" = "1 2 3 1 1 " ]
+	kill -KILL "$reader"
+	wait_for sender_pid '' ''
+	# the same WAL by other options, to the byte
+	expect_code 0 pg-cdc-read --until now --messages
+	# but for when what is not of a transaction was read
+	diff <(grep -v '^{"control"' "$BATS_TEST_TMPDIR/stream" |
+	    sed '/"transaction_id":null/s/"event_time":[^,]*//') \
+		<(sed '/"transaction_id":null/s/"event_time":[^,]*//' <<<"$output")
+}
+
+@test "--heartbeat moves a slot along in a database where nothing happens" {
+	prepare
+	start_pipeline --heartbeat 200ms
+	wait_for_sender
+	local before
+	before=$(confirmed)
+	# at once, then every 10 s
+	wait_for confirmed_after "$before" t 30
+	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_log")" = 0 ]
+	stop_pipeline
+	[ "$reader_code$writer_code" = 00 ]
+}
+
+# shellcheck disable=SC2329 # by wait_for
+confirmed_after()
+{
+	src_psql "SELECT confirmed_flush_lsn > '$1' FROM pg_replication_slots
+	    WHERE slot_name = '$PHILOTES_SLOT'"
+}
+
+@test "fast shutdown of the source: idle, and with a downstream that stopped" {
+	prepare
+	start_pipeline --heartbeat 1s
+	src_psql "INSERT INTO t VALUES (0, 'z')"
+	wait_for buf_psql "SELECT count(*) FROM philotes.cdc_log" 1
+	SECONDS=0
+	stop_server src fast
+	((SECONDS < 5))
+	await_pipeline
+	[ "$reader_code" = 75 ] && [ "$writer_code" = 0 ]
+	start_server src
+
+	start_pipeline
+	wait_for_sender
+	kill -STOP "$writer"
+	src_psql "INSERT INTO t VALUES (1, 'a')"
+	SECONDS=0
+	stop_server src fast
+	((SECONDS <= 5))
+	kill -CONT "$writer"
+	await_pipeline
+	[ "$reader_code" = 75 ]
+	start_server src
+	start_pipeline --until now
+	await_pipeline
+	[ "$reader_code$writer_code" = 00 ]
+	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_log")" = 2 ]
+}
+
+@test "fast shutdown of the source: a reader that confirms nothing" {
+	prepare
+	child pg-cdc-read >/dev/null 2>"$BATS_TEST_TMPDIR/log"
+	reader=$!
+	wait_for_sender
+	src_psql "INSERT INTO t VALUES (0, 'z')"
+	SECONDS=0
+	stop_server src fast
+	((SECONDS <= 5))
+	await_reader
+	[ "$reader_code" = 75 ]
+	start_server src
+}
+
+@test "fast shutdown of the source with a large backlog and a stopped downstream" {
+	prepare
+	start_pipeline
+	src_psql "INSERT INTO t VALUES (0, 'z')"
+	wait_for buf_psql "SELECT count(*) FROM philotes.cdc_log" 1
+	kill -STOP "$writer"
+	src_psql "INSERT INTO t SELECT i, repeat('x', 200)
+	    FROM generate_series(1, 50000) i"
+	SECONDS=0
+	child stop_server src fast
+	local stopping=${children[-1]}
+	wait "$reader" || reader_code=$?
+	((SECONDS <= 8))
+	[ "$reader_code" = 75 ]
+	wait "$stopping"
+	kill -CONT "$writer"
+	wait "$writer" || :
+	start_server src
+	start_pipeline --until now
+	await_pipeline
+	[ "$reader_code$writer_code" = 00 ]
+	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_log")" = 50001 ]
+}
+
+@test "a blocked stdout does not stop feedback: the walsender lives on" {
+	src_psql "ALTER DATABASE t$BATS_TEST_NUMBER SET wal_sender_timeout = '1s'"
+	prepare
+	# nor does it make a server look dead that we do not listen to
+	start_pipeline --server-timeout 1s
+	wait_for_sender
+	local sender
+	sender=$(sender_pid)
+	kill -STOP "$writer"
+	src_psql "INSERT INTO t SELECT i, repeat('x', 1000)
+	    FROM generate_series(1, 10000) i"
+	# three of its time-outs, seen from the server
+	wait_for src_psql "SELECT reply_time > backend_start + interval '4 s'
+	    FROM pg_stat_replication WHERE pid = $sender" t
+	[ "$(sender_pid)" = "$sender" ]
+	kill -CONT "$writer"
+	wait_for buf_psql "SELECT count(*) FROM philotes.cdc_log" 10000
+	stop_pipeline
+	[ "$reader_code$writer_code" = 00 ]
+}
+
+@test "a server that is silent for --server-timeout is taken for dead: 75" {
+	prepare
+	start_reader --server-timeout 2s
+	wait_for_sender
+	stopped=$(sender_pid)
+	kill -STOP "$stopped"
+	SECONDS=0
+	await_reader
+	((SECONDS <= 10))
+	[ "$reader_code" = 75 ]
+	grep -q 'error: could not go on with replication: the server does not answer' \
+		"$BATS_TEST_TMPDIR/log"
+}
+
+@test "a server that does not answer a heartbeat is taken for dead: 75" {
+	prepare
+	start_reader --server-timeout 2s --heartbeat 200ms
+	wait_for_sender
+	stopped=$(src_psql "SELECT pid FROM pg_stat_activity
+	    WHERE query LIKE '%philotes.heartbeat%' AND pid <> pg_backend_pid()")
+	kill -STOP "$stopped"
+	await_reader
+	[ "$reader_code" = 75 ]
+	grep -q 'error: could not send a heartbeat to the source: it does not answer' \
+		"$BATS_TEST_TMPDIR/log"
+}
+
+@test "a server that has nothing to say is asked, and is not dead" {
+	prepare
+	start_reader --server-timeout 1s
+	wait_for_sender
+	wait_for src_psql "SELECT reply_time > backend_start + interval '4 s'
+	    FROM pg_stat_replication WHERE pid = $(sender_pid)" t
+	kill -0 "$reader"
+	src_psql "INSERT INTO t VALUES (1)"
+	wait_for events '' '1 '
+}
+
+@test "a server busy with WAL that is not published is not taken for dead" {
+	src_psql "ALTER DATABASE t$BATS_TEST_NUMBER SET wal_sender_timeout = '1s'"
+	src_psql "CREATE TABLE t (id int PRIMARY KEY, v text)"
+	# a filter that takes about 2 ms a row and lets none through
+	src_psql "CREATE PUBLICATION philotes_pub FOR TABLE t
+	    WHERE (v = '' OR md5(repeat(v, 1000000)) = '')"
+	expect_code 0 pg-cdc-read --create
+	start_reader --server-timeout 2s
+	wait_for_sender
+	src_psql "INSERT INTO t SELECT i, 'x' FROM generate_series(1, 3000) i"
+	src_psql "INSERT INTO t VALUES (0, '')"
+	wait_for events '' '0 ' 60
+	kill -0 "$reader"
+}
+
+@test "what role and database set for their sessions does not matter" {
+	local role=r$BATS_TEST_NUMBER
+	src_psql "CREATE ROLE $role LOGIN REPLICATION;
+	    CREATE SCHEMA hostile;
+	    GRANT USAGE ON SCHEMA hostile TO public;
+	    GRANT CREATE ON DATABASE t$BATS_TEST_NUMBER TO $role;
+	    CREATE FUNCTION hostile.lie(name, name) RETURNS bool
+	        LANGUAGE sql RETURN false;
+	    CREATE FUNCTION hostile.lie(text, text) RETURNS bool
+	        LANGUAGE sql RETURN false;
+	    CREATE OPERATOR hostile.= (FUNCTION = hostile.lie,
+	        LEFTARG = name, RIGHTARG = name);
+	    CREATE OPERATOR hostile.= (FUNCTION = hostile.lie,
+	        LEFTARG = text, RIGHTARG = text);
+	    CREATE TABLE t (id int PRIMARY KEY, d date, f float8);
+	    ALTER TABLE t OWNER TO $role;
+	    ALTER TABLE t ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"
+	local setting
+	for setting in "search_path = hostile, pg_catalog" \
+	    "statement_timeout = '500ms'" "lock_timeout = '500ms'" \
+	    "idle_session_timeout = '500ms'" \
+	    "idle_in_transaction_session_timeout = '500ms'" \
+	    "default_transaction_read_only = on" "row_security = off" \
+	    "default_transaction_isolation = 'serializable'" \
+	    "datestyle = 'SQL, DMY'" "extra_float_digits = -5"; do
+		src_psql "ALTER ROLE $role SET $setting"
+	done
+	PHILOTES_SOURCE_URL="$PHILOTES_SOURCE_URL user=$role"
+	expect_code 0 pg-cdc-read --create
+	expect_code 0 pg-cdc-read --create
+	start_reader --heartbeat 700ms
+	PHILOTES_SOURCE_URL=${PHILOTES_SOURCE_URL% user=*}
+	wait_for_sender
+	# four times the time-outs, seen from the server
+	wait_for src_psql "SELECT clock_timestamp() > backend_start + interval '2 s'
+	    FROM pg_stat_replication WHERE pid = $(sender_pid)" t
+	src_psql "INSERT INTO t VALUES (1, '2026-11-25', 0.1::float8 + 0.2)"
+	wait_for events '' '1 '
+	[ "$(jq -c 'select(.control == null).after_data' \
+	    "$BATS_TEST_TMPDIR/stream")" = \
+	    '{"id":1,"d":"2026-11-25","f":0.30000000000000004}' ]
+	kill -KILL "$reader"
+	wait_for sender_pid '' ''
+	src_psql "DROP PUBLICATION philotes_pub; DROP OWNED BY $role; DROP ROLE $role"
+}
