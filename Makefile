@@ -128,7 +128,7 @@ install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/sql $(SHARE)/lib
 	install -d $(MAN)/man1 $(MAN)/man5
 	install $(TOOLS:%=bin/%) scripts/philotes $(DESTDIR)$(PREFIX)/bin
-	install -m 644 sql/001_schema.sql $(SHARE)/sql
+	install -m 644 sql/*.sql $(SHARE)/sql
 	install -m 644 scripts/cluster.sh $(SHARE)
 	install -m 644 scripts/lib/*.sh $(SHARE)/lib
 	install -m 644 man/*.1 $(MAN)/man1
