@@ -1,5 +1,8 @@
 #include "copyin.h"
 
+#include <poll.h>
+
+#include "clock.h"
 #include "copyrow.h"
 #include "exitcode.h"
 #include "log.h"
@@ -8,195 +11,160 @@
 #include "store.h"
 
 #define PIECE_BYTES 65536  /* of one CopyData: larger is slower */
-#define COPY_ROWS   100000 /* of one COPY */
+#define COPY_ROWS   100000 /* of one COPY, */
+#define COPY_MS     1000   /* and its age */
 #define AHEAD       2      /* partitions to be there before a COPY begins */
 
 static const char doing[] = "write to philotes.cdc_log";
-
-static const char begin_copy[] = "COPY philotes.cdc_log (" COPYROW_IN
-				 ") FROM STDIN (FORMAT binary)";
-
-static int
-ensure_partitions(struct copyin *c)
-{
-	return store_ensure_partitions(
-	    c->conninfo, &c->partitions_end, &c->partition_width);
-}
-
-/* Before a COPY: are there partitions enough for ids from here on?  Others
- * draw ids too; one whole partition is left to them and us meanwhile. */
-static int
-look_ahead(struct copyin *c, int64_t id)
-{
-	if (id + AHEAD * c->partition_width <= c->partitions_end)
-		return EXIT_DONE;
-	return ensure_partitions(c);
-}
 
 int
 copyin_init(struct copyin *c, struct pg *pg, const char *conninfo)
 {
 	c->pg = pg;
 	c->conninfo = conninfo;
-	return ensure_partitions(c);
+	if (PQsetnonblocking(pg->conn, 1) != 0)
+		return pg_failed(pg, doing, NULL);
+	return store_ensure_partitions(
+	    conninfo, &c->partitions_end, &c->partition_width);
 }
 
 void
 copyin_source(
-    struct copyin *c, struct view source, uint64_t commit_lsn, uint64_t seq)
+    struct copyin *c, struct view source, const struct copyin_mark *known)
 {
 	buf_clear(&c->source);
 	buf_addv(&c->source, source);
-	c->commit_lsn = commit_lsn;
-	c->seq = seq;
+	c->known = *known;
 }
 
-/* Sends sql and waits for it; a COPY ends the wait. */
-static int
-run(struct copyin *c, const char *sql, PGresult **res)
+bool
+copyin_takes(const struct copyin *c)
 {
-	if (PQsendQuery(c->pg->conn, sql) == 0)
-		return pg_failed(c->pg, doing, NULL);
-	return pg_finish(c->pg, doing, res);
+	return !c->closing && c->count == 0;
 }
 
-/* The answer of begin_write: write_no, first_id, commit_lsn, seq. */
-static int
-read_begin(struct copyin *c, const PGresult *res)
+void
+copyin_rows(struct copyin *c, struct buf *rows, size_t n, uint64_t count)
 {
-	uint64_t commit_lsn = 0, seq = 0;
+	if (n == rows->len) {
+		struct buf empty = c->rows;
 
-	if (!num_parse_i64(pg_value(res, 0, 0), &c->write_no) ||
-	    !num_parse_i64(pg_value(res, 0, 1), &c->first_id)) {
-		log_error("could not begin to write: unexpected answer");
-		return EXIT_BUG;
+		c->rows = *rows;
+		*rows = empty;
+		buf_clear(rows);
+	} else {
+		buf_add(&c->rows, rows->data, n);
+		buf_consume(rows, n);
 	}
-	lsn_parse(pg_value(res, 0, 2), &commit_lsn);
-	num_parse_u64(pg_value(res, 0, 3), &seq);
-	if (commit_lsn == c->commit_lsn && seq == c->seq)
-		return EXIT_DONE;
-	log_error(
-	    "could not write to the source \"%.*s\": another writer has, up "
-	    "to (%s, %llu)",
-	    VIEW_FMT(buf_view(&c->source)), lsn_text(commit_lsn).s,
-	    (unsigned long long)seq);
-	return EXIT_RETRY;
+	c->count = count;
+	c->events += count;
+}
+
+void
+copyin_commit(struct copyin *c, const struct copyin_mark *mark)
+{
+	c->mark = *mark;
+	c->closing = true;
+}
+
+/* What is sent */
+
+static int
+send(struct copyin *c, struct buf *sql, enum copyin_state next)
+{
+	int rc = EXIT_DONE;
+
+	if (buf_str(sql) == NULL) {
+		log_error("could not %s: out of memory", doing);
+		rc = EXIT_OS;
+	} else if (PQsendQuery(c->pg->conn, sql->data) == 0) {
+		rc = pg_failed(c->pg, doing, NULL);
+	}
+	buf_release(sql);
+	c->state = next;
+	return rc;
 }
 
 /* BEGIN, settings, lock and watermark in one round trip. */
 static int
-begin(struct copyin *c)
+send_begin(struct copyin *c)
 {
 	struct buf sql = BUF_INIT;
-	PGresult *res = NULL;
-	int rc;
 
 	buf_adds(&sql, store_begin);
 	buf_adds(&sql, "SELECT * FROM philotes.begin_write(");
 	pg_add_literal(c->pg, &sql, buf_view(&c->source));
 	buf_addc(&sql, ')');
-	if (buf_str(&sql) == NULL) {
-		log_error("could not begin to write: out of memory");
-		rc = EXIT_OS;
-	} else {
-		rc = run(c, sql.data, &res);
-	}
-	if (rc == EXIT_DONE)
-		rc = read_begin(c, res);
-	PQclear(res);
-	buf_release(&sql);
-	c->open = true;
-	c->events = 0;
-	return rc == EXIT_DONE ? look_ahead(c, c->first_id) : rc;
-}
-
-static int
-start_copy(struct copyin *c)
-{
-	PGresult *res = NULL;
-	int rc = run(c, begin_copy, &res);
-
-	if (rc == EXIT_DONE && PQresultStatus(res) != PGRES_COPY_IN) {
-		log_error("could not start COPY: unexpected answer");
-		rc = EXIT_BUG;
-	}
-	PQclear(res);
-	c->copying = true;
 	c->in_copy = 0;
-	copyrow_put_header(&c->rows);
-	return rc;
+	return send(c, &sql, COPYIN_BEGIN);
+}
+
+/* How far others have drawn ids meanwhile. */
+static int
+send_look(struct copyin *c)
+{
+	struct buf sql = BUF_INIT;
+
+	buf_adds(&sql, "SELECT nextval('philotes.cdc_log_id_seq')");
+	return send(c, &sql, COPYIN_LOOK);
+}
+
+/* Are there partitions enough for ids from this one on? */
+static int
+look_ahead(struct copyin *c, int64_t id)
+{
+	if (id + AHEAD * c->partition_width <= c->partitions_end)
+		return EXIT_DONE;
+	return store_ensure_partitions(
+	    c->conninfo, &c->partitions_end, &c->partition_width);
 }
 
 static int
-send_rows(struct copyin *c)
+send_copy(struct copyin *c, int64_t id)
 {
-	int sent;
+	struct buf sql = BUF_INIT;
+	int rc = look_ahead(c, id);
 
-	if (c->rows.failed) {
-		log_error("could not encode a row: out of memory");
-		return EXIT_OS;
-	}
-	for (size_t done = 0; done < c->rows.len;) {
-		size_t n = c->rows.len - done;
+	if (rc != EXIT_DONE)
+		return rc;
+	buf_adds(&sql,
+	    "COPY philotes.cdc_log (" COPYROW_IN
+	    ") FROM STDIN (FORMAT binary)");
+	return send(c, &sql, COPYIN_START);
+}
 
-		if (n > PIECE_BYTES)
-			n = PIECE_BYTES;
-		sent = PQputCopyData(c->pg->conn, c->rows.data + done, (int)n);
-		if (sent != 1)
-			return pg_failed(c->pg, doing, NULL);
-		done += n;
-	}
-	buf_clear(&c->rows);
+static int
+put(struct copyin *c, struct view bytes)
+{
+	if (PQputCopyData(c->pg->conn, bytes.p, (int)bytes.n) != 1)
+		return pg_failed(c->pg, doing, NULL);
 	return EXIT_DONE;
 }
 
 static int
-end_copy(struct copyin *c)
+put_part(struct copyin *c, void (*part)(struct buf *))
 {
-	PGresult *res = NULL;
-	int rc;
+	struct buf b = BUF_INIT;
+	int rc = EXIT_OS;
 
-	copyrow_put_trailer(&c->rows);
-	rc = send_rows(c);
-	c->copying = false;
+	part(&b);
+	if (b.failed)
+		log_error("could not %s: out of memory", doing);
+	else
+		rc = put(c, buf_view(&b));
+	buf_release(&b);
+	return rc;
+}
+
+static int
+send_end(struct copyin *c)
+{
+	int rc = put_part(c, copyrow_put_trailer);
+
 	if (rc == EXIT_DONE && PQputCopyEnd(c->pg->conn, NULL) != 1)
 		rc = pg_failed(c->pg, doing, NULL);
-	if (rc == EXIT_DONE)
-		rc = pg_finish(c->pg, doing, &res);
-	PQclear(res);
+	c->state = COPYIN_END;
 	return rc;
-}
-
-/* A COPY sees no partition made after it began, so a long transaction goes
- * through several. */
-static int
-next_copy(struct copyin *c)
-{
-	int rc = end_copy(c);
-
-	if (rc == EXIT_DONE)
-		rc = look_ahead(c, c->first_id + (int64_t)c->events);
-	return rc;
-}
-
-int
-copyin_row(struct copyin *c, const struct event *e)
-{
-	int rc = EXIT_DONE;
-
-	if (!c->open)
-		rc = begin(c);
-	if (rc == EXIT_DONE && c->copying && c->in_copy == COPY_ROWS)
-		rc = next_copy(c);
-	if (rc == EXIT_DONE && !c->copying)
-		rc = start_copy(c);
-	if (rc != EXIT_DONE)
-		return rc;
-	copyrow_put(&c->rows, e);
-	c->in_copy++;
-	c->events++;
-	return c->rows.failed || c->rows.len >= PIECE_BYTES ? send_rows(c)
-							    : EXIT_DONE;
 }
 
 static void
@@ -209,11 +177,10 @@ add_lsn(struct buf *sql, uint64_t lsn)
 }
 
 static int
-end(struct copyin *c, const struct copyin_mark *m)
+send_commit(struct copyin *c)
 {
+	const struct copyin_mark *m = &c->mark;
 	struct buf sql = BUF_INIT;
-	PGresult *res = NULL;
-	int rc;
 
 	buf_adds(&sql, "SELECT philotes.end_write(");
 	pg_add_literal(c->pg, &sql, buf_view(&c->source));
@@ -228,43 +195,224 @@ end(struct copyin *c, const struct copyin_mark *m)
 	if (m->timeline != 0)
 		buf_addf(&sql, ", %u", (unsigned)m->timeline);
 	buf_adds(&sql, "); COMMIT");
-	if (buf_str(&sql) == NULL) {
-		log_error("could not commit: out of memory");
-		rc = EXIT_OS;
-	} else {
-		rc = run(c, sql.data, &res);
+	return send(c, &sql, COPYIN_COMMIT);
+}
+
+/* Rows, as far as the socket takes them; then the end of the COPY if it is
+ * time for it.  *moved: the state is another. */
+static int
+send_rows(struct copyin *c, bool *moved)
+{
+	int flushed = 0, rc = EXIT_DONE;
+
+	while (rc == EXIT_DONE && c->sent < c->rows.len) {
+		size_t n = c->rows.len - c->sent;
+
+		flushed = PQflush(c->pg->conn);
+		if (flushed != 0)
+			break;
+		if (n > PIECE_BYTES)
+			n = PIECE_BYTES;
+		rc = put(c, (struct view){c->rows.data + c->sent, n});
+		c->sent += n;
 	}
-	if (rc == EXIT_DATA && pg_is_state(res, "23505")) {
+	if (flushed < 0)
+		return pg_failed(c->pg, doing, NULL);
+	if (rc != EXIT_DONE || c->sent < c->rows.len)
+		return rc;
+	buf_clear(&c->rows);
+	c->sent = 0;
+	c->in_copy += c->count;
+	c->count = 0;
+	if (!c->closing && clock_ms() < c->copy_until)
+		return EXIT_DONE;
+	*moved = true;
+	return send_end(c);
+}
+
+/* What is answered */
+
+/* write_no, first_id, commit_lsn, seq, checkpoint. */
+static int
+on_begun(struct copyin *c)
+{
+	const PGresult *res = c->answer;
+	struct copyin_mark found = {0};
+
+	if (!num_parse_i64(pg_value(res, 0, 0), &c->write_no) ||
+	    !num_parse_i64(pg_value(res, 0, 1), &c->first_id)) {
+		log_error("could not begin to write: unexpected answer");
+		return EXIT_BUG;
+	}
+	lsn_parse(pg_value(res, 0, 2), &found.commit_lsn);
+	num_parse_u64(pg_value(res, 0, 3), &found.seq);
+	lsn_parse(pg_value(res, 0, 4), &found.checkpoint);
+	if (found.commit_lsn == c->known.commit_lsn &&
+	    found.seq == c->known.seq &&
+	    found.checkpoint == c->known.checkpoint)
+		return EXIT_DONE;
+	log_error("could not write to the source \"%.*s\": another writer has, "
+		  "up to (%s, %llu) and checkpoint %s",
+	    VIEW_FMT(buf_view(&c->source)), lsn_text(found.commit_lsn).s,
+	    (unsigned long long)found.seq, lsn_text(found.checkpoint).s);
+	return EXIT_RETRY;
+}
+
+static int
+on_looked(struct copyin *c)
+{
+	int64_t id;
+
+	if (num_parse_i64(pg_value(c->answer, 0, 0), &id))
+		return send_copy(c, id);
+	log_error("could not %s: unexpected answer", doing);
+	return EXIT_BUG;
+}
+
+static int
+on_copying(struct copyin *c)
+{
+	if (PQresultStatus(c->answer) != PGRES_COPY_IN) {
+		log_error("could not start COPY: unexpected answer");
+		return EXIT_BUG;
+	}
+	c->state = COPYIN_COPY;
+	c->in_copy = 0;
+	c->copy_until = clock_ms() + COPY_MS;
+	return put_part(c, copyrow_put_header);
+}
+
+static void
+on_committed(struct copyin *c)
+{
+	log_info("committed %llu events", (unsigned long long)c->events);
+	if (c->mark.seq != 0) {
+		c->known.commit_lsn = c->mark.commit_lsn;
+		c->known.seq = c->mark.seq;
+	}
+	if (c->mark.checkpoint != 0)
+		c->known.checkpoint = c->mark.checkpoint;
+	c->events = 0;
+	c->closing = false;
+	c->state = COPYIN_CLOSED;
+}
+
+/* The exit code of a failure that has been logged, in this state. */
+static int
+explain(const struct copyin *c, int rc)
+{
+	if (c->state == COPYIN_COMMIT && pg_is_state(c->answer, "23505")) {
 		log_hint("Another writer has written this source.");
-		rc = EXIT_RETRY;
+		return EXIT_RETRY;
 	}
-	PQclear(res);
-	buf_release(&sql);
+	/* a partition is missing: this process was held up for long */
+	if (c->state == COPYIN_END && pg_is_state(c->answer, "23514"))
+		return EXIT_RETRY;
 	return rc;
 }
 
-int
-copyin_commit(struct copyin *c, const struct copyin_mark *m)
+static int
+on_answer(struct copyin *c)
 {
-	int rc = EXIT_DONE;
+	switch (c->state) {
+	case COPYIN_BEGIN:
+		c->state = COPYIN_OPEN;
+		return on_begun(c);
+	case COPYIN_LOOK:
+		return on_looked(c);
+	case COPYIN_START:
+		return on_copying(c);
+	case COPYIN_END:
+		c->state = COPYIN_OPEN;
+		return EXIT_DONE;
+	default:
+		on_committed(c);
+		return EXIT_DONE;
+	}
+}
 
-	if (!c->open)
-		rc = begin(c);
-	if (rc == EXIT_DONE && c->copying)
-		rc = end_copy(c);
-	if (rc == EXIT_DONE)
-		rc = end(c, m);
-	c->open = false;
-	if (rc == EXIT_DONE && m->seq != 0) {
-		c->commit_lsn = m->commit_lsn;
-		c->seq = m->seq;
+static int
+read_answer(struct copyin *c, bool *moved)
+{
+	int rc = pg_collect(c->pg, doing, &c->answer, moved);
+
+	if (rc != EXIT_DONE)
+		rc = explain(c, rc);
+	else if (*moved)
+		rc = on_answer(c);
+	if (*moved) {
+		PQclear(c->answer);
+		c->answer = NULL;
 	}
 	return rc;
+}
+
+static int
+step(struct copyin *c, bool *moved)
+{
+	switch (c->state) {
+	case COPYIN_CLOSED:
+		*moved = c->count > 0 || c->closing;
+		return *moved ? send_begin(c) : EXIT_DONE;
+	case COPYIN_OPEN:
+		*moved = c->count > 0 || c->closing;
+		if (!*moved)
+			return EXIT_DONE;
+		if (c->count == 0)
+			return send_commit(c);
+		return c->in_copy == 0 ? send_copy(c, c->first_id)
+				       : send_look(c);
+	case COPYIN_COPY:
+		if (c->in_copy > 0 && c->sent == 0 &&
+		    c->in_copy + c->count > COPY_ROWS) {
+			*moved = true;
+			return send_end(c);
+		}
+		return send_rows(c, moved);
+	default:
+		return read_answer(c, moved);
+	}
+}
+
+int
+copyin_step(struct copyin *c)
+{
+	bool moved = true;
+	int rc = EXIT_DONE, flushed;
+
+	if (c->rows.failed) {
+		log_error("could not %s: out of memory", doing);
+		return EXIT_OS;
+	}
+	if (PQconsumeInput(c->pg->conn) == 0)
+		return pg_failed(c->pg, doing, NULL);
+	while (rc == EXIT_DONE && moved) {
+		moved = false;
+		rc = step(c, &moved);
+	}
+	if (rc != EXIT_DONE)
+		return rc;
+	flushed = PQflush(c->pg->conn);
+	c->blocked = flushed > 0;
+	return flushed < 0 ? pg_failed(c->pg, doing, NULL) : EXIT_DONE;
+}
+
+short
+copyin_events(const struct copyin *c)
+{
+	return c->blocked ? POLLIN | POLLOUT : POLLIN;
+}
+
+int64_t
+copyin_deadline(const struct copyin *c)
+{
+	return c->state == COPYIN_COPY && c->count == 0 ? c->copy_until : 0;
 }
 
 void
 copyin_release(struct copyin *c)
 {
+	PQclear(c->answer);
 	buf_release(&c->rows);
 	buf_release(&c->source);
 }

@@ -1,11 +1,25 @@
 /*
  * Writing into the buffer: one database transaction at a time, made of rows
- * through COPY and of the ledger row that says so.
+ * through COPY and of the ledger row that says so.  Nothing here waits for the
+ * server: copyin_step does what can be done now, the caller polls the socket
+ * for copyin_events and reads on meanwhile.  (The exception, once in ten
+ * million rows, is the making of partitions.)
  *
- *	copyin_row* → copyin_commit
+ *	                        rows or commit
+ *	 CLOSED ──────────────────────────────────────▶ BEGIN
+ *	   ▲                                              │ number, first id
+ *	   │ committed                          commit    ▼
+ *	   └────────────── COMMIT ◀────────────────────  OPEN ◀───────┐
+ *	                                                  │ rows      │
+ *	                          LOOK, START (an id, ────┘           │
+ *	                          │ partitions, COPY)                 │
+ *	                          ▼                                   │
+ *	                         COPY ──────────────────▶ END ────────┘
+ *	                          commit, or large or old enough
  *
- * A transaction begins with its first row and is as long as it needs to be:
- * it goes through COPYs of at most 100,000 rows, in constant memory.
+ * A COPY sees no partition made after it began.  So it ends after 100,000 rows
+ * or a second, whatever the transaction is, and before the next one there are
+ * two whole partitions ahead: in that time nobody can fill them.
  */
 #ifndef COPYIN_H
 #define COPYIN_H
@@ -13,38 +27,18 @@
 #include "event.h"
 #include "pg.h"
 
-/* Zero-initialise, then copyin_init. */
-struct copyin {
-	struct pg *pg;
-	const char *conninfo; /* for the connection that makes partitions */
-	struct buf rows;      /* encoded, not sent yet */
-	struct buf source;
-	int64_t partitions_end; /* first id that no partition covers */
-	int64_t partition_width;
-	bool open;        /* BEGIN was sent */
-	bool copying;     /* and we are in a COPY */
-	uint64_t in_copy; /* rows in this COPY */
-	uint64_t events;  /* rows in this transaction */
-	int64_t write_no;
-	int64_t first_id;
-	uint64_t commit_lsn; /* the watermark, as we know it */
-	uint64_t seq;
+enum copyin_state {
+	COPYIN_CLOSED, /* no transaction */
+	COPYIN_BEGIN,  /* and the next ones: an answer is awaited */
+	COPYIN_LOOK,
+	COPYIN_START,
+	COPYIN_END,
+	COPYIN_COMMIT,
+	COPYIN_OPEN, /* in a transaction, outside of a COPY */
+	COPYIN_COPY,
 };
 
-/* Sees to partitions; pg stays the caller's. */
-int copyin_init(struct copyin *c, struct pg *pg, const char *conninfo);
-
-/*
- * The source of the rows to come, and its watermark (seq 0: none): a
- * transaction that finds another one has met another writer.  None may be open.
- */
-void copyin_source(
-    struct copyin *c, struct view source, uint64_t commit_lsn, uint64_t seq);
-
-/* Adds a row, beginning a transaction if none is open. */
-int copyin_row(struct copyin *c, const struct event *e);
-
-/* What a commit says about the stream; 0: not changed. */
+/* What the ledger says of a source, or a commit is to say; 0: nothing. */
 struct copyin_mark {
 	uint64_t commit_lsn;
 	uint64_t seq;
@@ -52,13 +46,64 @@ struct copyin_mark {
 	uint32_t timeline;
 };
 
+/* Zero-initialise, then copyin_init. */
+struct copyin {
+	struct pg *pg;
+	const char *conninfo; /* for the connection that makes partitions */
+	enum copyin_state state;
+	PGresult *answer; /* as far as it has come */
+	struct buf source;
+	struct copyin_mark known; /* what the ledger says */
+	struct copyin_mark mark;  /* what it will say, if closing */
+	bool closing;             /* to be committed after these rows */
+	bool blocked;             /* the socket takes no more now */
+
+	struct buf rows; /* to be sent, as copyrow_put makes them */
+	size_t sent;     /* bytes of them */
+	uint64_t count;  /* of rows in it */
+
+	uint64_t in_copy;   /* rows of this COPY */
+	int64_t copy_until; /* when it is old */
+	uint64_t events;    /* rows of this transaction */
+	int64_t write_no;
+	int64_t first_id;
+	int64_t partitions_end; /* first id that no partition covers */
+	int64_t partition_width;
+};
+
+/* Sees to partitions; pg stays the caller's, but is for copyin alone unless
+ * the state is COPYIN_CLOSED. */
+int copyin_init(struct copyin *c, struct pg *pg, const char *conninfo);
+
 /*
- * Writes the ledger row and commits; without rows it moves the checkpoint
- * only.  When it returns EXIT_DONE the transaction is on the buffer's disk.
- * An error leaves the connection unusable; what was committed is to be read
- * from the ledger.
+ * The source of the rows to come, and what its ledger says: a transaction that
+ * finds something else has met another writer.  Only while COPYIN_CLOSED.
  */
-int copyin_commit(struct copyin *c, const struct copyin_mark *m);
+void copyin_source(
+    struct copyin *c, struct view source, const struct copyin_mark *known);
+
+/* May rows or a commit be given to it?  Not while it has some. */
+bool copyin_takes(const struct copyin *c);
+
+/* Takes the first n bytes out of rows, which are count whole rows. */
+void copyin_rows(struct copyin *c, struct buf *rows, size_t n, uint64_t count);
+
+/*
+ * Commits after the rows given last.  Without rows it moves the checkpoint
+ * only.  Once the state is COPYIN_CLOSED again it is on the buffer's disk.
+ */
+void copyin_commit(struct copyin *c, const struct copyin_mark *mark);
+
+/*
+ * Does what can be done without waiting.  An error leaves the connection
+ * unusable; what was committed is to be read from the ledger.
+ */
+int copyin_step(struct copyin *c);
+
+/* What to poll the socket for, and until when at the latest (clock_ms; 0: for
+ * ever) before the next copyin_step. */
+short copyin_events(const struct copyin *c);
+int64_t copyin_deadline(const struct copyin *c);
 
 void copyin_release(struct copyin *c);
 

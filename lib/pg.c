@@ -280,34 +280,60 @@ is_error(const PGresult *res)
 		status == PGRES_EMPTY_QUERY);
 }
 
-/* To the end, so that the connection takes the next command; of a failure the
- * error is kept. */
-int
-pg_finish(struct pg *pg, const char *doing, PGresult **last)
+/* Takes the results that are there, to the end or to a COPY, so that the
+ * connection takes the next command; of a failure the error is kept.  False:
+ * there are more to come. */
+static bool
+take_results(struct pg *pg, PGresult **kept)
 {
-	PGresult *res, *kept = NULL;
-	int rc;
+	PGresult *res;
 
-	while ((rc = wait_result(pg, doing)) == EXIT_DONE &&
-	    (res = PQgetResult(pg->conn)) != NULL) {
-		if (is_error(kept)) {
+	while (PQisBusy(pg->conn) == 0) {
+		res = PQgetResult(pg->conn);
+		if (res == NULL)
+			return true;
+		if (is_error(*kept)) {
 			PQclear(res);
 			continue;
 		}
-		PQclear(kept);
-		kept = res;
+		PQclear(*kept);
+		*kept = res;
 		if (is_copy(res))
-			break;
+			return true;
 	}
-	if (rc == EXIT_DONE && kept == NULL)
-		rc = pg_failed(pg, doing, NULL);
-	else if (rc == EXIT_DONE && is_error(kept))
-		rc = pg_failed(pg, doing, kept);
+	return false;
+}
+
+static int
+judge(const struct pg *pg, const char *doing, const PGresult *res)
+{
+	return res == NULL || is_error(res) ? pg_failed(pg, doing, res)
+					    : EXIT_DONE;
+}
+
+int
+pg_finish(struct pg *pg, const char *doing, PGresult **last)
+{
+	PGresult *kept = NULL;
+	int rc;
+
+	do
+		rc = wait_result(pg, doing);
+	while (rc == EXIT_DONE && !take_results(pg, &kept));
+	if (rc == EXIT_DONE)
+		rc = judge(pg, doing, kept);
 	if (last != NULL)
 		*last = kept;
 	else
 		PQclear(kept);
 	return rc;
+}
+
+int
+pg_collect(struct pg *pg, const char *doing, PGresult **kept, bool *done)
+{
+	*done = take_results(pg, kept);
+	return *done ? judge(pg, doing, *kept) : EXIT_DONE;
 }
 
 int

@@ -62,6 +62,13 @@ int pg_query(struct pg *pg, const char *doing, const char *sql, int n,
 int pg_finish(struct pg *pg, const char *doing, PGresult **res);
 
 /*
+ * The same without waiting, for who polls the socket and calls PQconsumeInput:
+ * takes the results that have come, leaves the last in *kept, which is null at
+ * first.  *done: there are no more.
+ */
+int pg_collect(struct pg *pg, const char *doing, PGresult **kept, bool *done);
+
+/*
  * Logs the failure of res (NULL: of the connection itself) and returns the
  * exit code of its SQLSTATE.
  */

@@ -1,16 +1,14 @@
 #include "writer.h"
 
 #include <errno.h>
-#include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "clock.h"
-#include "copyin.h"
 #include "event_json.h"
 #include "exitcode.h"
-#include "fdio.h"
+#include "feed.h"
+#include "gap.h"
 #include "line.h"
 #include "log.h"
 #include "lsn.h"
@@ -18,6 +16,7 @@
 #include "store.h"
 
 #define SILENCE_MS 60000 /* of stdin, in the middle of a transaction */
+#define ACK_MAX    4000  /* bytes: a line of them is written as one */
 
 /* (commit_lsn, seq) of an event; seq 0: none. */
 struct position {
@@ -28,25 +27,19 @@ struct position {
 struct writer {
 	const struct writer_options *o;
 	struct pg pg;
-	struct copyin copy;
+	struct feed feed;
 	struct line_reader in;
 	struct event_json_reader json;
-	struct fdio_out out;
 
 	struct buf source;        /* of the rows; empty: none yet */
-	struct store_state state; /* of that source, as committed */
-	struct position stored;   /* its watermark when we began with it */
+	struct store_state state; /* of that source, when we began with it */
 	struct position last;     /* event read last */
 	bool started;             /* by a start line: acks are LSNs */
-	uint32_t timeline;
+	bool whole;               /* control lines were seen */
 
-	bool whole;      /* control lines were seen */
-	bool inside;     /* of a transaction whose end is not known yet */
-	bool finished;   /* stop after what was committed */
-	int64_t stop_by; /* 0: not told to stop inside a transaction */
-	struct buf ack;  /* of the last checkpoint, to be sent; empty: none */
-	uint64_t checkpoint;
-	int64_t began_ms; /* first line since the last commit; 0: none */
+	bool finished;
+	int64_t silent_from; /* stdin is dry since then; 0: it is not */
+	int64_t stop_by;     /* 0: not told to stop inside a transaction */
 };
 
 static int
@@ -55,178 +48,101 @@ position_order(struct position a, struct position b)
 	return event_order(a.commit_lsn, a.seq, b.commit_lsn, b.seq);
 }
 
-/* Committing */
-
+/* Stops after what is complete, all of it acknowledged. */
 static int
-send_ack(struct writer *w)
+finish(struct writer *w)
 {
-	int rc = EXIT_DONE;
-
-	if (w->ack.len == 0)
-		return rc;
-	buf_addv(&w->out.b, buf_view(&w->ack));
-	buf_addc(&w->out.b, '\n');
-	buf_clear(&w->ack);
-	return fdio_out_drain(&w->out, STOP_GRACE_MS);
+	w->finished = true;
+	return feed_finish(&w->feed);
 }
 
-/* Everything read up to now is complete: stores it, then says so. */
+/* Stops inside a transaction: what has been read of it is dropped.  Where it
+ * is too late for that, closing the connection rolls it back. */
 static int
-commit(struct writer *w)
+break_off(struct writer *w)
 {
-	struct copyin_mark mark = {.timeline = w->timeline};
-	int rc = EXIT_DONE;
-
-	if (w->copy.events > 0 && w->copy.open && w->last.seq != 0) {
-		mark.commit_lsn = w->last.commit_lsn;
-		mark.seq = w->last.seq;
-	}
-	if (w->checkpoint > w->state.checkpoint)
-		mark.checkpoint = w->checkpoint;
-	if (w->copy.open || mark.checkpoint != 0) {
-		rc = copyin_commit(&w->copy, &mark);
-		if (rc != EXIT_DONE)
-			return rc;
-		log_info("committed %llu events",
-		    (unsigned long long)w->copy.events);
-	}
-	if (mark.checkpoint != 0)
-		w->state.checkpoint = mark.checkpoint;
-	w->copy.events = 0;
-	w->began_ms = 0;
-	return send_ack(w);
+	w->finished = true;
+	return feed_drop(&w->feed) ? feed_finish(&w->feed) : EXIT_DONE;
 }
 
-static bool
-limit_reached(const struct writer *w)
-{
-	return w->copy.events >= w->o->batch_size ||
-	    (w->began_ms != 0 &&
-		clock_ms() - w->began_ms >= w->o->flush_interval);
-}
-
-/* A boundary: all before it is complete. */
+/* All before is complete. */
 static int
 boundary(struct writer *w)
 {
-	w->inside = false;
-	w->finished = stop_requested();
-	return w->finished || limit_reached(w) ? commit(w) : EXIT_DONE;
+	feed_boundary(&w->feed, w->last.commit_lsn, w->last.seq);
+	return stop_requested() ? finish(w) : EXIT_DONE;
 }
 
 /* Sources */
 
 /* What is stored of the source, from here on. */
-static void
-use_watermark(struct writer *w)
+static int
+use_state(struct writer *w, uint32_t timeline)
 {
-	w->stored.commit_lsn = w->state.commit_lsn;
-	w->stored.seq = w->state.seq;
-	copyin_source(&w->copy, buf_view(&w->source), w->stored.commit_lsn,
-	    w->stored.seq);
+	const struct copyin_mark known = {
+	    w->state.commit_lsn, w->state.seq, w->state.checkpoint, timeline};
+
+	return feed_source(&w->feed, buf_view(&w->source), &known);
 }
 
 static int
 switch_source(struct writer *w, struct view source)
 {
-	int rc = commit(w);
+	int rc = boundary(w);
 
-	if (rc == EXIT_DONE)
-		rc = store_lock_writer(&w->pg, source);
+	if (rc == EXIT_DONE && !w->finished)
+		rc = feed_settle(&w->feed);
+	if (rc != EXIT_DONE || w->finished)
+		return rc;
+	rc = store_lock_writer(&w->pg, source);
 	if (rc == EXIT_DONE)
 		rc = store_state(&w->pg, source, &w->state);
 	if (rc != EXIT_DONE)
 		return rc;
 	buf_clear(&w->source);
 	buf_addv(&w->source, source);
-	use_watermark(w);
 	w->last = (struct position){0, 0};
 	w->started = false;
-	w->timeline = 0;
-	w->checkpoint = 0;
-	return EXIT_DONE;
-}
-
-/* Why the stream does not go on where the buffer ends; null: it does. */
-static const char *
-find_gap(const struct store_state *have, const struct stream_start *start)
-{
-	uint64_t switched;
-
-	if (!view_eq(buf_view(&have->system_id), start->system_id))
-		return "it is another cluster";
-	if (!view_eq(buf_view(&have->slot), start->slot))
-		return "it is another slot";
-	if (start->lsn > have->checkpoint)
-		return "the slot is ahead: changes between are missing";
-	/* the watermark is above the checkpoint if the last commit came between
-	 * two of them; what is up to it would be taken for stored */
-	if (have->checkpoint > start->flush || have->commit_lsn >= start->flush)
-		return "the source's WAL ends before it: the source was reset";
-	if (start->timeline == have->timeline)
-		return NULL;
-	if (start->timeline < have->timeline)
-		return "the source is on an older timeline";
-	if (!stream_history_find(start->history, have->timeline, &switched))
-		return "the source's history lacks the buffer's timeline";
-	if (have->checkpoint > switched || have->commit_lsn >= switched)
-		return "the source's timeline left the buffer's before it";
-	return NULL;
-}
-
-static int
-refuse_gap(
-    const struct writer *w, const struct stream_start *start, const char *why)
-{
-	log_error("could not continue the source \"%.*s\" from the buffer's "
-		  "checkpoint %s: %s (slot \"%.*s\" of system %.*s, timeline "
-		  "%u, at %s, WAL to %s)",
-	    VIEW_FMT(start->source_id), lsn_text(w->state.checkpoint).s, why,
-	    VIEW_FMT(start->slot), VIEW_FMT(start->system_id),
-	    (unsigned)start->timeline, lsn_text(start->lsn).s,
-	    lsn_text(start->flush).s);
-	log_hint("Find out what is missing; buffer-write --accept-gap goes on "
-		 "from the slot's position and records the gap.");
-	return EXIT_OPERATOR;
-}
-
-static int
-begin_source(
-    struct writer *w, const struct stream_start *start, const char *kind)
-{
-	int rc = store_start_source(&w->pg, start, kind);
-
-	if (rc == EXIT_DONE)
-		rc = store_state(&w->pg, start->source_id, &w->state);
-	use_watermark(w);
-	return rc;
+	return use_state(w, 0);
 }
 
 static int
 on_start(struct writer *w, const struct stream_start *start)
 {
-	const char *gap = NULL;
-	int rc = switch_source(w, start->source_id);
+	int rc;
 
-	if (rc != EXIT_DONE)
+	if (w->feed.inside) {
+		rc = break_off(w);
+		if (rc != EXIT_DONE)
+			return rc;
+		log_error("could not read on: line %llu begins anew inside a "
+			  "transaction",
+		    (unsigned long long)w->in.number);
+		return EXIT_RETRY;
+	}
+	rc = switch_source(w, start->source_id);
+	if (rc != EXIT_DONE || w->finished)
 		return rc;
-	if (w->state.has_checkpoint)
-		gap = find_gap(&w->state, start);
-	if (gap != NULL && !w->o->accept_gap)
-		return refuse_gap(w, start, gap);
-	if (gap != NULL)
-		rc = begin_source(w, start, "gap");
-	else if (!w->state.has_checkpoint)
-		rc = begin_source(w, start, "start");
-	w->started = w->whole = true;
-	w->timeline = start->timeline;
-	return rc;
+	w->started = w->whole = w->feed.acked = true;
+	rc = gap_check(&w->pg, start, w->o->accept_gap, &w->state);
+	return rc == EXIT_DONE ? use_state(w, start->timeline) : rc;
 }
 
 /* Lines */
 
+/* A line can not be accepted.  Of a stream with control lines what is complete
+ * is stored; one without them may be mended and given again as a whole, also
+ * if its events have no identity. */
 static int
-refuse_line(const struct writer *w, const struct line_error *e)
+refused(struct writer *w)
+{
+	if (w->whole)
+		break_off(w);
+	return EXIT_DATA;
+}
+
+static int
+refuse_line(struct writer *w, const struct line_error *e)
 {
 	struct view key = e->key;
 
@@ -240,44 +156,46 @@ refuse_line(const struct writer *w, const struct line_error *e)
 	else
 		log_error("could not accept line %llu: %s (byte %zu)",
 		    (unsigned long long)w->in.number, e->reason, e->offset + 1);
-	return EXIT_DATA;
+	return refused(w);
 }
 
 static int
-refuse_order(const struct writer *w, struct position at)
+refuse_order(struct writer *w, struct position at)
 {
 	log_error("could not accept line %llu: out of order, (%s, %llu) after "
 		  "(%s, %llu)",
 	    (unsigned long long)w->in.number, lsn_text(at.commit_lsn).s,
 	    (unsigned long long)at.seq, lsn_text(w->last.commit_lsn).s,
 	    (unsigned long long)w->last.seq);
-	return EXIT_DATA;
+	return refused(w);
 }
 
 static int
 on_event(struct writer *w, const struct event *e)
 {
 	struct position at = {e->commit_lsn, e->seq};
+	struct position stored;
 	int rc = EXIT_DONE;
 
 	if (!view_eq(buf_view(&w->source), e->source_id))
 		rc = switch_source(w, e->source_id);
-	else if (!w->whole || at.seq == 0 ||
-	    at.commit_lsn != w->last.commit_lsn)
+	else if (w->feed.inside &&
+	    (at.seq == 0 || at.commit_lsn != w->last.commit_lsn))
 		rc = boundary(w);
 	if (rc != EXIT_DONE || w->finished)
 		return rc;
-	w->inside = w->whole;
-	if (w->began_ms == 0)
-		w->began_ms = clock_ms();
-	if (at.seq == 0)
-		return copyin_row(&w->copy, e);
-	if (position_order(at, w->stored) <= 0)
+	w->feed.inside = w->whole;
+	feed_touch(&w->feed);
+	stored = (struct position){w->state.commit_lsn, w->state.seq};
+	if (at.seq != 0 && position_order(at, stored) <= 0)
 		return EXIT_DONE; /* stored before */
-	if (position_order(at, w->last) <= 0)
+	if (at.seq != 0 && position_order(at, w->last) <= 0)
 		return refuse_order(w, at);
-	w->last = at;
-	return copyin_row(&w->copy, e);
+	if (at.seq != 0)
+		w->last = at;
+	rc = feed_row(&w->feed, e);
+	/* without control lines each stands for itself */
+	return rc == EXIT_DONE && !w->whole ? boundary(w) : rc;
 }
 
 static int
@@ -285,19 +203,17 @@ on_checkpoint(struct writer *w, struct view ack)
 {
 	struct line_error e = {
 	    "is not an LSN such as 0/1A2B3C4", 0, VIEW_LIT("ack")};
-	uint64_t lsn;
+	uint64_t lsn = 0;
 
-	w->whole = true;
-	if (w->started) {
-		if (!lsn_parse(ack, &lsn))
-			return refuse_line(w, &e);
-		if (lsn > w->checkpoint)
-			w->checkpoint = lsn;
+	w->whole = w->feed.acked = true;
+	if (w->started && !lsn_parse(ack, &lsn))
+		return refuse_line(w, &e);
+	if (ack.n > ACK_MAX) {
+		e.reason = "is too long";
+		return refuse_line(w, &e);
 	}
-	buf_clear(&w->ack);
-	buf_addv(&w->ack, ack);
-	if (w->began_ms == 0)
-		w->began_ms = clock_ms();
+	feed_touch(&w->feed);
+	feed_checkpoint(&w->feed, ack, lsn);
 	return boundary(w);
 }
 
@@ -325,36 +241,43 @@ on_line(struct writer *w, struct view text)
 static int
 on_end(struct writer *w, bool cut)
 {
-	int rc;
+	bool inside = w->feed.inside;
+	int rc = inside ? break_off(w) : finish(w);
 
-	w->finished = true;
-	if (w->inside) {
+	if (rc != EXIT_DONE || (!inside && !cut))
+		return rc;
+	if (inside)
 		log_error("could not read on: stdin ended inside a "
 			  "transaction");
-		return EXIT_RETRY;
-	}
-	rc = commit(w);
-	if (rc == EXIT_DONE && cut) {
+	else
 		log_error("could not read on: stdin ended inside line %llu",
 		    (unsigned long long)w->in.number + 1);
-		rc = EXIT_RETRY;
-	}
-	return rc;
+	return EXIT_RETRY;
 }
 
-/* Nothing to read now: commits what is complete, then waits. */
+/* Nothing to read now: waits, and looks after what has been read. */
 static int
 on_dry(struct writer *w)
 {
-	int64_t wait = -1;
-	int rc = w->inside ? EXIT_DONE : commit(w);
+	int64_t until = 0;
+	bool readable;
+	int rc = feed_step(&w->feed, true);
 
 	if (rc != EXIT_DONE)
 		return rc;
-	if (w->inside)
-		wait = w->stop_by != 0 ? clock_left(w->stop_by) : SILENCE_MS;
-	if (fdio_wait(w->in.fd, POLLIN, wait) != 0 || stop_requested() ||
-	    !w->inside)
+	if (w->silent_from == 0)
+		w->silent_from = clock_ms();
+	if (w->feed.inside)
+		until = w->stop_by != 0 ? w->stop_by
+					: w->silent_from + SILENCE_MS;
+	rc = feed_wait(&w->feed, w->in.fd, until, &readable);
+	if (readable)
+		w->silent_from = 0;
+	if (rc != EXIT_DONE || readable || !w->feed.inside ||
+	    clock_left(w->silent_from + SILENCE_MS) > 0)
+		return rc;
+	rc = break_off(w);
+	if (rc != EXIT_DONE)
 		return rc;
 	log_error("could not read on: stdin was silent inside a transaction");
 	return EXIT_RETRY;
@@ -364,56 +287,74 @@ on_dry(struct writer *w)
 static int
 on_stop(struct writer *w)
 {
-	if (!w->inside) {
-		w->finished = true;
-		return commit(w);
-	}
+	int rc;
+
+	if (!w->feed.inside)
+		return finish(w);
 	if (w->stop_by == 0)
 		w->stop_by = clock_ms() + STOP_GRACE_MS;
 	if (clock_left(w->stop_by) > 0)
 		return EXIT_DONE;
+	rc = break_off(w);
+	if (rc != EXIT_DONE)
+		return rc;
 	log_error("could not stop in order: the transaction in progress did "
 		  "not end in time");
 	return EXIT_RETRY;
 }
 
 static int
-run_loop(struct writer *w)
+read_line(struct writer *w)
 {
 	struct view text;
+	int rc;
+
+	switch (line_next(&w->in, &text)) {
+	case LINE_READY:
+		w->silent_from = 0;
+		rc = on_line(w, text);
+		if (rc == EXIT_DONE && !w->finished && feed_has_much(&w->feed))
+			rc = feed_step(&w->feed, false);
+		return rc;
+	case LINE_DRY:
+		return on_dry(w);
+	case LINE_EOF:
+		return on_end(w, false);
+	case LINE_CUT:
+		return on_end(w, true);
+	case LINE_LONG:
+		log_error("could not accept line %llu: longer than %llu bytes",
+		    (unsigned long long)w->in.number,
+		    (unsigned long long)w->o->max_line);
+		return refused(w);
+	default:
+		log_error("could not read \"stdin\": %s", strerror(errno));
+		return errno == ENOMEM ? EXIT_OS : EXIT_IO;
+	}
+}
+
+/* Nothing more is taken now: waits for the server. */
+static int
+on_full(struct writer *w)
+{
+	bool readable;
+	int rc = feed_step(&w->feed, false);
+
+	if (rc != EXIT_DONE || feed_takes(&w->feed))
+		return rc;
+	return feed_wait(&w->feed, -1, w->stop_by, &readable);
+}
+
+static int
+run_loop(struct writer *w)
+{
 	int rc = EXIT_DONE;
 
 	while (rc == EXIT_DONE && !w->finished) {
 		if (stop_requested())
 			rc = on_stop(w);
-		if (rc != EXIT_DONE || w->finished)
-			break;
-		switch (line_next(&w->in, &text)) {
-		case LINE_READY:
-			rc = on_line(w, text);
-			break;
-		case LINE_DRY:
-			rc = on_dry(w);
-			break;
-		case LINE_EOF:
-			rc = on_end(w, false);
-			break;
-		case LINE_CUT:
-			rc = on_end(w, true);
-			break;
-		case LINE_LONG:
-			log_error("could not accept line %llu: longer than "
-				  "%llu bytes",
-			    (unsigned long long)w->in.number,
-			    (unsigned long long)w->o->max_line);
-			rc = EXIT_DATA;
-			break;
-		case LINE_ERROR:
-			log_error(
-			    "could not read \"stdin\": %s", strerror(errno));
-			rc = errno == ENOMEM ? EXIT_OS : EXIT_IO;
-			break;
-		}
+		if (rc == EXIT_DONE && !w->finished)
+			rc = feed_takes(&w->feed) ? read_line(w) : on_full(w);
 	}
 	return rc;
 }
@@ -424,20 +365,20 @@ writer_run(const struct writer_options *o)
 	struct writer w = {.o = o};
 	int rc, closed;
 
-	fdio_out_init(&w.out, STDOUT_FILENO, "stdout");
+	feed_init(&w.feed, STDOUT_FILENO);
+	w.feed.batch_size = o->batch_size;
+	w.feed.flush_interval = o->flush_interval;
 	line_init(&w.in, STDIN_FILENO, (size_t)o->max_line);
 	rc = store_open(&w.pg, o->conninfo);
 	if (rc == EXIT_DONE)
-		rc = copyin_init(&w.copy, &w.pg, o->conninfo);
+		rc = copyin_init(&w.feed.copy, &w.pg, o->conninfo);
 	if (rc == EXIT_DONE)
 		rc = run_loop(&w);
+	closed = feed_release(&w.feed);
 	pg_close(&w.pg);
-	closed = fdio_out_close(&w.out);
-	copyin_release(&w.copy);
 	store_state_release(&w.state);
 	event_json_reader_release(&w.json);
 	line_release(&w.in);
 	buf_release(&w.source);
-	buf_release(&w.ack);
 	return rc != EXIT_DONE ? rc : closed;
 }

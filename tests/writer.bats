@@ -10,6 +10,12 @@ event()
 	    "$1" "${4:-{\"id\":1\}}" "$2" "$3"
 }
 
+# many_events SOURCE COMMIT_LSN N: one transaction
+many_events()
+{
+	seq "$3" | sed "s|.*|$(event "$1" "$2" \&)|"
+}
+
 checkpoint()
 {
 	printf '{"control":"checkpoint","ack":"%s"}\n' "$1"
@@ -56,6 +62,12 @@ open_writer()
 	exec 7<>"$BATS_TEST_TMPDIR/fifo"
 	child buffer-write <"$BATS_TEST_TMPDIR/fifo" \
 	    >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" 7>&-
+}
+
+# What it has taken out of its descriptors.
+bytes_read()
+{
+	sed -n 's/^rchar: //p' "/proc/${children[-1]}/io"
 }
 
 # It ends with this code.
@@ -310,7 +322,8 @@ await_writer()
 @test "a ledger row written by somebody else fences the writer" {
 	open_writer
 	start >&7
-	event s 0/110 1 >&7
+	# more than the writer holds, so that it has begun to write it
+	many_events s 0/110 20000 >&7
 	wait_for buf_psql "SELECT count(*) FROM pg_locks
 	    WHERE locktype = 'advisory' AND granted" 2
 	# past the lock, as a lost connection's successor would be
@@ -346,9 +359,12 @@ await_writer()
 	await_writer 0
 	open_writer
 	start sys slot 0/118 0/200 >&7
+	wait_for buf_psql "SELECT count(*) FROM pg_locks
+	    WHERE locktype = 'advisory' AND granted" 1
+	local read
+	read=$(bytes_read)
 	event s 0/120 1 >&7
-	wait_for buf_psql "SELECT count(*) FROM pg_stat_activity
-	    WHERE state LIKE 'idle in transaction%' OR query LIKE 'COPY%'" 1
+	wait_for bytes_read '' $((read + $(event s 0/120 1 | wc -c)))
 	kill -TERM "${children[-1]}"
 	await_writer 75
 	[ "$(stored)" = "s|0/110|1" ]
@@ -357,7 +373,7 @@ await_writer()
 @test "a transaction larger than a batch is one commit, in several COPYs" {
 	{
 		start
-		seq 250000 | sed "s|.*|$(event s 0/110 \&)|"
+		many_events s 0/110 250000
 		checkpoint 0/118
 	} >"$in" && write_lines 0
 	[ "$(buf_psql "SELECT count(*), count(DISTINCT xmin::text),

@@ -1,0 +1,310 @@
+#include "feed.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
+
+#include "clock.h"
+#include "copyrow.h"
+#include "exitcode.h"
+#include "log.h"
+#include "stop.h"
+
+#define HOLD_BYTES ((size_t)1024 * 1024) /* of rows held */
+#define GIVE_BYTES ((size_t)64 * 1024)   /* worth handing on */
+
+void
+feed_init(struct feed *f, int out_fd)
+{
+	fdio_out_init(&f->out, out_fd, "stdout");
+}
+
+int
+feed_source(struct feed *f, struct view source, const struct copyin_mark *known)
+{
+	copyin_source(&f->copy, source, known);
+	f->checkpoint = known->checkpoint;
+	f->next = (struct copyin_mark){.timeline = known->timeline};
+	if (!f->copy.source.failed)
+		return EXIT_DONE;
+	log_error("could not keep a name: out of memory");
+	return EXIT_OS;
+}
+
+/* What comes from the stream */
+
+void
+feed_touch(struct feed *f)
+{
+	if (f->began_ms == 0)
+		f->began_ms = clock_ms();
+}
+
+int
+feed_row(struct feed *f, const struct event *e)
+{
+	copyrow_put(&f->rows, e);
+	f->count++;
+	if (!f->rows.failed)
+		return EXIT_DONE;
+	log_error("could not encode a row: out of memory");
+	return EXIT_OS;
+}
+
+static bool
+time_is_up(const struct feed *f)
+{
+	return f->began_ms != 0 &&
+	    clock_ms() - f->began_ms >= f->flush_interval;
+}
+
+void
+feed_boundary(struct feed *f, uint64_t commit_lsn, uint64_t seq)
+{
+	f->inside = f->streaming = false;
+	f->complete = f->rows.len;
+	f->complete_count = f->count;
+	f->next.commit_lsn = commit_lsn;
+	f->next.seq = seq;
+	if (f->handed + f->count >= f->batch_size || time_is_up(f))
+		f->due = true;
+}
+
+void
+feed_checkpoint(struct feed *f, struct view ack, uint64_t lsn)
+{
+	if (lsn > f->next.checkpoint)
+		f->next.checkpoint = lsn;
+	buf_clear(&f->ack);
+	buf_addv(&f->ack, ack);
+}
+
+bool
+feed_drop(struct feed *f)
+{
+	if (f->streaming)
+		return false;
+	f->rows.len = f->complete;
+	f->count = f->complete_count;
+	f->inside = false;
+	return true;
+}
+
+bool
+feed_takes(const struct feed *f)
+{
+	return !f->due && f->rows.len < HOLD_BYTES;
+}
+
+bool
+feed_has_much(const struct feed *f)
+{
+	return f->rows.len - f->looked >= GIVE_BYTES;
+}
+
+/* What goes to the server */
+
+static void
+move(struct buf *to, struct buf *from)
+{
+	struct buf old = *to;
+
+	*to = *from;
+	*from = old;
+	buf_clear(from);
+}
+
+/* Is there anything that a commit would say? */
+static bool
+uncommitted(const struct feed *f)
+{
+	return f->handed + f->complete_count > 0 ||
+	    f->next.checkpoint > f->checkpoint || f->ack.len > 0;
+}
+
+static void
+hand_on(struct feed *f, size_t bytes, uint64_t count)
+{
+	if (count > 0)
+		copyin_rows(&f->copy, &f->rows, bytes, count);
+	f->handed += count;
+	f->count -= count;
+	f->complete = 0;
+	f->complete_count = 0;
+}
+
+/* All that is complete, and what it says. */
+static void
+begin_commit(struct feed *f)
+{
+	struct copyin_mark mark = f->next;
+
+	hand_on(f, f->complete, f->complete_count);
+	if (f->handed == 0)
+		mark.seq = 0;
+	if (mark.checkpoint <= f->checkpoint)
+		mark.checkpoint = 0;
+	else
+		f->checkpoint = mark.checkpoint;
+	if (f->handed > 0 || mark.checkpoint != 0) {
+		copyin_commit(&f->copy, &mark);
+		move(&f->ack_under_way, &f->ack);
+	} else {
+		move(&f->ack_due, &f->ack); /* all of it was there before */
+	}
+	f->handed = 0;
+	f->due = false;
+	f->began_ms = f->inside ? clock_ms() : 0;
+}
+
+/* Does what is to be done with the rows, now that copyin takes some. */
+static void
+give(struct feed *f, bool dry)
+{
+	bool some = uncommitted(f);
+
+	/* a transaction outgrows what may be held: it gets a database
+	 * transaction of its own, behind what is complete */
+	bool outgrown = f->rows.len >= HOLD_BYTES && f->complete < GIVE_BYTES;
+
+	if (outgrown && !some)
+		f->streaming = true;
+	if (f->streaming)
+		hand_on(f, f->rows.len, f->count);
+	else if (some &&
+	    (f->due || outgrown || (dry && (!f->inside || time_is_up(f)))))
+		begin_commit(f);
+	else if (f->complete >= GIVE_BYTES)
+		hand_on(f, f->complete, f->complete_count);
+	else
+		f->due = false;
+}
+
+/* What goes back */
+
+/* Acks are cumulative: of those that stdout does not take yet, the last is
+ * enough.  Each is one write, so that it goes into a pipe as a whole. */
+static int
+send_ack(struct feed *f)
+{
+	int rc = fdio_out_flush(&f->out);
+
+	if (rc != EXIT_DONE || fdio_out_pending(&f->out) > 0 ||
+	    f->ack_due.len == 0)
+		return rc;
+	buf_addv(&f->out.b, buf_view(&f->ack_due));
+	buf_addc(&f->out.b, '\n');
+	buf_clear(&f->ack_due);
+	return fdio_out_flush(&f->out);
+}
+
+int
+feed_step(struct feed *f, bool dry)
+{
+	int rc = copyin_step(&f->copy);
+
+	if (rc == EXIT_DONE && f->copy.state == COPYIN_CLOSED &&
+	    f->ack_under_way.len > 0)
+		move(&f->ack_due, &f->ack_under_way);
+	if (rc == EXIT_DONE && copyin_takes(&f->copy)) {
+		give(f, dry);
+		rc = copyin_step(&f->copy);
+	}
+	f->looked = f->rows.len;
+	return rc == EXIT_DONE ? send_ack(f) : rc;
+}
+
+/* Waiting */
+
+/* The earlier of two times, 0 being never. */
+static int64_t
+earlier(int64_t a, int64_t b)
+{
+	return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+static int
+time_left(const struct feed *f, int64_t until)
+{
+	until = earlier(until, copyin_deadline(&f->copy));
+	if (f->inside && !f->streaming && uncommitted(f) &&
+	    copyin_takes(&f->copy))
+		until = earlier(until, f->began_ms + f->flush_interval);
+	if (until == 0)
+		return -1;
+	return clock_left(until) > INT_MAX ? INT_MAX : (int)clock_left(until);
+}
+
+int
+feed_wait(struct feed *f, int in_fd, int64_t until, bool *readable)
+{
+	bool pending = fdio_out_pending(&f->out) > 0;
+	bool watched = pending || (f->acked && in_fd != -1);
+	struct pollfd p[4] = {
+	    {PQsocket(f->copy.pg->conn), copyin_events(&f->copy), 0},
+	    {watched ? f->out.fd : -1, pending ? POLLOUT : 0, 0},
+	    /* a stop that was asked for before ends no wait of its own */
+	    {stop_requested() ? -1 : stop_fd(), POLLIN, 0},
+	    {in_fd, POLLIN, 0},
+	};
+
+	*readable = false;
+	if (poll(p, 4, time_left(f, until)) <= 0)
+		return EXIT_DONE;
+	if (p[2].revents != 0)
+		stop_drain();
+	*readable = p[3].revents != 0;
+	/* who has gone may have left something to read */
+	if (*readable || (p[1].revents & (POLLERR | POLLHUP)) == 0)
+		return EXIT_DONE;
+	log_error("could not write \"%s\": %s", f->out.name, strerror(EPIPE));
+	return EXIT_IO;
+}
+
+int
+feed_settle(struct feed *f)
+{
+	int64_t until = 0;
+	bool readable;
+	int rc;
+
+	f->due = true;
+	while ((rc = feed_step(f, false)) == EXIT_DONE &&
+	    (f->due || f->copy.state != COPYIN_CLOSED)) {
+		if (stop_requested() && until == 0)
+			until = clock_ms() + STOP_GRACE_MS;
+		if (until != 0 && clock_left(until) == 0) {
+			log_error("could not commit: stopped while the server "
+				  "did not answer");
+			return EXIT_RETRY;
+		}
+		rc = feed_wait(f, -1, until, &readable);
+		if (rc != EXIT_DONE)
+			break;
+	}
+	return rc;
+}
+
+int
+feed_finish(struct feed *f)
+{
+	int rc = feed_settle(f);
+
+	if (rc == EXIT_DONE)
+		rc = fdio_out_drain(&f->out, STOP_GRACE_MS);
+	if (rc == EXIT_DONE)
+		rc = send_ack(f);
+	return rc == EXIT_DONE ? fdio_out_drain(&f->out, STOP_GRACE_MS) : rc;
+}
+
+int
+feed_release(struct feed *f)
+{
+	copyin_release(&f->copy);
+	buf_release(&f->rows);
+	buf_release(&f->ack);
+	buf_release(&f->ack_under_way);
+	buf_release(&f->ack_due);
+	return fdio_out_close(&f->out);
+}

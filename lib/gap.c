@@ -1,0 +1,66 @@
+#include "gap.h"
+
+#include "exitcode.h"
+#include "log.h"
+#include "lsn.h"
+
+/* Why the stream does not go on where the buffer ends; null: it does. */
+static const char *
+find_gap(const struct store_state *have, const struct stream_start *start)
+{
+	uint64_t switched;
+
+	if (!view_eq(buf_view(&have->system_id), start->system_id))
+		return "it is another cluster";
+	if (!view_eq(buf_view(&have->slot), start->slot))
+		return "it is another slot";
+	if (start->lsn > have->checkpoint)
+		return "the slot is ahead: changes between are missing";
+	/* the watermark is above the checkpoint if the last commit came between
+	 * two of them; what is up to it would be taken for stored */
+	if (have->checkpoint > start->flush || have->commit_lsn >= start->flush)
+		return "the source's WAL ends before it: the source was reset";
+	if (start->timeline == have->timeline)
+		return NULL;
+	if (start->timeline < have->timeline)
+		return "the source is on an older timeline";
+	if (!stream_history_find(start->history, have->timeline, &switched))
+		return "the source's history lacks the buffer's timeline";
+	if (have->checkpoint > switched || have->commit_lsn >= switched)
+		return "the source's timeline left the buffer's before it";
+	return NULL;
+}
+
+static int
+refuse(const struct store_state *have, const struct stream_start *start,
+    const char *why)
+{
+	log_error("could not continue the source \"%.*s\" from the buffer's "
+		  "checkpoint %s: %s (slot \"%.*s\" of system %.*s, timeline "
+		  "%u, at %s, WAL to %s)",
+	    VIEW_FMT(start->source_id), lsn_text(have->checkpoint).s, why,
+	    VIEW_FMT(start->slot), VIEW_FMT(start->system_id),
+	    (unsigned)start->timeline, lsn_text(start->lsn).s,
+	    lsn_text(start->flush).s);
+	log_hint("Find out what is missing; buffer-write --accept-gap goes on "
+		 "from the slot's position and records the gap.");
+	return EXIT_OPERATOR;
+}
+
+int
+gap_check(struct pg *pg, const struct stream_start *start, bool accept,
+    struct store_state *state)
+{
+	const char *why = NULL;
+	int rc;
+
+	if (state->has_checkpoint) {
+		why = find_gap(state, start);
+		if (why == NULL)
+			return EXIT_DONE;
+		if (!accept)
+			return refuse(state, start, why);
+	}
+	rc = store_start_source(pg, start, why != NULL ? "gap" : "start");
+	return rc == EXIT_DONE ? store_state(pg, start->source_id, state) : rc;
+}
