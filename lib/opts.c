@@ -195,6 +195,14 @@ opts_usage(const struct opts *o, const char *fmt, ...)
 	return EXIT_USAGE;
 }
 
+int
+opts_extra(const struct opts *o, const char *arg)
+{
+	if (strchr(arg, '=') != NULL || strstr(arg, "://") != NULL)
+		return opts_usage(o, "a connection string without -d");
+	return opts_usage(o, "\"%s\" is one too many", arg);
+}
+
 static int
 one_flag(const struct opts *o, int value, char **argv, int before, bool *given)
 {
@@ -207,7 +215,8 @@ one_flag(const struct opts *o, int value, char **argv, int before, bool *given)
 	if (value == '?' && optopt > 0 && optopt < 256)
 		return opts_usage(o, "unknown option \"-%c\"", optopt);
 	if (value == '?')
-		return opts_usage(o, "unknown option \"%s\"", argv[before]);
+		return opts_usage(o, "unknown option \"%.*s\"",
+		    (int)strcspn(argv[before], "="), argv[before]);
 	i = find(o, value);
 	t = opt_at(o, i);
 	given[i] = true;

@@ -60,4 +60,8 @@ bool opts_parse(
 int opts_usage(const struct opts *o, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* The same for an argument that no option takes, which it names if that cannot
+ * show a password. */
+int opts_extra(const struct opts *o, const char *arg);
+
 #endif

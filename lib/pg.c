@@ -79,6 +79,36 @@ pg_failed(const struct pg *pg, const char *doing, const PGresult *res)
 	return EXIT_RETRY;
 }
 
+static bool
+has_password(const char *conninfo)
+{
+	PQconninfoOption *parsed = PQconninfoParse(conninfo, NULL);
+	bool found = false;
+
+	for (const PQconninfoOption *o = parsed;
+	     o != NULL && o->keyword != NULL; o++) {
+		if (o->val != NULL && *o->val != '\0' &&
+		    (strcmp(o->keyword, "password") == 0 ||
+			strcmp(o->keyword, "sslpassword") == 0))
+			found = true;
+	}
+	PQconninfoFree(parsed);
+	return found;
+}
+
+/* Everybody on the machine can read arguments; nobody else, an environment. */
+static int
+check_argument(const struct pg_target *t, const char *variable)
+{
+	if (t->conninfo == getenv(variable) || !has_password(t->conninfo))
+		return EXIT_DONE;
+	log_error("could not use the connection string of --%s: it has a "
+		  "password, and everybody can read arguments",
+	    t->what);
+	log_hint("Put the password into the file of PGPASSFILE or ~/.pgpass.");
+	return EXIT_USAGE;
+}
+
 int
 pg_check_target(const struct pg_target *t, const char *variable)
 {
@@ -87,7 +117,7 @@ pg_check_target(const struct pg_target *t, const char *variable)
 	    "PGDATABASE", "PGSERVICE"};
 
 	if (t->conninfo != NULL)
-		return EXIT_DONE;
+		return check_argument(t, variable);
 	for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++) {
 		if (getenv(own[i]) != NULL && *getenv(own[i]) != '\0')
 			return EXIT_DONE;

@@ -35,7 +35,8 @@ struct pg_target {
 
 /*
  * Refuses, with EXIT_CONFIG, a target for which nothing at all was given:
- * neither conninfo nor any of libpq's own variables.
+ * neither conninfo nor any of libpq's own variables; and, with EXIT_USAGE, a
+ * conninfo with a password that is not the one in the environment's variable.
  */
 int pg_check_target(const struct pg_target *t, const char *variable);
 

@@ -151,3 +151,27 @@ may_not()
 	expect_code 77 pg-cdc-read -d "$(source_as somebody)" --create
 	server_psql src "DROP ROLE somebody"
 }
+
+@test "a password in argv is refused, and repeated nowhere" {
+	local tool flag
+	for tool in pg-cdc-read buffer-write buffer-batch buffer-gc; do
+		flag=--buffer
+		[[ $tool != pg-cdc-read ]] || flag=--source
+		for url in postgres://u:s3cr3t@localhost/d \
+		    'host=localhost password=s3cr3t' \
+		    postgresql://localhost/d?password=s3cr3t; do
+			expect_code 64 "$tool" "$flag" "$url" </dev/null
+			expect_error 'it has a password'
+			[[ $stderr == *PGPASSFILE* ]]
+			expect_code 64 "$tool" "$flag=$url" </dev/null
+			expect_code 64 "$tool" -d "$url" </dev/null
+			expect_code 64 "$tool" "$url" </dev/null
+			expect_error 'without --?'
+			[[ $stderr != *s3cr3t* ]]
+			expect_code 64 "$tool" "--frob=$url" </dev/null
+			[[ $stderr != *s3cr3t* ]]
+			expect_code 64 philotes run "$url"
+			[[ $stderr == *PGPASSFILE* && $stderr != *s3cr3t* ]]
+		done
+	done
+}

@@ -68,8 +68,7 @@ main(int argc, char **argv)
 	if (!opts_parse(&opts, argc, argv, &rest, &rc))
 		return rc;
 	if (rest < argc && strcmp(argv[rest - 1], "--") != 0)
-		return opts_usage(
-		    &opts, "\"%s\" without -- before it", argv[rest]);
+		return opts_usage(&opts, "a command without -- before it");
 	if (rest < argc)
 		batcher.handler.argv = argv + rest;
 	if (rest < argc && batcher.ack != NULL)

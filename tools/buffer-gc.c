@@ -46,7 +46,7 @@ main(int argc, char **argv)
 	if (!opts_parse(&opts, argc, argv, &rest, &rc))
 		return rc;
 	if (rest < argc)
-		return opts_usage(&opts, "\"%s\" is one too many", argv[rest]);
+		return opts_extra(&opts, argv[rest]);
 	target.conninfo = collector.conninfo;
 	rc = pg_check_target(&target, "PHILOTES_BUFFER_URL");
 	return rc == EXIT_DONE ? collector_run(&collector) : rc;

@@ -49,7 +49,7 @@ main(int argc, char **argv)
 	if (!opts_parse(&opts, argc, argv, &rest, &rc))
 		return rc;
 	if (rest < argc)
-		return opts_usage(&opts, "\"%s\" is one too many", argv[rest]);
+		return opts_extra(&opts, argv[rest]);
 	target.conninfo = writer.conninfo;
 	rc = pg_check_target(&target, "PHILOTES_BUFFER_URL");
 	return rc == EXIT_DONE ? writer_run(&writer) : rc;

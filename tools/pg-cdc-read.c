@@ -154,8 +154,7 @@ main(int argc, char **argv)
 	if (!opts_parse(&opts, argc, argv, &rest, &rc))
 		return fail(rc);
 	if (rest < argc)
-		return fail(
-		    opts_usage(&opts, "\"%s\" is one too many", argv[rest]));
+		return fail(opts_extra(&opts, argv[rest]));
 	if (create && drop)
 		return opts_usage(&opts, "--create and --drop together");
 	if ((create || drop) &&
