@@ -168,6 +168,23 @@ check_conninfo(const struct pg_target *t)
 	return parsed != NULL ? EXIT_DONE : EXIT_CONFIG;
 }
 
+/* Of what libpq says when it came to no session.  Its messages are in English,
+ * since the locale is not set. */
+static int
+libpq_exit_code(const struct pg *pg, const char *message)
+{
+	if (strstr(message, "certificate verify failed") != NULL ||
+	    strstr(message, "does not match host name") != NULL)
+		return EXIT_NOPERM;
+	if (starts_with(message, "invalid ") ||
+	    starts_with(message, "definition of service") ||
+	    strstr(message, "certificate file") != NULL ||
+	    strstr(message, "private key file") != NULL ||
+	    strstr(message, "server does not support SSL") != NULL)
+		return EXIT_CONFIG;
+	return PQconnectionNeedsPassword(pg->conn) ? EXIT_NOPERM : EXIT_RETRY;
+}
+
 /* libpq shows no SQLSTATE for a refused connection; its verbose message has it:
  * "FATAL:  28P01: password authentication failed …" in any language. */
 static int
@@ -187,16 +204,12 @@ connect_failed(const struct pg *pg)
 	}
 	log_error("could not connect to the %s: %.*s", pg->what,
 	    VIEW_FMT(first_line(message)));
-	/* a setting that the server or libpq itself cannot use; libpq's
-	 * messages are in English, since the locale is not set */
-	if (pg_exit_code(state) == EXIT_BUG ||
-	    pg_exit_code(state) == EXIT_DATA ||
-	    starts_with(message, "invalid ") ||
-	    starts_with(message, "definition of service"))
+	if (state[0] == '\0')
+		return libpq_exit_code(pg, message);
+	/* a setting that the server cannot use */
+	if (pg_exit_code(state) == EXIT_BUG || pg_exit_code(state) == EXIT_DATA)
 		return EXIT_CONFIG;
-	if (state[0] != '\0')
-		return pg_exit_code(state);
-	return PQconnectionNeedsPassword(pg->conn) ? EXIT_NOPERM : EXIT_RETRY;
+	return pg_exit_code(state);
 }
 
 static int

@@ -12,6 +12,8 @@ setup()
 teardown()
 {
 	kill_children
+	[[ ! -d $BATS_TEST_TMPDIR/tcp ]] ||
+		cluster_remove "$BATS_TEST_TMPDIR/tcp"
 	databases_down
 }
 
@@ -174,4 +176,200 @@ may_not()
 			[[ $stderr == *PGPASSFILE* && $stderr != *s3cr3t* ]]
 		done
 	done
+}
+
+# tcp_up [NAME=VALUE ...]: a source on TCP of 127.0.0.1 that demands passwords;
+# leaves $tcp, its directory, and $port.  Whatever $before_start names is run
+# when the directory is there.
+tcp_up()
+{
+	tcp=$BATS_TEST_TMPDIR/tcp
+	chmod a+x "$BATS_TEST_TMPDIR"
+	cluster_create "$tcp" fsync=off shared_buffers=16MB wal_level=logical \
+		listen_addresses=127.0.0.1 "$@"
+	printf '%s\n' 'local all all trust' \
+		'host all all 127.0.0.1/32 scram-sha-256' \
+		'host replication all 127.0.0.1/32 scram-sha-256' \
+		>"$tcp/pg_hba.conf"
+	${before_start-}
+	# somebody may have the port: the next one, then
+	for _ in {1..20}; do
+		port=$((20000 + RANDOM % 20000))
+		! tcp_start || return 0
+	done
+	return 1
+}
+
+tcp_start()
+{
+	as_server "$(pg_bin pg_ctl)" start -s -w -t 60 -D "$tcp" \
+		-l "$tcp/server.log" -o "-k $tcp -p $port" \
+		>/dev/null 2>&1 </dev/null
+}
+
+tcp_psql()
+{
+	psql_on "host=$tcp port=$port user=postgres dbname=postgres" \
+		-At -c "$1"
+}
+
+# the process and all that it has started, and so on
+family()
+{
+	local pid children
+	echo "$1"
+	read -r -d '' children <"/proc/$1/task/$1/children" 2>/dev/null || :
+	for pid in $children; do
+		family "$pid"
+	done
+}
+
+# shows WORD FILE: the programs of the pipeline whose /proc/PID/FILE has it
+shows()
+{
+	local pid
+	for pid in $(family "$supervisor"); do
+		! tr '\0' '\n' 2>/dev/null <"/proc/$pid/$2" |
+			grep -q "$1" || cat "/proc/$pid/comm"
+	done | sort -u | tr '\n' ' '
+}
+
+# A pipeline on $tcp and the buffer of the test, with a handler that stays.
+secret_pipeline_up()
+{
+	export PHILOTES_BUFFER_FLUSH_INTERVAL=50ms
+	export SEEN=$BATS_TEST_TMPDIR/seen
+	# shellcheck disable=SC2016 # expanded by the handler's shell
+	export PHILOTES_HANDLER='env >"$SEEN.env"; cat >>"$SEEN"; exec sleep 100'
+	tcp_psql "CREATE TABLE IF NOT EXISTS t (id serial PRIMARY KEY)"
+	philotes init
+	child exec_philotes
+	supervisor=$!
+	tcp_psql "INSERT INTO t DEFAULT VALUES"
+	wait_for seen_lines "$SEEN" 1
+}
+
+exec_philotes()
+{
+	exec philotes run -v >"$SEEN.out" 2>"$SEEN.log"
+}
+
+seen_lines()
+{
+	grep -c . "$1" || :
+}
+
+@test "no secret shows in argv, environments of children, log or lines" {
+	local secret=s3cr3t-source
+	tcp_up
+	tcp_psql "CREATE ROLE cdc LOGIN SUPERUSER PASSWORD '$secret'"
+	buf_psql "CREATE ROLE cdc LOGIN SUPERUSER" || :
+	PHILOTES_BUFFER_URL="${PHILOTES_BUFFER_URL/user=postgres/user=cdc}"
+
+	# by the file of PGPASSFILE: nobody has it
+	echo "127.0.0.1:$port:*:cdc:$secret" >"$BATS_TEST_TMPDIR/pgpass"
+	chmod 600 "$BATS_TEST_TMPDIR/pgpass"
+	export PGPASSFILE=$BATS_TEST_TMPDIR/pgpass
+	export PHILOTES_SOURCE_URL="postgres://cdc@127.0.0.1:$port/postgres"
+	secret_pipeline_up
+	[[ -z $(shows s3cr3t cmdline)$(shows s3cr3t environ) ]]
+	run ! grep -rq s3cr3t "$SEEN" "$SEEN.out" "$SEEN.log" "$SEEN.env" \
+		"$PHILOTES_STATE_DIR"
+	kill -TERM "$supervisor"
+	wait "$supervisor"
+
+	# by the connection strings: whom they are for
+	unset PGPASSFILE
+	export PHILOTES_SOURCE_URL="postgres://cdc:$secret@127.0.0.1:$port/postgres"
+	export PHILOTES_BUFFER_URL="$PHILOTES_BUFFER_URL password=s3cr3t-buffer"
+	rm "$SEEN"
+	secret_pipeline_up
+	[[ -z $(shows s3cr3t cmdline) ]]
+	# bash is the supervisor
+	[[ $(shows s3cr3t-source environ) == "bash pg-cdc-read " ]]
+	[[ $(shows s3cr3t-buffer environ) == \
+	    "bash buffer-batch buffer-gc buffer-write " ]]
+	[[ $(shows SEEN environ) == *sleep* ]]
+	run ! grep -rq s3cr3t "$SEEN" "$SEEN.out" "$SEEN.log" "$SEEN.env" \
+		"$PHILOTES_STATE_DIR"
+	run ! grep -E '^(PHILOTES_.*_URL|PG)' "$SEEN.env"
+	kill -TERM "$supervisor"
+	wait "$supervisor"
+}
+
+@test "a wrong password is 77 and not shown" {
+	tcp_up
+	tcp_psql "CREATE ROLE cdc LOGIN SUPERUSER PASSWORD 's3cr3t'"
+	export PHILOTES_SOURCE_URL="postgres://cdc:s3cr3t-not@127.0.0.1:$port/postgres"
+	expect_code 77 pg-cdc-read --create
+	expect_error 'password authentication failed'
+	[[ $stderr != *s3cr3t* ]]
+	expect_code 77 philotes init
+	[[ $stderr != *s3cr3t* ]]
+}
+
+# A CA of our own, another one, and the server's certificate.
+make_certificates()
+{
+	local ca
+	cd "$tcp" || return
+	for ca in ca other; do
+		openssl req -x509 -newkey rsa:2048 -nodes -days 2 -batch \
+			-subj "/CN=$ca" -keyout "$ca.key" -out "$ca.crt"
+	done
+	openssl req -newkey rsa:2048 -nodes -batch -subj /CN=localhost \
+		-keyout server.key -out server.csr
+	openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -days 2 \
+		-CAcreateserial -out server.crt \
+		-extfile <(echo subjectAltName=DNS:localhost)
+	chown "$(server_user)" server.*
+	chmod 600 server.key
+	chmod a+r ca.crt other.crt
+	cd "$OLDPWD" || return
+} 2>/dev/null
+
+@test "TLS: verify-full takes the right server and refuses another" {
+	local before_start=make_certificates url
+	tcp_up ssl=on
+	sed -i 's/^host /hostssl /' "$tcp/pg_hba.conf"
+	tcp_psql "SELECT pg_reload_conf()"
+	tcp_psql "CREATE ROLE cdc LOGIN SUPERUSER PASSWORD 's3cr3t'"
+	tcp_psql "CREATE TABLE t (id int PRIMARY KEY)"
+	echo "*:$port:*:cdc:s3cr3t" >"$BATS_TEST_TMPDIR/pgpass"
+	chmod 600 "$BATS_TEST_TMPDIR/pgpass"
+	export PGPASSFILE=$BATS_TEST_TMPDIR/pgpass
+	url="port=$port user=cdc dbname=postgres sslmode=verify-full"
+
+	export PHILOTES_SOURCE_URL="host=localhost $url sslrootcert=$tcp/ca.crt"
+	expect_code 0 pg-cdc-read --create
+	tcp_psql "INSERT INTO t VALUES (1)"
+	expect_code 0 pg-cdc-read --until now
+	[[ $output == *'"operation":"INSERT"'* ]]
+	expect_code 0 philotes init
+
+	export PHILOTES_SOURCE_URL="host=localhost $url sslrootcert=$tcp/other.crt"
+	expect_code 77 pg-cdc-read --until now
+	expect_error 'certificate verify failed'
+	expect_code 77 buffer-write -d "$PHILOTES_SOURCE_URL" </dev/null
+	expect_code 77 env PHILOTES_BUFFER_URL="$PHILOTES_SOURCE_URL" \
+		philotes init
+	# the right authority, but another server
+	export PHILOTES_SOURCE_URL="host=127.0.0.1 $url sslrootcert=$tcp/ca.crt"
+	expect_code 77 pg-cdc-read --until now
+	expect_error 'does not match host name'
+	export PHILOTES_SOURCE_URL="host=localhost $url sslrootcert=$tcp/none.crt"
+	expect_code 78 pg-cdc-read --until now
+	expect_error 'root certificate file'
+	# a server without TLS
+	tcp_psql "ALTER SYSTEM SET ssl = off"
+	tcp_psql "SELECT pg_reload_conf()"
+	export PHILOTES_SOURCE_URL="host=localhost $url sslrootcert=$tcp/ca.crt"
+	wait_for create_code "" 78
+}
+
+create_code()
+{
+	local status=0
+	pg-cdc-read --create 2>/dev/null || status=$?
+	echo "$status"
 }

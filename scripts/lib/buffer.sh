@@ -36,8 +36,10 @@ explain_psql()
 	fi
 	case $said in
 	*authentication*failed* | *"no password supplied"* | *pg_hba.conf* | \
-	*"permission denied"* | *"role "*"does not exist"*) code=77 ;;
-	*"database "*"does not exist"* | *"invalid "* | *"missing "* | \
+	*"permission denied"* | *"role "*"does not exist"* | \
+	*"certificate verify failed"* | *"does not match host name"*) code=77 ;;
+	*"certificate file "* | *"private key file "* | \
+	*"server does not support SSL"* | *"database "*"does not exist"* | *"invalid "* | *"missing "* | \
 	*"unrecognized "*) code=78 ;;
 	esac
 	said=${said##*psql: error: }
