@@ -33,7 +33,8 @@ LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 TOOLS = pg-cdc-read buffer-write buffer-batch buffer-gc
 
 # What each tool is made of.
-BASE  = buf log clock stop num lsn fdio line opts json_write json_read
+BASE  = buf log clock stop num lsn fdio line opts json_write \
+        json_escape json_keys jsonb json_scan json_read
 EVENT = $(BASE) event_json
 PG    = pg
 
