@@ -6,6 +6,9 @@
 #define UNIX_TO_PG_US INT64_C(946684800000000)
 /* days from 0000-03-01 to 2000-01-01 */
 #define EPOCH_DAYS INT64_C(730425)
+/* PostgreSQL's range: from 4714-11-24 BC, before the year 294277 */
+#define MIN_TIMESTAMP INT64_C(-211813488000000000)
+#define END_TIMESTAMP INT64_C(9223371331200000000)
 
 int64_t
 clock_ms(void)
@@ -241,10 +244,10 @@ clock_parse_pg(struct view s, int64_t *t)
 	us = (us + scan_below(&c, 0, 60)) * 1000000;
 	us += scan_fraction(&c);
 	us -= scan_zone(&c) * 60000000;
-	/* PostgreSQL's range: 4714 BC to 294276 */
 	if (c.failed || c.s.n > 0 || year < -4713 || year > 294276)
 		return false;
 	*t = days_from_civil(year, month, day) * DAY_US + us;
 	civil_from_days(days_from_civil(year, month, day), &back, &m, &d);
-	return back == year && m == month && d == day;
+	return back == year && m == month && d == day && *t >= MIN_TIMESTAMP &&
+	    *t < END_TIMESTAMP;
 }

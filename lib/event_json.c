@@ -227,11 +227,10 @@ refuse(struct reading *g, struct view at, struct view key, const char *reason)
 	if (g->failed)
 		return;
 	g->failed = true;
-	*g->e = (struct line_error){
-	    .reason = reason,
-	    .key = key,
-	    .offset = at.p != NULL ? (size_t)(at.p - g->line.p) : 0,
-	};
+	g->e->reason = reason;
+	g->e->no_memory = strcmp(reason, "out of memory") == 0;
+	g->e->key = key;
+	g->e->offset = at.p != NULL ? (size_t)(at.p - g->line.p) : 0;
 }
 
 static void
@@ -326,7 +325,8 @@ get_time(struct reading *g, const struct json_member *m)
 	return t;
 }
 
-/* A value that is kept as JSON text. */
+/* A value that is kept as JSON text.  The view shows it as jsonb, which would
+ * keep only one of two members with the same key. */
 static struct view
 get_json(struct reading *g, const struct json_member *m, enum json_kind kind)
 {
@@ -338,9 +338,38 @@ get_json(struct reading *g, const struct json_member *m, enum json_kind kind)
 		refuse(g, m->value, m->key,
 		    kind == JSON_ARRAY ? "is neither an array nor null"
 				       : "is neither an object nor null");
-	else if (!json_storable(m->value, JSON_STORE_DEPTH + 1, false, &je))
+	else if (!json_storable(m->value, JSON_STORE_DEPTH + 1, true, &je))
 		refuse_json(g, m->value, m->key, &je);
 	return m->value;
+}
+
+/* Is the array, which has been recognised, one of strings? */
+static bool
+all_strings(struct view array)
+{
+	bool quoted = false;
+
+	for (size_t i = 1; i + 1 < array.n; i++) {
+		char c = array.p[i];
+
+		if (quoted && c == '\\')
+			i++;
+		else if (c == '"')
+			quoted = !quoted;
+		else if (!quoted && strchr(", \t\r\n", c) == NULL)
+			return false;
+	}
+	return true;
+}
+
+static struct view
+get_names(struct reading *g, const struct json_member *m)
+{
+	struct view v = get_json(g, m, JSON_ARRAY);
+
+	if (!g->failed && v.p != NULL && !all_strings(v))
+		refuse(g, m->value, m->key, "is not an array of strings");
+	return v;
 }
 
 static struct view
@@ -383,16 +412,7 @@ rest_of_metadata(struct reading *g, const struct json_reader *nested)
 	return (struct view){s->data + from, s->len - from};
 }
 
-/* Takes one of the members that are columns of their own out of metadata. */
-static void
-take_out(struct reading *g, struct json_member *m, bool *seen)
-{
-	if (*seen)
-		refuse(g, m->key, m->key, "is there twice");
-	*seen = true;
-	m->value = VIEW_NULL;
-}
-
+/* commit_lsn and seq are columns of their own: taken out of metadata. */
 static void
 get_identity(
     struct reading *g, struct json_reader *nested, bool *commit_lsn, bool *seq)
@@ -407,10 +427,12 @@ get_identity(
 			e->commit_lsn = get_lsn(g, m, NULL);
 			if (e->commit_lsn == 0)
 				refuse(g, m->value, m->key, "is 0/0");
-			take_out(g, m, commit_lsn);
+			*commit_lsn = true;
+			m->value = VIEW_NULL;
 		} else if (view_eq(key, VIEW_LIT("seq"))) {
 			e->seq = (uint64_t)get_i64(g, m, 1);
-			take_out(g, m, seq);
+			*seq = true;
+			m->value = VIEW_NULL;
 		}
 	}
 }
@@ -466,7 +488,7 @@ get_field(struct reading *g, enum field f, const struct json_member *m)
 			e->transaction_id = get_i64(g, m, 0);
 		break;
 	case F_KEY_COLUMNS:
-		e->key_columns = get_json(g, m, JSON_ARRAY);
+		e->key_columns = get_names(g, m);
 		break;
 	case F_BEFORE_DATA:
 		e->before_data = get_json(g, m, JSON_OBJECT);
@@ -583,10 +605,37 @@ classify(struct reading *g)
 			g->l->kind = LINE_START;
 			return start_fields;
 		}
+		g->e->control = true;
 		refuse(g, m->value, m->key, "is not a known control line");
 	}
 	g->l->kind = LINE_EVENT;
 	return event_known;
+}
+
+/* Of an event that was refused: which one is it?  Its metadata may stand behind
+ * what was wrong. */
+static void
+identify(struct reading *g)
+{
+	struct line_error ignored = {0}, *e = g->e;
+	struct reading again = {g->r, g->line, g->l, &ignored, false};
+	const struct json_reader *json = &g->r->json;
+
+	buf_clear(&g->r->scratch);
+	g->l->event.commit_lsn = g->l->event.seq = 0;
+	for (size_t i = 0; i < json->nmembers; i++) {
+		const struct json_member *m = &json->members[i];
+
+		again.failed = false;
+		if (view_eq(m->key, field_names[F_SOURCE_ID]))
+			e->source_id = get_name(&again, m);
+		if (view_eq(m->key, field_names[F_METADATA]))
+			get_metadata(&again, m);
+	}
+	if (g->l->event.commit_lsn != 0 && g->l->event.seq != 0) {
+		e->commit_lsn = g->l->event.commit_lsn;
+		e->seq = g->l->event.seq;
+	}
 }
 
 /* Room for all that may be decoded, so that scratch never moves: decoded text
@@ -608,6 +657,14 @@ reserve_scratch(struct event_json_reader *r)
 }
 
 bool
+event_json_is_control(struct view line)
+{
+	static const struct view start = NAME("{\"control\"");
+
+	return line.n >= start.n && memcmp(line.p, start.p, start.n) == 0;
+}
+
+bool
 event_json_get(struct event_json_reader *r, struct view line,
     struct stream_line *l, struct line_error *e)
 {
@@ -616,9 +673,11 @@ event_json_get(struct event_json_reader *r, struct view line,
 	unsigned known, seen;
 
 	*l = (struct stream_line){0};
+	*e = (struct line_error){0};
 	buf_clear(&r->scratch);
 	if (!json_read_object(&r->json, line, &je)) {
 		refuse_json(&g, line, VIEW_NULL, &je);
+		e->control = event_json_is_control(line);
 		return false;
 	}
 	if (!reserve_scratch(r)) {
@@ -630,6 +689,10 @@ event_json_get(struct event_json_reader *r, struct view line,
 	if (!g.failed)
 		require(
 		    &g, seen, known == event_known ? event_required : known);
+	if (g.failed && known != event_known)
+		e->control = true;
+	else if (g.failed)
+		identify(&g);
 	return !g.failed;
 }
 

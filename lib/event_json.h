@@ -51,11 +51,16 @@ struct event_json_reader {
 	struct buf scratch;
 };
 
-/* Why a line was refused. */
+/* Why a line was refused, and which one it is, as far as that can be told. */
 struct line_error {
-	const char *reason; /* a literal */
-	size_t offset;      /* bytes from the start of the line */
-	struct view key;    /* the member it is about, or null */
+	const char *reason;    /* a literal */
+	size_t offset;         /* bytes from the start of the line */
+	struct view key;       /* the member it is about, or null */
+	bool control;          /* it is, or was to be, a control line */
+	bool no_memory;        /* the line may be all right */
+	struct view source_id; /* of the event; null: not known */
+	uint64_t commit_lsn;
+	uint64_t seq; /* 0: not known */
 };
 
 /*
@@ -66,6 +71,10 @@ struct line_error {
  */
 bool event_json_get(struct event_json_reader *r, struct view line,
     struct stream_line *l, struct line_error *e);
+
+/* Does a line begin like the control lines that our producers write, as far as
+ * it can be said of one that is not JSON? */
+bool event_json_is_control(struct view line);
 
 void event_json_reader_release(struct event_json_reader *r);
 

@@ -131,6 +131,33 @@ add_string(struct buf *b)
 	buf_release(&text);
 }
 
+/* The i-th of an object, unlike the others. */
+static void
+add_key(struct buf *b, size_t i)
+{
+	size_t at = b->len + 1;
+
+	add_string(b);
+	buf_adds(b, ": ");
+	memmove(b->data + at + 1, b->data + at, b->len - at - 1);
+	b->data[at] = (char)('0' + i);
+}
+
+/* An array of strings, or nothing. */
+static struct view
+add_names(struct buf *b)
+{
+	if (rnd(4) == 0)
+		return VIEW_NULL;
+	buf_addc(b, '[');
+	for (size_t n = rnd(4), i = 0; i < n; i++) {
+		buf_adds(b, i > 0 ? " ,\t" : "");
+		add_string(b);
+	}
+	buf_addc(b, ']');
+	return buf_view(b);
+}
+
 static void
 add_json(struct buf *b, char open, int depth)
 {
@@ -148,10 +175,8 @@ add_json(struct buf *b, char open, int depth)
 		buf_addc(b, open);
 		for (size_t i = 0; i < n; i++) {
 			buf_adds(b, i > 0 ? "," : "");
-			if (open == '{') {
-				add_string(b);
-				buf_addc(b, ':');
-			}
+			if (open == '{')
+				add_key(b, i);
 			buf_adds(b, depth > 0 && rnd(4) == 0 ? " \t" : "");
 			add_json(b, '\0', depth + 1);
 		}
@@ -196,7 +221,7 @@ random_event(struct buf text[TEXTS])
 		e.commit_lsn = (rnd(UINT64_MAX) >> rnd(64)) | 1;
 		e.seq = 1 + (rnd(INT64_MAX) >> rnd(63));
 	}
-	e.key_columns = json_or_null(&text[KEYS], '[');
+	e.key_columns = add_names(&text[KEYS]);
 	e.before_data = json_or_null(&text[BEFORE], '{');
 	e.after_data = json_or_null(&text[AFTER], '{');
 	e.metadata = json_or_null(&text[METADATA], '{');
@@ -372,6 +397,38 @@ test_accepted(void)
 	is_view(got.event.schema_name, VIEW_LIT("\""), "- second");
 }
 
+/* Which event a refused line is. */
+static void
+is_known_as(const char *quoted, const char *source, uint64_t commit_lsn,
+    uint64_t seq, bool control)
+{
+	if (!ok(!get_quoted(quoted), "refused: %s", quoted))
+		return;
+	is_view(why.source_id, view_of(source), "- its source");
+	ok(why.commit_lsn == commit_lsn && why.seq == seq, "- its identity");
+	ok(why.control == control && !why.no_memory, "- control line or not");
+}
+
+static void
+test_identity(void)
+{
+	is_known_as("{'source_id':'a\\n','after_data':{'a':1e999999},"
+		    "'metadata':{'x':1,'seq':7,'commit_lsn':'0/A'},'lsn':1}",
+	    "a\n", 10, 7, false);
+	is_known_as(
+	    "{'metadata':{'seq':7,'commit_lsn':'0/A'}}", NULL, 10, 7, false);
+	is_known_as("{'source_id':7,'metadata':{'seq':0,'commit_lsn':'0/A'}}",
+	    NULL, 0, 0, false);
+	is_known_as("{" EVENT ",'metadata':{'seq':7,'commit_lsn':'0/A',"
+		    "'x':'\\u0000'}}",
+	    "s", 0, 0, false);
+	is_known_as("{" EVENT ",'x':1}", "s", 0, 0, false);
+	is_known_as("{" EVENT, NULL, 0, 0, false);
+	is_known_as("{'control':'checkpoint'}", NULL, 0, 0, true);
+	is_known_as("{'source_id':'s','control':'stop'}", "s", 0, 0, true);
+	is_known_as("{'control':'start','lsn'", NULL, 0, 0, true);
+}
+
 /* Members in groups: what is required, then what is not. */
 static const struct {
 	const char *key, *value;
@@ -431,6 +488,7 @@ test_member_counts(void)
 #define NOT_FROM_1 "is not a whole number from 1 on"
 #define NOT_OBJECT "is neither an object nor null"
 #define NOT_ARRAY  "is neither an array nor null"
+#define NOT_NAMES  "is not an array of strings"
 #define NOT_OP     "is not a known operation"
 
 /* ^ is in front of the value if it is not in it. */
@@ -468,6 +526,13 @@ static const struct {
     {"key_columns", "{}", NOT_ARRAY},
     {"key_columns", "'id'", NOT_ARRAY},
     {"key_columns", "['a^\\u0000']", "\\u0000 in a string"},
+    {"key_columns", "['id',1]", NOT_NAMES},
+    {"key_columns", "[null]", NOT_NAMES},
+    {"key_columns", "[['id']]", NOT_NAMES},
+    {"key_columns", "['\\\\',{}]", NOT_NAMES},
+    {"before_data", "{'a':1,'b':{'c':1,'^c':2}}", "duplicate key"},
+    {"after_data", "{'a':1,'^\\u0061':1}", "duplicate key"},
+    {"metadata", "{'a':1,'b':1,'^a':1}", "duplicate key"},
     {"before_data", "[]", NOT_OBJECT},
     {"before_data", "{'a':'^\\ud834'}", "lone surrogate"},
     {"before_data", "{'^\\u0000':1}", "\\u0000 in a string"},
@@ -532,9 +597,9 @@ static const struct {
     {"{" EVENT ",'metadata':{'commit_lsn':'0/1','seq':^9223372036854775808}}",
 	NOT_FROM_1, "seq"},
     {"{" EVENT ",'metadata':{'commit_lsn':'0/1','seq':1,'^seq':1}}",
-	"is there twice", "seq"},
+	"duplicate key", "metadata"},
     {"{" EVENT ",'metadata':{'commit_lsn':'0/1','seq':1,'^commit_lsn':'0/1'}}",
-	"is there twice", "commit_lsn"},
+	"duplicate key", "metadata"},
     {"^", "unexpected end", NULL},
     {"{" EVENT "^", "unexpected end", NULL},
     {"{" EVENT ",^}", "unexpected character", NULL},
@@ -855,6 +920,7 @@ main(void)
 	test_put();
 	test_inverse();
 	test_accepted();
+	test_identity();
 	test_member_counts();
 	test_bad_values();
 	test_refused();

@@ -175,6 +175,49 @@ test_max(void)
 	stop(&f);
 }
 
+static void
+is_skip(struct fixture *f, enum line_status wanted, struct view text)
+{
+	struct view piece = VIEW_NULL;
+
+	ok(line_skip(&f->r, &piece) == wanted, "skip");
+	is_view(piece, text, "- its piece");
+}
+
+#define SKIP(f, status, literal) is_skip(f, status, VIEW_LIT(literal))
+
+/* A line that is too long, in pieces. */
+static void
+test_skip(void)
+{
+	struct view line = VIEW_NULL;
+	struct fixture f;
+
+	start(&f, 4);
+	give(&f, VIEW_LIT("12345\n123"));
+	ok(line_next(&f.r, &line) == LINE_LONG, "a whole line");
+	is_view(line, VIEW_LIT("12345"), "- what is there of it");
+	SKIP(&f, LINE_READY, "12345");
+	NEXT(&f, LINE_DRY);
+	give(&f, VIEW_LIT("45"));
+	ok(line_next(&f.r, &line) == LINE_LONG, "the first bytes of one");
+	is_view(line, VIEW_LIT("12345"), "- what is there of it");
+	SKIP(&f, LINE_LONG, "12345");
+	is_skip(&f, LINE_DRY, VIEW_NULL);
+	give(&f, VIEW_LIT("6\0007"));
+	SKIP(&f, LINE_LONG, "6\0007");
+	give(&f, VIEW_LIT("\n1234\n56789"));
+	SKIP(&f, LINE_READY, "");
+	READY(&f, "1234");
+	ok(f.r.number == 3, "they are counted once");
+	ok(line_next(&f.r, &line) == LINE_LONG && f.r.number == 4, "another");
+	SKIP(&f, LINE_LONG, "56789");
+	finish(&f);
+	is_skip(&f, LINE_CUT, VIEW_NULL);
+	is_skip(&f, LINE_CUT, VIEW_NULL);
+	stop(&f);
+}
+
 /* Gives all of text piece by piece while reading. */
 static void
 test_big(void)
@@ -310,6 +353,7 @@ main(void)
 	printf("# SEED=%llu\n", (unsigned long long)state);
 	test_lines();
 	test_max();
+	test_skip();
 	test_big();
 	test_random();
 	test_error();
