@@ -41,7 +41,8 @@ PG    = pg
 pg-cdc-read_OBJS  = $(EVENT) $(PG) ack progress liveness tablelist relation \
                     pgvalue tuple pgoutput replstream source heartbeat \
                     emitter reader
-buffer-write_OBJS = $(EVENT) $(PG) copyrow store copyin feed gap writer
+buffer-write_OBJS = $(EVENT) $(PG) copyrow places rejects store copyin feed gap \
+                    writer
 buffer-batch_OBJS = $(EVENT) $(PG) ack copyrow batch store cursor handler \
                     batcher
 buffer-gc_OBJS    = $(BASE) $(PG) store collector

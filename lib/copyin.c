@@ -223,6 +223,7 @@ send_rows(struct copyin *c, bool *moved)
 	buf_clear(&c->rows);
 	c->sent = 0;
 	c->in_copy += c->count;
+	c->all += c->count;
 	c->count = 0;
 	if (!c->closing && clock_ms() < c->copy_until)
 		return EXIT_DONE;
@@ -278,6 +279,7 @@ on_copying(struct copyin *c)
 	}
 	c->state = COPYIN_COPY;
 	c->in_copy = 0;
+	c->before = c->all;
 	c->copy_until = clock_ms() + COPY_MS;
 	return put_part(c, copyrow_put_header);
 }
@@ -305,8 +307,10 @@ explain(const struct copyin *c, int rc)
 		log_hint("Another writer has written this source.");
 		return EXIT_RETRY;
 	}
-	/* a partition is missing: this process was held up for long */
-	if (c->state == COPYIN_END && pg_is_state(c->answer, "23514"))
+	/* a partition is missing, which is no constraint with a name: this
+	 * process was held up for long */
+	if (c->state == COPYIN_END && pg_is_state(c->answer, "23514") &&
+	    PQresultErrorField(c->answer, PG_DIAG_CONSTRAINT_NAME) == NULL)
 		return EXIT_RETRY;
 	return rc;
 }

@@ -63,6 +63,8 @@ struct copyin {
 	uint64_t count;  /* of rows in it */
 
 	uint64_t in_copy;   /* rows of this COPY */
+	uint64_t before;    /* rows before this COPY, in all transactions */
+	uint64_t all;       /* rows sent */
 	int64_t copy_until; /* when it is old */
 	uint64_t events;    /* rows of this transaction */
 	int64_t write_no;

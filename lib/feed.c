@@ -14,6 +14,15 @@
 #define HOLD_BYTES ((size_t)1024 * 1024) /* of rows held */
 #define GIVE_BYTES ((size_t)64 * 1024)   /* worth handing on */
 
+/* The row-th of the COPY in progress. */
+static void
+name_row(const void *arg, uint64_t row, struct buf *to)
+{
+	const struct feed *f = arg;
+
+	places_name(&f->places, f->copy.before + row - 1, to);
+}
+
 void
 feed_init(struct feed *f, int out_fd)
 {
@@ -23,6 +32,8 @@ feed_init(struct feed *f, int out_fd)
 int
 feed_source(struct feed *f, struct view source, const struct copyin_mark *known)
 {
+	f->copy.pg->name_row = name_row;
+	f->copy.pg->name_row_arg = f;
 	copyin_source(&f->copy, source, known);
 	f->checkpoint = known->checkpoint;
 	f->next = (struct copyin_mark){.timeline = known->timeline};
@@ -42,11 +53,13 @@ feed_touch(struct feed *f)
 }
 
 int
-feed_row(struct feed *f, const struct event *e)
+feed_row(struct feed *f, const struct event *e, uint64_t line)
 {
+	const struct place at = {line, e->commit_lsn, e->seq};
+
 	copyrow_put(&f->rows, e);
 	f->count++;
-	if (!f->rows.failed)
+	if (places_add(&f->places, &at) && !f->rows.failed)
 		return EXIT_DONE;
 	log_error("could not encode a row: out of memory");
 	return EXIT_OS;
@@ -85,6 +98,7 @@ feed_drop(struct feed *f)
 {
 	if (f->streaming)
 		return false;
+	places_drop(&f->places, f->count - f->complete_count);
 	f->rows.len = f->complete;
 	f->count = f->complete_count;
 	f->inside = false;
@@ -120,7 +134,8 @@ static bool
 uncommitted(const struct feed *f)
 {
 	return f->handed + f->complete_count > 0 ||
-	    f->next.checkpoint > f->checkpoint || f->ack.len > 0;
+	    f->next.checkpoint > f->checkpoint || f->ack.len > 0 ||
+	    f->rejects.unsynced > 0;
 }
 
 static void
@@ -135,11 +150,14 @@ hand_on(struct feed *f, size_t bytes, uint64_t count)
 }
 
 /* All that is complete, and what it says. */
-static void
+static int
 begin_commit(struct feed *f)
 {
 	struct copyin_mark mark = f->next;
+	int rc = rejects_sync(&f->rejects);
 
+	if (rc != EXIT_DONE)
+		return rc;
 	hand_on(f, f->complete, f->complete_count);
 	if (f->handed == 0)
 		mark.seq = 0;
@@ -156,10 +174,11 @@ begin_commit(struct feed *f)
 	f->handed = 0;
 	f->due = false;
 	f->began_ms = f->inside ? clock_ms() : 0;
+	return EXIT_DONE;
 }
 
 /* Does what is to be done with the rows, now that copyin takes some. */
-static void
+static int
 give(struct feed *f, bool dry)
 {
 	bool some = uncommitted(f);
@@ -174,11 +193,12 @@ give(struct feed *f, bool dry)
 		hand_on(f, f->rows.len, f->count);
 	else if (some &&
 	    (f->due || outgrown || (dry && (!f->inside || time_is_up(f)))))
-		begin_commit(f);
+		return begin_commit(f);
 	else if (f->complete >= GIVE_BYTES)
 		hand_on(f, f->complete, f->complete_count);
 	else
 		f->due = false;
+	return EXIT_DONE;
 }
 
 /* What goes back */
@@ -208,8 +228,9 @@ feed_step(struct feed *f, bool dry)
 	    f->ack_under_way.len > 0)
 		move(&f->ack_due, &f->ack_under_way);
 	if (rc == EXIT_DONE && copyin_takes(&f->copy)) {
-		give(f, dry);
-		rc = copyin_step(&f->copy);
+		rc = give(f, dry);
+		if (rc == EXIT_DONE)
+			rc = copyin_step(&f->copy);
 	}
 	f->looked = f->rows.len;
 	return rc == EXIT_DONE ? send_ack(f) : rc;
@@ -302,6 +323,8 @@ int
 feed_release(struct feed *f)
 {
 	copyin_release(&f->copy);
+	rejects_close(&f->rejects);
+	places_release(&f->places);
 	buf_release(&f->rows);
 	buf_release(&f->ack);
 	buf_release(&f->ack_under_way);

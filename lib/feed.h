@@ -23,6 +23,8 @@
 
 #include "copyin.h"
 #include "fdio.h"
+#include "places.h"
+#include "rejects.h"
 
 /* Zero-initialise, then feed_init. */
 struct feed {
@@ -34,6 +36,10 @@ struct feed {
 	bool inside; /* of a transaction whose end is not known; the caller's */
 	bool acked;  /* somebody waits for acks: the end of it is an error */
 
+	struct rejects
+	    rejects; /* the caller's; on disk before what is behind */
+
+	struct places places;
 	struct buf rows;
 	uint64_t count;          /* of rows in it */
 	size_t complete;         /* bytes of them, */
@@ -64,7 +70,8 @@ int feed_source(
 /* There is a line, from which on the flush interval counts. */
 void feed_touch(struct feed *f);
 
-int feed_row(struct feed *f, const struct event *e);
+/* line is the number of the event's, for messages. */
+int feed_row(struct feed *f, const struct event *e, uint64_t line);
 
 /* All rows before are complete, the last of them being (commit_lsn, seq); seq
  * 0: it has no identity. */

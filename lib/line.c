@@ -66,6 +66,8 @@ line_next(struct line_reader *r, struct view *line)
 	while (!take_line(r, line)) {
 		if (r->b.len - r->from > r->max) {
 			r->number++;
+			*line = (struct view){
+			    r->b.data + r->from, r->b.len - r->from};
 			return LINE_LONG;
 		}
 		if (r->eof)
@@ -74,7 +76,34 @@ line_next(struct line_reader *r, struct view *line)
 		if (status != LINE_READY)
 			return status;
 	}
-	return line->n > r->max ? LINE_LONG : LINE_READY;
+	if (line->n <= r->max)
+		return LINE_READY;
+	r->from -= line->n + 1;
+	r->scanned = r->from;
+	return LINE_LONG;
+}
+
+enum line_status
+line_skip(struct line_reader *r, struct view *piece)
+{
+	const char *start, *end;
+	enum line_status status;
+	size_t n;
+
+	if (r->from == r->b.len) {
+		status = r->eof ? LINE_CUT : fill(r);
+		if (status != LINE_READY)
+			return status;
+		if (r->eof)
+			return LINE_CUT;
+	}
+	start = r->b.data + r->from;
+	n = r->b.len - r->from;
+	end = memchr(start, '\n', n);
+	*piece = (struct view){start, end != NULL ? (size_t)(end - start) : n};
+	r->from += piece->n + (end != NULL);
+	r->scanned = r->from;
+	return end != NULL ? LINE_READY : LINE_LONG;
 }
 
 void

@@ -14,7 +14,7 @@ enum line_status {
 	LINE_DRY,   /* nothing to read now: poll the descriptor */
 	LINE_EOF,   /* the end, right after a line */
 	LINE_CUT,   /* the end, in the middle of a line */
-	LINE_LONG,  /* longer than max */
+	LINE_LONG,  /* longer than max: see line_skip */
 	LINE_ERROR, /* read(2) failed, see errno; ENOMEM: the buffer */
 };
 
@@ -35,6 +35,14 @@ void line_init(struct line_reader *r, int fd, size_t max);
  * blocks, whatever the descriptor's flags.
  */
 enum line_status line_next(struct line_reader *r, struct view *line);
+
+/*
+ * After LINE_LONG, which leaves in *line what is there of it: the line that was
+ * too long, piece by piece, in the memory that max allows.  LINE_LONG: a piece;
+ * LINE_READY: the last one, up to the newline; LINE_DRY, LINE_CUT and
+ * LINE_ERROR as line_next, without a piece.
+ */
+enum line_status line_skip(struct line_reader *r, struct view *piece);
 
 /* Frees memory, leaves the descriptor open. */
 void line_release(struct line_reader *r);

@@ -9,6 +9,7 @@
 #include "exitcode.h"
 #include "fdio.h"
 #include "log.h"
+#include "num.h"
 #include "stop.h"
 
 #define CONNECT_MS 30000
@@ -62,6 +63,44 @@ first_line(const char *message)
 	return (struct view){message, strcspn(message, "\n")};
 }
 
+/*
+ * The row of philotes.cdc_log's COPY that an error is about; 0: none.  The
+ * outermost context is the last line, "COPY cdc_log, line 7, column after_data"
+ * in the server's language.
+ */
+static uint64_t
+copy_row(const PGresult *res)
+{
+	const char *context = PQresultErrorField(res, PG_DIAG_CONTEXT);
+	const char *last = context != NULL ? strrchr(context, '\n') : NULL;
+	uint64_t row = 0;
+	size_t n;
+
+	last = last != NULL ? last : context;
+	last = last != NULL && strstr(last, "COPY") != NULL
+	    ? strstr(last, "cdc_log")
+	    : NULL;
+	if (last == NULL)
+		return 0;
+	last += strcspn(last, "0123456789");
+	n = strspn(last, "0123456789");
+	return num_parse_u64((struct view){last, n}, &row) ? row : 0;
+}
+
+static void
+log_server_error(const struct pg *pg, const char *doing, const PGresult *res,
+    const char *primary)
+{
+	uint64_t row = pg->name_row != NULL ? copy_row(res) : 0;
+	struct buf name = BUF_INIT;
+
+	if (row != 0)
+		pg->name_row(pg->name_row_arg, row, &name);
+	log_error(
+	    "could not %s: %s%.*s", doing, primary, VIEW_FMT(buf_view(&name)));
+	buf_release(&name);
+}
+
 int
 pg_failed(const struct pg *pg, const char *doing, const PGresult *res)
 {
@@ -71,7 +110,7 @@ pg_failed(const struct pg *pg, const char *doing, const PGresult *res)
 	if (primary != NULL && state != NULL) {
 		if (pg->expected != NULL && strcmp(pg->expected, state) == 0)
 			return pg_exit_code(state);
-		log_error("could not %s: %s", doing, primary);
+		log_server_error(pg, doing, res, primary);
 		return pg_exit_code(state);
 	}
 	log_error("could not %s: %.*s", doing,

@@ -21,6 +21,10 @@ struct pg {
 	PGconn *conn;
 	const char *what;     /* "source" or "buffer", for messages */
 	const char *expected; /* an SQLSTATE not to be logged, or NULL */
+	/* Says in a message which row of a COPY the server means, the first one
+	 * being 1; NULL: nobody can. */
+	void (*name_row)(const void *arg, uint64_t row, struct buf *to);
+	const void *name_row_arg;
 };
 
 /*

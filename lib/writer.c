@@ -30,6 +30,7 @@ struct writer {
 	struct feed feed;
 	struct line_reader in;
 	struct event_json_reader json;
+	bool skipping; /* a line that was too long, into the rejects */
 
 	struct buf source;        /* of the rows; empty: none yet */
 	struct store_state state; /* of that source, when we began with it */
@@ -144,19 +145,64 @@ refused(struct writer *w)
 static int
 refuse_line(struct writer *w, const struct line_error *e)
 {
+	struct buf more = BUF_INIT;
 	struct view key = e->key;
 
 	if (key.n > 64)
 		key.n = 64;
 	if (key.p != NULL)
-		log_error("could not accept line %llu: %s (key \"%.*s\", byte "
-			  "%zu)",
-		    (unsigned long long)w->in.number, e->reason, VIEW_FMT(key),
-		    e->offset + 1);
-	else
-		log_error("could not accept line %llu: %s (byte %zu)",
-		    (unsigned long long)w->in.number, e->reason, e->offset + 1);
-	return refused(w);
+		buf_addf(&more, "key \"%.*s\", ", VIEW_FMT(key));
+	buf_addf(&more, "byte %zu", e->offset + 1);
+	if (e->seq != 0)
+		buf_addf(&more, ", event %s %llu", lsn_text(e->commit_lsn).s,
+		    (unsigned long long)e->seq);
+	if (e->source_id.p != NULL)
+		buf_addf(&more, " of \"%.*s\"", VIEW_FMT(e->source_id));
+	log_error("could not accept line %llu: %s (%.*s)",
+	    (unsigned long long)w->in.number, e->reason,
+	    VIEW_FMT(buf_view(&more)));
+	buf_release(&more);
+	return e->no_memory ? EXIT_OS : refused(w);
+}
+
+/* Into the file of rejects, if there is one.  Not a control line: what comes
+ * behind would not mean the same without it. */
+static int
+reject_line(struct writer *w, struct view text, const struct line_error *e)
+{
+	struct rejects *r = &w->feed.rejects;
+	int rc;
+
+	if (w->o->rejects == NULL || e->control || e->no_memory)
+		return refuse_line(w, e);
+	feed_touch(&w->feed);
+	rejects_begin(r, w->in.number, e);
+	w->skipping = text.n > w->o->max_line;
+	if (w->skipping)
+		return EXIT_DONE;
+	rc = rejects_add(r, text);
+	return rc == EXIT_DONE ? rejects_end(r) : rc;
+}
+
+/* What is there of it. */
+static int
+on_long(struct writer *w, struct view text)
+{
+	const struct line_error e = {.reason = "is longer than --max-line",
+	    .offset = (size_t)w->o->max_line,
+	    .control = event_json_is_control(text)};
+
+	return reject_line(w, text, &e);
+}
+
+/* A piece of it, perhaps the last one. */
+static int
+on_skipped(struct writer *w, struct view piece, bool last)
+{
+	int rc = rejects_add(&w->feed.rejects, piece);
+
+	w->skipping = !last;
+	return rc == EXIT_DONE && last ? rejects_end(&w->feed.rejects) : rc;
 }
 
 static int
@@ -193,7 +239,7 @@ on_event(struct writer *w, const struct event *e)
 		return refuse_order(w, at);
 	if (at.seq != 0)
 		w->last = at;
-	rc = feed_row(&w->feed, e);
+	rc = feed_row(&w->feed, e, w->in.number);
 	/* without control lines each stands for itself */
 	return rc == EXIT_DONE && !w->whole ? boundary(w) : rc;
 }
@@ -201,8 +247,8 @@ on_event(struct writer *w, const struct event *e)
 static int
 on_checkpoint(struct writer *w, struct view ack)
 {
-	struct line_error e = {
-	    "is not an LSN such as 0/1A2B3C4", 0, VIEW_LIT("ack")};
+	struct line_error e = {.reason = "is not an LSN such as 0/1A2B3C4",
+	    .key = VIEW_LIT("ack")};
 	uint64_t lsn = 0;
 
 	w->whole = w->feed.acked = true;
@@ -224,7 +270,7 @@ on_line(struct writer *w, struct view text)
 	struct line_error e = {0};
 
 	if (!event_json_get(&w->json, text, &line, &e))
-		return refuse_line(w, &e);
+		return reject_line(w, text, &e);
 	switch (line.kind) {
 	case LINE_EVENT:
 		return on_event(w, &line.event);
@@ -251,7 +297,7 @@ on_end(struct writer *w, bool cut)
 			  "transaction");
 	else
 		log_error("could not read on: stdin ended inside line %llu",
-		    (unsigned long long)w->in.number + 1);
+		    (unsigned long long)w->in.number + !w->skipping);
 	return EXIT_RETRY;
 }
 
@@ -304,29 +350,36 @@ on_stop(struct writer *w)
 }
 
 static int
+on_ready(struct writer *w, struct view text)
+{
+	int rc = w->skipping ? on_skipped(w, text, true) : on_line(w, text);
+
+	w->silent_from = 0;
+	if (rc == EXIT_DONE && !w->finished && feed_has_much(&w->feed))
+		rc = feed_step(&w->feed, false);
+	return rc;
+}
+
+/* Takes what there is of stdin, a line or less. */
+static int
 read_line(struct writer *w)
 {
 	struct view text;
-	int rc;
 
-	switch (line_next(&w->in, &text)) {
+	switch (
+	    w->skipping ? line_skip(&w->in, &text) : line_next(&w->in, &text)) {
 	case LINE_READY:
+		return on_ready(w, text);
+	case LINE_LONG:
 		w->silent_from = 0;
-		rc = on_line(w, text);
-		if (rc == EXIT_DONE && !w->finished && feed_has_much(&w->feed))
-			rc = feed_step(&w->feed, false);
-		return rc;
+		return w->skipping ? on_skipped(w, text, false)
+				   : on_long(w, text);
 	case LINE_DRY:
 		return on_dry(w);
 	case LINE_EOF:
 		return on_end(w, false);
 	case LINE_CUT:
 		return on_end(w, true);
-	case LINE_LONG:
-		log_error("could not accept line %llu: longer than %llu bytes",
-		    (unsigned long long)w->in.number,
-		    (unsigned long long)w->o->max_line);
-		return refused(w);
 	default:
 		log_error("could not read \"stdin\": %s", strerror(errno));
 		return errno == ENOMEM ? EXIT_OS : EXIT_IO;
@@ -369,7 +422,9 @@ writer_run(const struct writer_options *o)
 	w.feed.batch_size = o->batch_size;
 	w.feed.flush_interval = o->flush_interval;
 	line_init(&w.in, STDIN_FILENO, (size_t)o->max_line);
-	rc = store_open(&w.pg, o->conninfo);
+	rc = rejects_open(&w.feed.rejects, o->rejects);
+	if (rc == EXIT_DONE)
+		rc = store_open(&w.pg, o->conninfo);
 	if (rc == EXIT_DONE)
 		rc = copyin_init(&w.feed.copy, &w.pg, o->conninfo);
 	if (rc == EXIT_DONE)

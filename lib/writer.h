@@ -4,7 +4,9 @@
  *
  * A stream with control lines is stored in whole transactions only; without
  * them each event stands for itself.  A commit happens at a boundary, as soon
- * as stdin has nothing more to give or a limit is reached.
+ * as stdin has nothing more to give or a limit is reached.  A line that cannot
+ * be accepted ends the run, or goes to a file that is on disk before anything
+ * behind that line is committed.
  */
 #ifndef WRITER_H
 #define WRITER_H
@@ -17,6 +19,7 @@ struct writer_options {
 	uint64_t batch_size;    /* rows after which a boundary commits */
 	int64_t flush_interval; /* ms after which it does */
 	uint64_t max_line;      /* bytes */
+	const char *rejects;    /* file of bad lines; NULL: they end it */
 	bool accept_gap;
 };
 

@@ -229,7 +229,7 @@ await_writer()
 	head -c 5000 /dev/zero | tr '\0' '\377' | sed 's/$/\n/' >"$in" && write_lines 65
 	echo >"$in" && write_lines 65
 	event s 0/1 1 >"$in" && write_lines 65 --max-line 100
-	expect_error 'line 1: longer than 100 bytes'
+	expect_error 'line 1: is longer than --max-line .byte 101'
 	head -c 1000 /dev/zero >"$in" && write_lines 65 --max-line 100
 }
 

@@ -23,6 +23,8 @@ static const struct opt table[] = {
 	NULL, "commit after this time (1s)", 0, NULL},
     {0, "max-line", "BYTES", OPT_COUNT, &writer.max_line, NULL,
 	"longest line accepted (1073741824)", 1, NULL},
+    {0, "rejects", "FILE", OPT_TEXT, &writer.rejects, NULL,
+	"append lines that cannot be accepted, and go on", 0, NULL},
     {0, "accept-gap", NULL, OPT_FLAG, &writer.accept_gap, NULL,
 	"go on although changes are missing", 0, NULL},
 };

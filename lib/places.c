@@ -1,0 +1,46 @@
+#include "places.h"
+
+#include <stdlib.h>
+
+#include "lsn.h"
+
+#define PLACES ((uint64_t)1 << 17)
+
+bool
+places_add(struct places *p, const struct place *at)
+{
+	/* memory that is not used yet costs nothing */
+	if (p->ring == NULL)
+		p->ring = calloc(PLACES, sizeof(*p->ring));
+	if (p->ring == NULL)
+		return false;
+	p->ring[p->next++ % PLACES] = *at;
+	return true;
+}
+
+void
+places_drop(struct places *p, uint64_t n)
+{
+	p->next -= n;
+}
+
+void
+places_name(const struct places *p, uint64_t n, struct buf *to)
+{
+	const struct place *at = &p->ring[n % PLACES];
+
+	if (n >= p->next || p->next - n > PLACES)
+		return;
+	buf_addf(to, " (line %llu", (unsigned long long)at->line);
+	if (at->seq != 0)
+		buf_addf(to, ", event %s %llu", lsn_text(at->commit_lsn).s,
+		    (unsigned long long)at->seq);
+	buf_addc(to, ')');
+}
+
+void
+places_release(struct places *p)
+{
+	free(p->ring);
+	*p = (struct places){0};
+}
