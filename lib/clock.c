@@ -220,6 +220,13 @@ scan_below(struct scan *c, int64_t low, int64_t limit)
 }
 
 bool
+clock_valid_pg(int64_t t)
+{
+	return t == INT64_MIN || t == INT64_MAX ||
+	    (t >= MIN_TIMESTAMP && t < END_TIMESTAMP);
+}
+
+bool
 clock_parse_pg(struct view s, int64_t *t)
 {
 	struct scan c = {s, false};
@@ -244,10 +251,10 @@ clock_parse_pg(struct view s, int64_t *t)
 	us = (us + scan_below(&c, 0, 60)) * 1000000;
 	us += scan_fraction(&c);
 	us -= scan_zone(&c) * 60000000;
+	/* or the multiplication overflows */
 	if (c.failed || c.s.n > 0 || year < -4713 || year > 294276)
 		return false;
 	*t = days_from_civil(year, month, day) * DAY_US + us;
 	civil_from_days(days_from_civil(year, month, day), &back, &m, &d);
-	return back == year && m == month && d == day && *t >= MIN_TIMESTAMP &&
-	    *t < END_TIMESTAMP;
+	return back == year && m == month && d == day && clock_valid_pg(*t);
 }

@@ -28,6 +28,9 @@ int64_t clock_pg(void);
 /* Lets the CPU go for this long; a signal may end it early. */
 void clock_doze_us(long us);
 
+/* Is it one, from 24 November 4714 BC to the end of 294276, or infinity? */
+bool clock_valid_pg(int64_t t);
+
 /*
  * Appends 2026-11-22T13:12:35.949462Z, always six digits; a year outside
  * 0000-9999 has a sign and at least five digits (ISO 8601, expanded form);

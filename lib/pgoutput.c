@@ -26,6 +26,7 @@
 
 #include <stdlib.h>
 
+#include "clock.h"
 #include "json_write.h"
 #include "lsn.h"
 #include "relation.h"
@@ -130,6 +131,8 @@ on_begin(struct pgoutput *d)
 		bad(d, "a transaction comes after a later one");
 	d->commit_lsn = final_lsn;
 	d->commit_time = (int64_t)wire_uint(&d->in, 8);
+	if (!clock_valid_pg(d->commit_time))
+		bad(d, "a transaction's time is none");
 	d->xid = (uint32_t)wire_uint(&d->in, 4);
 	d->in_transaction = true;
 	d->seq = 0;

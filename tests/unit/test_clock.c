@@ -297,6 +297,12 @@ test_limits(void)
 {
 	/* 4714-11-24 BC, day 0 of the Julian calendar */
 	is_expanded(MIN_TIMESTAMP, '-', "4713", "-11-24T00:00:00.000000Z");
+	ok(clock_valid_pg(MIN_TIMESTAMP) && !clock_valid_pg(MIN_TIMESTAMP - 1),
+	    "nothing is before it");
+	ok(clock_valid_pg(END_TIMESTAMP - 1) && !clock_valid_pg(END_TIMESTAMP),
+	    "nothing is after 294276");
+	ok(clock_valid_pg(INT64_MAX) && clock_valid_pg(INT64_MIN),
+	    "but infinity");
 }
 
 int

@@ -494,6 +494,13 @@ test_bad_structure(void)
 		is_bad(true, msg("bl", *t, (uint64_t)0), name);
 	}
 	is_bad(true, begin(), "begin inside a transaction");
+	is_bad(false,
+	    msg("Blli", COMMIT_LSN, (uint64_t)9223371331200000000u,
+		(uint32_t)7),
+	    "begin at a time after all");
+	is_bad(false,
+	    msg("Blli", COMMIT_LSN, (uint64_t)INT64_MIN + 1, (uint32_t)7),
+	    "begin at a time before all");
 	is_bad(false, commit(), "commit outside one");
 	is_bad(true, msg("Cblll", 0, COMMIT_LSN + 8, COMMIT_END, (uint64_t)5),
 	    "commit of another transaction");
