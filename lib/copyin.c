@@ -397,7 +397,9 @@ copyin_step(struct copyin *c)
 	if (rc != EXIT_DONE)
 		return rc;
 	flushed = PQflush(c->pg->conn);
-	c->blocked = flushed > 0;
+	/* the socket may have taken the last piece only now: rows that are
+	 * left go at once, nothing else would wake us for them */
+	c->blocked = flushed > 0 || (c->state == COPYIN_COPY && c->count > 0);
 	return flushed < 0 ? pg_failed(c->pg, doing, NULL) : EXIT_DONE;
 }
 
