@@ -211,3 +211,346 @@ malformed()
 	expect_error 'line 2: .u0000 in a string .key "after_data", byte 175, event 0/110 2 of "s"'
 	[ -z "$(stored)" ]
 }
+
+@test "line ends: CR and spaces are white space, what is cut off is no line" {
+	{
+		event 0/110 1 | sed 's/$/\r/'
+		event 0/110 2 | sed 's/^/ \t/; s/$/ \r\t/'
+		printf '\r\n'
+		event 0/110 3
+		printf ' \n'
+		event 0/110 4 | tr -d '\n'
+	} >"$in" && write_lines 75 --rejects "$bad"
+	expect_error 'stdin ended inside line 6'
+	[ "$(stored)" = $'0/110|1\n0/110|2\n0/110|3' ]
+	[ "$(rejected | od -An -c | tr -s ' ' | paste -sd' ')" = ' \r \n \n' ]
+	[ "$(reasons | jq -c '[.line, .byte, .reason]' | paste -sd' ')" = \
+	    '[3,2,"unexpected end"] [5,2,"unexpected end"]' ]
+}
+
+@test "the rest of a rejected line's transaction is stored and acknowledged" {
+	{
+		start
+		event 0/110 1
+		event 0/110 2 '{"a":[1,2e400000]}'
+		event 0/110 3
+		checkpoint 0/118
+		event 0/120 1 | sed 's/INSERT/REPLACE/'
+		checkpoint 0/128
+	} >"$in" && write_lines 0 --rejects "$bad"
+	[ "$output" = 0/128 ]
+	[ "$(stored)" = $'0/110|1\n0/110|3' ]
+	[ "$(reasons | head -n 1)" = '{"line":3,"byte":171,"key":"after_data","reason":"number out of range","source_id":"s","commit_lsn":"0/110","seq":2}' ]
+	[ "$(reasons | jq -c '[.line, .key, .seq]' | paste -sd' ')" = \
+	    '[3,"after_data",2] [6,"operation",1]' ]
+	diff <(rejected) <(sed -n '3p;6p' "$in")
+	[ "$(stat -c %a "$bad")" = 600 ]
+	# and mended it can be stored behind the others
+	rejected | sed 's/2e400000/2/; s/REPLACE/UPDATE/' |
+		jq -c 'del(.metadata.commit_lsn, .metadata.seq)' >"$in"
+	write_lines 0
+	[ "$(buf_psql "SELECT operation FROM philotes.cdc_log WHERE seq IS NULL
+	    ORDER BY id" | paste -sd' ')" = 'INSERT UPDATE' ]
+}
+
+# at PATTERN: the number of the first line of the trace that has it
+at()
+{
+	grep -nE "$1" "$BATS_TEST_TMPDIR/trace" | head -n 1 | cut -d: -f1
+}
+
+@test "the file is on disk before the commit, and that before the ack" {
+	{
+		start
+		event 0/110 1
+		event 0/110 2 7
+		checkpoint 0/118
+	} >"$in"
+	export ASAN_OPTIONS=detect_leaks=0
+	expect_code 0 strace -y -s 500 -e trace=write,fsync,sendto \
+		-o "$BATS_TEST_TMPDIR/trace" buffer-write --rejects "$bad" <"$in"
+	local written synced committed acked
+	written=$(at 'write\([0-9]+<.*bad.ndjson')
+	synced=$(at 'fsync\([0-9]+<.*bad.ndjson')
+	committed=$(at 'sendto.*end_write.*COMMIT')
+	acked=$(at 'write\(1.*0/118')
+	((written < synced && synced < committed && committed < acked))
+	# the entry of a new file is no less needed
+	(($(at "fsync\\([0-9]+<$BATS_TEST_TMPDIR>") < committed))
+}
+
+@test "a file that cannot be written or synced: 74, nothing acknowledged" {
+	{
+		start
+		event 0/110 1
+		echo nonsense
+		checkpoint 0/118
+	} >"$in"
+	local file
+	for file in /dev/full /dev/null "$BATS_TEST_TMPDIR" \
+	    "$BATS_TEST_TMPDIR/no/such"; do
+		write_lines 74 --rejects "$file"
+		expect_error "could not (write|open|sync) \"$file\""
+		[ -z "$output" ] && [ -z "$(stored)" ]
+	done
+	# without a bad line nothing needs to be written
+	sed -i /nonsense/d "$in" && write_lines 0 --rejects /dev/full
+	[ "$output" = 0/118 ]
+}
+
+@test "control lines and the order of events are never rejected" {
+	local line
+	for line in '{"control":"checkpoint"}' '{"control":"checkpoint","ack":7}' \
+	    '{"control":"start","source_id":"s"}' '{"control":"stop"}' \
+	    '{"control":"checkpoint","ack":"0/1' '{"control"' \
+	    '{"ack":"0/xyz","control":"checkpoint"}' "$(event 0/108 1)"; do
+		{
+			start
+			event 0/110 1
+			echo "$line"
+			checkpoint 0/118
+		} >"$in" && write_lines 65 --rejects "$bad"
+		expect_error 'line 3'
+		[ -z "$output" ] && [ -z "$(stored)" ] && [ ! -s "$bad" ]
+	done
+	{ printf '{"control":"checkpoint","ack":"'; head -c 300 /dev/zero | tr '\0' 1
+	    echo '"}'; } >"$in"
+	write_lines 65 --rejects "$bad" --max-line 200
+}
+
+@test "a line that is too long goes to the file whole, memory stays" {
+	local n=100000000 peak
+	mkfifo "$BATS_TEST_TMPDIR/fifo"
+	exec 7<>"$BATS_TEST_TMPDIR/fifo"
+	child buffer-write --max-line 1000000 --rejects "$bad" \
+	    <"$BATS_TEST_TMPDIR/fifo" >"$BATS_TEST_TMPDIR/out" 7>&-
+	event 0/110 1 >&7
+	head -c $n /dev/zero | tr '\0' '\001' >&7
+	peak=$(awk '/^VmHWM/ { print $2 }' "/proc/${children[-1]}/status")
+	echo >&7
+	event 0/110 2 >&7
+	# just too long, and just not
+	event 0/110 3 "{\"a\":\"$(head -c 1000000 /dev/zero | tr '\0' a)\"}" >&7
+	event 0/110 4 "{\"a\":\"$(head -c 999000 /dev/zero | tr '\0' a)\"}" >&7
+	exec 7>&-
+	wait "${children[-1]}"
+	echo "# peak $peak kB" >&3
+	[[ -n ${SAN-} || $PHILOTES_BIN == *san* ]] || ((peak < 30000))
+	[ "$(stored)" = $'0/110|1\n0/110|2\n0/110|4' ]
+	cmp <(head -c $n /dev/zero | tr '\0' '\001'; echo) <(rejected | head -n 1)
+	[ "$(reasons | jq -c '[.line, .byte, .reason]' | paste -sd' ')" = \
+	    '[2,1000001,"is longer than --max-line"] [4,1000001,"is longer than --max-line"]' ]
+	# one that never ends
+	{ event 0/120 1; head -c 3000000 /dev/zero; } >"$in"
+	write_lines 75 --max-line 1000000 --rejects "$bad"
+	expect_error 'inside line 2'
+	[ "$(stored | tail -n 1)" = '0/120|1' ]
+}
+
+@test "a record that a crash cut off does not shift those behind it" {
+	echo nonsense >"$in"
+	local torn
+	for torn in '{"line":1,"by' $'{"line":1}\n' $'{"line":1}\ncut o'; do
+		printf %s "$torn" >"$bad"
+		write_lines 0 --rejects "$bad"
+		[ "$(wc -l <"$bad")" = 4 ]
+		[ "$(tail -n 2 "$bad")" = $'{"line":1,"byte":2,"reason":"unexpected character"}\nnonsense' ]
+		write_lines 0 --rejects "$bad"
+		[ "$(rejected | tail -n 2)" = $'nonsense\nnonsense' ]
+	done
+}
+
+@test "too large for jsonb: found before it is stored" {
+	{
+		event 0/110 1
+		event 0/110 2 "{\"a\":[$(yes 0, | head -n 17000000 | tr -d '\n')0]}"
+		event 0/110 3
+	} >"$in" && write_lines 0 --rejects "$bad"
+	[ "$(stored)" = $'0/110|1\n0/110|3' ]
+	[ "$(reasons | jq -c '[.line, .key, .reason, .seq]')" = \
+	    '[2,"after_data","too large for jsonb",2]' ]
+	cmp <(rejected) <(sed -n 2p "$in")
+}
+
+# What reaches the server is only refused by what people add to it.
+@test "an error of the server names line and event, not its context" {
+	buf_psql "ALTER TABLE philotes.cdc_log ADD CONSTRAINT lucky
+	    CHECK (after_data->>'id' <> '13')"
+	{
+		start
+		event 0/108 1
+		checkpoint 0/109
+		seq 120000 | sed "s|.*|$(event 0/110 \& '{"id":&}')|"
+		checkpoint 0/118
+	} | sed 's/"id":13}/"id":12}/; s/"id":110000}/"id":13}/' >"$in"
+	write_lines 65 --rejects "$bad"
+	expect_error '"lucky" .line 110003, event 0/110 110000.$'
+	[ ! -s "$bad" ]
+	[[ -z $output || $output == 0/109 ]]
+	[[ -z $(stored) || $(stored) == '0/108|1' ]]
+	buf_psql "ALTER TABLE philotes.cdc_log DROP CONSTRAINT lucky"
+	buf_psql "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+	    \$\$ BEGIN IF new.after_data->>'id' = '13' THEN
+	        RAISE 'no' USING ERRCODE = new.after_data->>'code',
+	        DETAIL = 'secret ' || new.after_data, HINT = 'secret';
+	    END IF; RETURN new; END \$\$"
+	buf_psql "CREATE TRIGGER refuse BEFORE INSERT ON philotes.cdc_log
+	    FOR EACH ROW EXECUTE FUNCTION refuse()"
+	local code
+	for code in 22P05 54000 22003 23505; do
+		{
+			event 0/210 1
+			event 0/210 2 "{\"id\":13,\"code\":\"$code\"}"
+			event 0/210 3
+		} >"$in" && write_lines 65
+		expect_error ': no .line 2, event 0/210 2.$'
+		[[ $stderr != *secret* && $(stored) != *0/210* ]]
+	done
+	# without an identity, and not the first
+	sed -i 's/"commit_lsn":"0\/210","seq":[0-9]*//' "$in" && write_lines 65
+	expect_error ': no .line 2.$'
+	# what a restart mends is no one line's fault
+	sed -i s/23505/53100/ "$in" && write_lines 75
+}
+
+@test "one buffer's output is another's input" {
+	local other=$PHILOTES_BUFFER_URL
+	{
+		event 0/110 1 '{"s":"\u00e9 \n","n":12.500, "a":[1, 2]}'
+		event 0/110 2
+		event 0/90 1 '{}' other
+		jq -nc '{source_id: "s", schema_name: "", table_name: "note",
+		    operation: "MESSAGE", lsn: "0/0", event_time: "infinity"}'
+		event 0/120 1 | sed 's/"seq":1/"seq":1,"json_text":["a"], "x":{} /'
+	} >"$in" && write_lines 0
+	local columns="source_id, schema_name, table_name, operation, lsn,
+	    transaction_id, commit_lsn, seq, key_columns, before_data, after_data,
+	    event_time, metadata" first
+	first=$(buf_psql "SELECT $columns FROM philotes.cdc_log
+	    ORDER BY source_id, id")
+	server_psql buf "CREATE DATABASE copy"
+	PHILOTES_BUFFER_URL=$(cluster_url "$BATS_FILE_TMPDIR/buf" copy)
+	psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
+	buffer-batch -d "$other" --once >"$in"
+	grep -q '"id":.*"created_at":' "$in"
+	write_lines 0
+	[ "$(buf_psql "SELECT $columns FROM philotes.cdc_log
+	    ORDER BY source_id, id")" = "$first" ]
+	# what has an identity is there once, however often it comes
+	grep -v '"note"' "$in" >"$in.again"
+	mv "$in.again" "$in" && write_lines 0
+	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_log")" = 5 ]
+	sed -i 's/"created_at"/"created_on"/' "$in" && write_lines 65
+	expect_error 'line 1: is not a known key .key "created_on"'
+	PHILOTES_BUFFER_URL=$other
+	server_psql buf "DROP DATABASE copy"
+}
+
+# Lines as buffer-batch writes them but for id and created_at: every byte that
+# UTF-8 has, in names, keys and values, in all forms that JSON has for it.
+random_lines()
+{
+	LC_ALL=C awk -v seed="$1" -v n="$2" '
+	function rnd(n) { return int(rand() * n) }
+	function utf8(c) {
+		if (c < 128) return sprintf("%c", c)
+		if (c < 2048) return sprintf("%c%c", 192 + int(c / 64),
+		    128 + c % 64)
+		if (c < 65536) return sprintf("%c%c%c", 224 + int(c / 4096),
+		    128 + int(c / 64) % 64, 128 + c % 64)
+		return sprintf("%c%c%c%c", 240 + int(c / 262144),
+		    128 + int(c / 4096) % 64, 128 + int(c / 64) % 64,
+		    128 + c % 64)
+	}
+	# as json_write_string has it
+	function plain(c) {
+		if (c in short) return short[c]
+		return c < 32 ? sprintf("\\u%04x", c) : utf8(c)
+	}
+	function escaped(c) {
+		if (c >= 65536) return sprintf("\\u%04X\\u%04x",
+		    55296 + int((c - 65536) / 1024), 56320 + (c - 65536) % 1024)
+		return sprintf("\\u%04" (rnd(2) ? "x" : "X"), c)
+	}
+	function some_char(  r, c) {
+		r = rnd(6)
+		if (r == 0) c = 1 + rnd(31)
+		else if (r == 1) c = 32 + rnd(96)
+		else if (r == 2) c = 128 + rnd(1920)
+		else if (r == 3) c = 2048 + rnd(53248)
+		else if (r == 4) c = 57344 + rnd(8192)
+		else c = 65536 + rnd(1048576)
+		return c
+	}
+	function text(canonical, n,  s, c) {
+		for (s = ""; n > 0; n--) {
+			# each byte in turn, then chance
+			c = nth < 2048 ? ++nth : some_char()
+			s = s (canonical || rnd(2) ? plain(c) : escaped(c))
+		}
+		return "\"" s "\""
+	}
+	function value(depth,  r, s, i) {
+		r = rnd(depth > 3 ? 6 : 8)
+		if (r < 3) return text(0, rnd(12))
+		if (r == 3) return "[null,true,false]"
+		if (r == 4) return rnd(2) ? "-0" : rnd(1000000) "." rnd(1000) "00"
+		if (r == 5) return "-1.50E-" rnd(300)
+		if (r == 6) { s = "[ "
+			for (i = rnd(4); i >= 0; i--) s = s value(depth + 1) (i ? "," : "\t]")
+			return s }
+		return object(depth + 1)
+	}
+	function object(depth,  s, i) {
+		s = "{"
+		for (i = rnd(5); i > 0; i--)
+			s = s "\"" i substr(text(0, rnd(5)), 2) (rnd(2) ? ":" : " : ") \
+			    value(depth + 1) (i > 1 ? "," : "")
+		return s "}"
+	}
+	BEGIN {
+		srand(seed)
+		short[8] = "\\b"; short[9] = "\\t"; short[10] = "\\n"
+		short[12] = "\\f"; short[13] = "\\r"
+		short[34] = "\\\""; short[92] = "\\\\"
+		split("INSERT UPDATE DELETE TRUNCATE MESSAGE", op, " ")
+		for (i = 1; i <= n; i++) {
+			printf "{\"source_id\":\"s\",\"schema_name\":%s", text(1, rnd(9))
+			printf ",\"table_name\":%s", text(1, rnd(9))
+			printf ",\"operation\":\"%s\"", op[1 + rnd(5)]
+			printf ",\"lsn\":\"%X/%X\"", rnd(65536), rnd(2147483647)
+			printf ",\"transaction_id\":%s", rnd(4) ? rnd(1000000) : "null"
+			printf ",\"key_columns\":%s", rnd(4) ? "[" text(0, 3) ", " text(0, 2) "]" : "null"
+			printf ",\"before_data\":%s", rnd(2) ? object(0) : "null"
+			printf ",\"after_data\":%s", rnd(5) ? object(0) : "null"
+			printf ",\"event_time\":\"2026-11-22T13:%02d:%02d.%06dZ\"",
+			    rnd(60), rnd(60), rnd(1000000)
+			m = rnd(2) ? ",\"unchanged\":[" text(0, 4) "],\"x\":" value(2) : ""
+			printf ",\"metadata\":{\"commit_lsn\":\"0/%X\",\"seq\":%d%s}}\n",
+			    i, 1 + rnd(1000), m
+		}
+	}'
+}
+
+@test "what goes in comes out byte for byte, every byte there is" {
+	local seed=${SEED:-$RANDOM} value
+	echo "# SEED=$seed" >&3
+	random_lines "$seed" 4000 >"$in"
+	# all bytes but the 13 that UTF-8 never has, and control
+	# characters that are escaped but tab and newline
+	[ "$(LC_ALL=C od -An -v -tu1 -w1 "$in" | sort -un | wc -l)" = \
+	    $((256 - 30 - 13)) ]
+	write_lines 0
+	buffer-batch --once --batch-size 1000 |
+		sed 's/^{"id":[0-9]*,/{/; s/,"created_at":"[^"]*"}$/}/' \
+		>"$BATS_TEST_TMPDIR/out"
+	cmp "$in" "$BATS_TEST_TMPDIR/out"
+	# and jsonb takes all of it
+	value=$(buf_psql "SELECT count(after_data), count(before_data),
+	    count(key_columns), count(metadata) FROM (SELECT after_data::text,
+	    before_data::text, key_columns::text, metadata::text
+	    FROM philotes.cdc_events) e")
+	[ "$value" = "$(jq -s -r '[map(.after_data), map(.before_data),
+	    map(.key_columns), map(.metadata)]
+	    | map(map(select(. != null)) | length) | join("|")' "$in")" ]
+}
