@@ -43,8 +43,8 @@ pg-cdc-read_OBJS  = $(EVENT) $(PG) ack progress liveness tablelist relation \
                     emitter reader
 buffer-write_OBJS = $(EVENT) $(PG) copyrow places rejects store copyin feed gap \
                     writer
-buffer-batch_OBJS = $(EVENT) $(PG) ack copyrow batch store cursor handler \
-                    batcher
+buffer-batch_OBJS = $(EVENT) $(PG) ack tablelist copyrow batch store ahead \
+                    cursor handler replay attempts delivery batcher
 buffer-gc_OBJS    = $(BASE) $(PG) store collector
 
 FUZZ_TIME = 60

@@ -1,36 +1,133 @@
 #include "batch.h"
 
+#include <stdlib.h>
+
 #include "event_json.h"
 
-bool
-batch_add(struct batch *b, const struct event *e)
+void
+batch_queue_reset(struct batch_queue *q, int64_t last_id, uint64_t total)
 {
-	size_t before = b->text.len;
+	buf_clear(&q->text);
+	q->head = q->n = q->cut = q->cut_len = 0;
+	q->last_id = last_id;
+	q->total = total;
+}
 
-	if (batch_full(b) && b->events > 0)
+void
+batch_queue_release(struct batch_queue *q)
+{
+	buf_release(&q->text);
+	free(q->lines);
+	*q = (struct batch_queue){0};
+}
+
+void
+batch_queue_compact(struct batch_queue *q)
+{
+	buf_consume(&q->text, q->head);
+	q->head = 0;
+}
+
+static bool
+make_room(struct batch_queue *q)
+{
+	size_t room = q->room == 0 ? 1024 : q->room * 2;
+	struct batch_line *lines;
+
+	if (q->n < q->room)
+		return true;
+	lines = realloc(q->lines, room * sizeof(*lines));
+	if (lines == NULL)
 		return false;
-	event_json_put(&b->text, e);
-	if (b->events > 0 && b->text.len > b->max_bytes) {
-		b->text.len = before;
-		return false;
-	}
-	if (b->events == 0)
-		b->first_id = e->id;
-	b->last_id = e->id;
-	b->events++;
+	q->lines = lines;
+	q->room = room;
 	return true;
 }
 
-void
-batch_clear(struct batch *b)
+bool
+batch_queue_add(struct batch_queue *q, const struct event *e, int64_t write_no)
 {
-	buf_clear(&b->text);
-	b->events = 0;
-	b->first_id = b->last_id = 0;
+	size_t before = q->text.len;
+
+	event_json_put(&q->text, e);
+	if (q->text.failed || !make_room(q))
+		return false;
+	q->lines[q->n++] = (struct batch_line){
+	    e->id, write_no, q->text.len - before};
+	return true;
+}
+
+/* Looks at each line once, however often it is called. */
+static bool
+is_complete(struct batch_queue *q, const struct batch_limits *l)
+{
+	while (q->cut < q->n && q->cut < l->events) {
+		size_t len = q->lines[q->cut].len;
+
+		if (q->cut > 0 && q->cut_len + len > l->bytes)
+			return true;
+		q->cut++;
+		q->cut_len += len;
+	}
+	return q->cut > 0 && (q->cut == l->events || q->cut_len >= l->bytes);
+}
+
+bool
+batch_cut(struct batch_queue *q, const struct batch_limits *l, bool all,
+    struct batch *b)
+{
+	*b = (struct batch){0};
+	if (!is_complete(q, l) && (!all || q->cut == 0))
+		return false;
+	b->len = q->cut_len;
+	b->events = q->cut;
+	b->first_id = q->lines[0].id;
+	b->last_id = q->lines[q->cut - 1].id;
+	return true;
+}
+
+struct batch
+batch_part(const struct batch_queue *q, const struct batch *b, uint64_t skip,
+    uint64_t n)
+{
+	struct batch part = {.from = b->from + skip, .at = b->at, .events = n};
+
+	for (size_t i = b->from; i < part.from; i++)
+		part.at += q->lines[i].len;
+	for (size_t i = part.from; i < part.from + n; i++)
+		part.len += q->lines[i].len;
+	part.first_id = q->lines[part.from].id;
+	part.last_id = q->lines[part.from + n - 1].id;
+	return part;
+}
+
+struct view
+batch_text(const struct batch_queue *q, const struct batch *b)
+{
+	return (struct view){q->text.data + q->head + b->at, b->len};
+}
+
+struct batch_mark
+batch_mark(const struct batch_queue *q, const struct batch *b)
+{
+	int64_t before = b->from > 0 ? q->lines[b->from - 1].id : q->last_id;
+
+	return (struct batch_mark){
+	    .first_id = before + 1,
+	    .last_id = b->last_id,
+	    .events = b->events,
+	    .total = q->total + b->from + b->events,
+	    .write_no = q->lines[b->from + b->events - 1].write_no,
+	};
 }
 
 void
-batch_release(struct batch *b)
+batch_pop(struct batch_queue *q, const struct batch *b)
 {
-	buf_release(&b->text);
+	q->head += b->len;
+	q->last_id = b->last_id;
+	q->total += b->events;
+	q->n -= b->events;
+	memmove(q->lines, q->lines + b->events, q->n * sizeof(*q->lines));
+	q->cut = q->cut_len = 0;
 }

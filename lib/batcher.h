@@ -1,11 +1,12 @@
 /*
- * buffer-batch's work: batches of a consumer to stdout or to a handler, and
- * the record of what was processed.
+ * buffer-batch's work: sources take turns, and in its turn a source's batches
+ * are delivered as long as some are due.
  */
 #ifndef BATCHER_H
 #define BATCHER_H
 
-#include "handler.h"
+#include "delivery.h"
+#include "replay.h"
 
 struct batcher_options {
 	const char *conninfo; /* NULL: libpq's own */
@@ -13,13 +14,17 @@ struct batcher_options {
 	const char *const *sources; /* these only */
 	size_t nsources;            /* 0: all */
 	bool latest;
-	uint64_t batch_size; /* events */
-	uint64_t max_bytes;
+	enum cursor_mode mode;
+	struct replay replay; /* of CURSOR_REPLAY */
+	struct batch_limits limits;
 	int64_t flush_interval; /* ms an incomplete batch may wait */
-	bool once;
+	bool once;              /* what is there at the start; implied by a mode
+				 * that is not CURSOR_CONSUME */
 	const char *ack;        /* path of the channel; NULL: none */
 	struct handler handler; /* argv NULL: batches go to stdout */
 	uint64_t retries;
+	bool dead_letters; /* what fails for good becomes one */
+	uint64_t max_letters;
 };
 
 /* Runs until it is told to stop or fails; returns an exit code. */

@@ -1,5 +1,6 @@
 #include "cursor.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "copyrow.h"
@@ -9,8 +10,21 @@
 #include "sql.h"
 #include "store.h"
 
-#define GAP_IDS    64  /* ids of others that are cheaper to read than to skip */
-#define MAX_RANGES 100 /* in one COPY */
+static const char marking[] = "mark the batch as processed";
+
+/* A parameter of a query. */
+struct number {
+	char s[24];
+};
+
+static struct number
+signed_number(int64_t v)
+{
+	struct number n;
+
+	snprintf(n.s, sizeof(n.s), "%lld", (long long)v);
+	return n;
+}
 
 static int
 unexpected(const char *doing)
@@ -19,44 +33,56 @@ unexpected(const char *doing)
 	return EXIT_BUG;
 }
 
-int
-cursor_open(struct cursor_session *s, const char *conninfo, bool latest)
+static int
+add_consumer(struct cursor_session *s)
 {
-	const char *params[] = {s->consumer, latest ? "t" : "f"};
+	static const char doing[] = "find the consumer";
+	const char *params[] = {s->consumer, s->latest ? "t" : "f"};
+	PGresult *res;
+	int rc;
+
+	if (s->mode == CURSOR_CONSUME)
+		return pg_query(&s->pg, "register the consumer",
+		    SQL_ADD_CONSUMER, 2, params, NULL);
+	if (s->mode != CURSOR_LETTERS)
+		return EXIT_DONE;
+	rc = pg_query(&s->pg, doing, SQL_CONSUMER_EXISTS, 1, params, &res);
+	if (rc == EXIT_DONE && !view_eq(pg_value(res, 0, 0), VIEW_LIT("t"))) {
+		log_error("could not find the consumer \"%s\": it is not "
+			  "registered",
+		    s->consumer);
+		rc = EXIT_CONFIG;
+	}
+	PQclear(res);
+	return rc;
+}
+
+int
+cursor_open(struct cursor_session *s, const char *conninfo)
+{
 	int rc = store_open(&s->pg, conninfo);
 
 	if (rc == EXIT_DONE)
 		rc = pg_query(&s->pg, "set up the session on the buffer",
 		    SQL_SESSION_READ, 0, NULL, NULL);
-	if (rc == EXIT_DONE)
-		rc = pg_query(&s->pg, "register the consumer", SQL_ADD_CONSUMER,
-		    2, params, NULL);
-	return rc;
+	return rc == EXIT_DONE ? add_consumer(s) : rc;
 }
 
-static bool
-get_i64(const PGresult *res, int row, int column, int64_t *v)
-{
-	return num_parse_i64(pg_value(res, row, column), v);
-}
-
-static bool
-get_u64(const PGresult *res, int row, int column, uint64_t *v)
-{
-	return num_parse_u64(pg_value(res, row, column), v);
-}
+/* What waits */
 
 /* The columns of pending.sql. */
 static bool
 get_cursor(const PGresult *res, int row, struct cursor *c)
 {
 	*c = (struct cursor){.source_id = pg_value(res, row, 0)};
-	return get_i64(res, row, 1, &c->last_id) &&
-	    get_u64(res, row, 2, &c->total) &&
-	    get_i64(res, row, 3, &c->write_no) &&
-	    get_i64(res, row, 4, &c->newest_id) &&
-	    get_u64(res, row, 5, &c->newest_total) &&
-	    (PQgetisnull(res, row, 6) || get_i64(res, row, 6, &c->age_ms));
+	c->failing = view_eq(pg_value(res, row, 7), VIEW_LIT("t"));
+	return num_parse_i64(pg_value(res, row, 1), &c->last_id) &&
+	    num_parse_u64(pg_value(res, row, 2), &c->total) &&
+	    num_parse_i64(pg_value(res, row, 3), &c->write_no) &&
+	    num_parse_i64(pg_value(res, row, 4), &c->newest_id) &&
+	    num_parse_u64(pg_value(res, row, 5), &c->newest_total) &&
+	    (PQgetisnull(res, row, 6) ||
+		num_parse_i64(pg_value(res, row, 6), &c->age_ms));
 }
 
 void
@@ -67,15 +93,47 @@ cursor_list_release(struct cursor_list *l)
 	*l = (struct cursor_list){0};
 }
 
+static const char *
+or_null(const char *text)
+{
+	return *text != '\0' ? text : NULL;
+}
+
+static int
+query_pending(struct cursor_session *s, const char *doing, const char *source,
+    PGresult **res)
+{
+	const char *params[] = {
+	    s->consumer, s->sources, source, s->latest ? "t" : "f"};
+	const char *span[] = {s->sources, or_null(s->span.from_id),
+	    or_null(s->span.to_id), or_null(s->span.from_lsn)};
+
+	switch (s->mode) {
+	case CURSOR_CONSUME:
+	case CURSOR_PEEK:
+		return pg_query(&s->pg, doing, SQL_PENDING, 4, params, res);
+	case CURSOR_REPLAY:
+		return pg_query(&s->pg, doing, SQL_REPLAY, 4, span, res);
+	case CURSOR_LETTERS:
+		break;
+	}
+	return pg_query(&s->pg, doing, SQL_LETTERS, 3, params, res);
+}
+
 int
-cursor_pending(struct cursor_session *s, struct cursor_list *l)
+cursor_pending(
+    struct cursor_session *s, struct view source, struct cursor_list *l)
 {
 	static const char doing[] = "look for events that wait";
-	const char *params[] = {s->consumer, s->sources};
-	int rc;
+	struct buf only = BUF_INIT;
+	int rc = cursor_settle(s);
 
 	cursor_list_release(l);
-	rc = pg_query(&s->pg, doing, SQL_PENDING, 2, params, &l->texts);
+	buf_addv(&only, source);
+	if (rc == EXIT_DONE)
+		rc = query_pending(s, doing,
+		    source.p != NULL ? buf_str(&only) : NULL, &l->texts);
+	buf_release(&only);
 	if (rc != EXIT_DONE)
 		return rc;
 	l->n = (size_t)PQntuples(l->texts);
@@ -91,296 +149,285 @@ cursor_pending(struct cursor_session *s, struct cursor_list *l)
 	return EXIT_DONE;
 }
 
+/* Claims */
+
 static int
-lock_query(struct cursor_session *s, const struct cursor *c, const char *sql,
-    bool *got)
+lock_query(
+    struct cursor_session *s, struct view source, const char *sql, bool *answer)
 {
-	struct buf source = BUF_INIT;
-	const char *params[2] = {s->consumer, NULL};
+	static const char doing[] = "lock the source for reading";
+	struct buf name = BUF_INIT;
+	const char *params[] = {
+	    s->consumer, NULL, s->mode == CURSOR_LETTERS ? "letters" : "batch"};
+	PGresult *res = NULL;
+	int rc = cursor_settle(s);
+
+	buf_addv(&name, source);
+	params[1] = buf_str(&name);
+	if (rc == EXIT_DONE)
+		rc = pg_query(&s->pg, doing, sql, 3, params, &res);
+	*answer = rc == EXIT_DONE &&
+	    view_eq(pg_value(res, 0, 0), VIEW_LIT("t"));
+	PQclear(res);
+	buf_release(&name);
+	return rc;
+}
+
+int
+cursor_claim(struct cursor_session *s, struct view source, bool *got)
+{
+	bool known;
+	int rc = EXIT_DONE;
+
+	*got = s->mode == CURSOR_PEEK || s->mode == CURSOR_REPLAY;
+	if (!*got)
+		rc = lock_query(s, source, SQL_CLAIM, got);
+	if (rc == EXIT_DONE && !*got) {
+		s->waiting = true;
+		rc = lock_query(s, source, SQL_WANT, &known);
+	}
+	return rc;
+}
+
+int
+cursor_wanted(struct cursor_session *s, struct view source, bool *wanted)
+{
+	return lock_query(s, source, SQL_WANTED, wanted);
+}
+
+int
+cursor_unclaim_all(struct cursor_session *s)
+{
+	int rc = cursor_settle(s);
+
+	s->waiting = false;
+	if (rc == EXIT_DONE)
+		rc = pg_query(&s->pg, "unlock the source for reading",
+		    SQL_UNCLAIM_ALL, 0, NULL, NULL);
+	return rc;
+}
+
+/* Marks */
+
+/* The parameters of mark.sql; park.sql has more behind them. */
+struct mark_params {
+	struct buf source;
+	struct number numbers[5];
+	const char *p[11];
+};
+
+static void
+set_params(struct mark_params *p, const struct cursor_session *s,
+    struct view source, const struct batch_mark *m)
+{
+	*p = (struct mark_params){.source = BUF_INIT};
+	buf_addv(&p->source, source);
+	p->p[0] = s->consumer;
+	p->p[1] = buf_str(&p->source);
+	p->numbers[0] = signed_number(m->first_id);
+	p->numbers[1] = signed_number(m->last_id);
+	p->numbers[2] = signed_number((int64_t)m->events);
+	p->numbers[3] = signed_number((int64_t)m->total);
+	p->numbers[4] = signed_number(m->write_no);
+	for (int i = 0; i < 5; i++)
+		p->p[2 + i] = p->numbers[i].s;
+}
+
+/* What became of a mark. */
+static int
+check_mark(
+    const struct cursor_session *s, int rc, const PGresult *res, bool count)
+{
+	if (rc != EXIT_DONE && pg_is_state(res, "23505")) {
+		log_hint("Another process marked it: the batch is delivered "
+			 "again or was.");
+		return EXIT_RETRY;
+	}
+	if (rc == EXIT_DONE && count &&
+	    strcmp(PQcmdTuples((PGresult *)res), "1") != 0) {
+		log_error("could not %s: there is no consumer \"%s\" any more",
+		    marking, s->consumer);
+		return EXIT_OPERATOR;
+	}
+	return rc;
+}
+
+int
+cursor_settle(struct cursor_session *s)
+{
 	PGresult *res;
 	int rc;
 
-	buf_addv(&source, c->source_id);
-	params[1] = buf_str(&source);
-	rc = pg_query(
-	    &s->pg, "lock the source for reading", sql, 2, params, &res);
-	*got = rc == EXIT_DONE && view_eq(pg_value(res, 0, 0), VIEW_LIT("t"));
-	PQclear(res);
-	buf_release(&source);
-	return rc;
-}
-
-int
-cursor_claim(struct cursor_session *s, const struct cursor *c, bool *got)
-{
-	return lock_query(s, c, SQL_CLAIM, got);
-}
-
-int
-cursor_unclaim(struct cursor_session *s, const struct cursor *c)
-{
-	bool had;
-
-	return lock_query(s, c, SQL_UNCLAIM, &had);
-}
-
-/* A row of ranges.sql. */
-struct write {
-	int64_t write_no;
-	int64_t first_id;
-	int64_t last_id;
-	uint64_t total;
-};
-
-static bool
-get_write(const PGresult *res, int row, struct write *w)
-{
-	return get_i64(res, row, 0, &w->write_no) &&
-	    get_i64(res, row, 1, &w->first_id) &&
-	    get_i64(res, row, 2, &w->last_id) &&
-	    get_u64(res, row, 3, &w->total);
-}
-
-static int
-find_writes(struct cursor_session *s, const struct cursor *c, uint64_t events,
-    PGresult **res)
-{
-	struct buf b = BUF_INIT;
-	char write_no[24], id[24], limit[24];
-	const char *params[] = {NULL, write_no, id, limit};
-	int rc;
-
-	buf_addv(&b, c->source_id);
-	params[0] = buf_str(&b);
-	snprintf(write_no, sizeof(write_no), "%lld", (long long)c->write_no);
-	snprintf(id, sizeof(id), "%lld", (long long)c->last_id);
-	/* each has at least one event, the first perhaps read already */
-	snprintf(limit, sizeof(limit), "%llu", (unsigned long long)events + 1);
-	rc = pg_query(
-	    &s->pg, "find the next events", SQL_RANGES, 4, params, res);
-	buf_release(&b);
-	return rc;
-}
-
-/* Ids of the source between these bounds. */
-struct range {
-	int64_t from;
-	int64_t to;
-};
-
-static void
-add_range(struct buf *sql, const struct range *r, const char *after)
-{
-	buf_addf(sql, "(%lld::bigint, %lld::bigint)%s", (long long)r->from,
-	    (long long)r->to, after);
-}
-
-/*
- * The ranges of the writes from *row on, as far as they are needed and not too
- * many; ranges that nearly touch are one.  *row is moved behind them.
- */
-static bool
-add_ranges(struct buf *sql, const PGresult *res, int *row,
-    const struct cursor *c, uint64_t enough)
-{
-	struct range r = {0, 0};
-	struct write w = {0};
-	int n = 1;
-
-	for (; *row < PQntuples(res) && w.total < enough; ++*row) {
-		if (!get_write(res, *row, &w))
-			return false;
-		if (r.from != 0 && w.first_id - r.to > GAP_IDS) {
-			if (n++ == MAX_RANGES)
-				break;
-			add_range(sql, &r, ", ");
-			r.from = 0;
-		}
-		if (r.from == 0)
-			r.from = w.first_id > c->last_id ? w.first_id
-							 : c->last_id + 1;
-		r.to = w.last_id;
-	}
-	add_range(sql, &r, "");
-	return true;
-}
-
-/* Tells the server to send no more: what did not fit is read again later. */
-static void
-cancel(struct cursor_session *s)
-{
-	PGcancel *handle = PQgetCancel(s->pg.conn);
-	char why[256];
-
-	if (handle != NULL && PQcancel(handle, why, sizeof(why)) == 0)
-		log_info("could not cancel a COPY: %s", why);
-	PQfreeCancel(handle);
-}
-
-static int
-add_message(struct view message, bool first, struct batch *b, bool *fits)
-{
-	struct event e;
-
-	switch (copyrow_get(message, first, &e)) {
-	case COPYROW_END:
+	if (!s->marking)
 		return EXIT_DONE;
-	case COPYROW_EVENT:
-		if (e.id <= b->last_id)
-			break;
-		*fits = batch_add(b, &e);
-		if (!b->text.failed)
-			return EXIT_DONE;
-		log_error("could not read philotes.cdc_log: out of memory");
-		return EXIT_OS;
-	case COPYROW_BAD:
-		break;
-	}
-	return unexpected("read philotes.cdc_log");
-}
-
-static int
-read_copy(struct cursor_session *s, struct batch *b, bool *fits)
-{
-	static const char doing[] = "read philotes.cdc_log";
-	PGresult *res = NULL;
-	bool first = true;
-	char *message;
-	int n, rc = EXIT_DONE;
-
-	*fits = true;
-	while ((n = PQgetCopyData(s->pg.conn, &message, 0)) > 0) {
-		if (*fits && rc == EXIT_DONE) {
-			rc = add_message(
-			    (struct view){message, (size_t)n}, first, b, fits);
-			if (!*fits)
-				cancel(s);
-		}
-		first = false;
-		PQfreemem(message);
-	}
-	if (rc != EXIT_DONE)
-		return rc;
-	if (*fits)
-		return pg_finish(&s->pg, doing, NULL);
-	/* cancelled, or it was through before that */
-	while ((res = PQgetResult(s->pg.conn)) != NULL) {
-		if (PQresultStatus(res) == PGRES_FATAL_ERROR &&
-		    !pg_is_state(res, "57014"))
-			rc = pg_failed(&s->pg, doing, res);
-		PQclear(res);
-	}
-	return rc;
-}
-
-static int
-start_copy(struct cursor_session *s, const struct cursor *c,
-    const PGresult *writes, int *row, const struct batch *b)
-{
-	uint64_t wanted = b->max_events - b->events;
-	struct buf sql = BUF_INIT;
-	PGresult *res = NULL;
-	int rc;
-
-	/* one index scan a range, in order: the rows need no sort, and a range
-	 * of any size is read no further than the limit */
-	buf_adds(&sql, "COPY (SELECT l.* FROM (VALUES ");
-	if (!add_ranges(&sql, writes, row, c, c->total + b->max_events)) {
-		buf_release(&sql);
-		return unexpected("find the next events");
-	}
-	buf_adds(&sql,
-	    ") r (low, high), LATERAL (SELECT " COPYROW_OUT
-	    " FROM philotes.cdc_log WHERE source_id = ");
-	pg_add_literal(&s->pg, &sql, c->source_id);
-	buf_addf(&sql,
-	    " AND id BETWEEN r.low AND r.high ORDER BY id) l "
-	    "LIMIT %llu) TO STDOUT (FORMAT binary)",
-	    (unsigned long long)wanted);
-	if (buf_str(&sql) == NULL) {
-		log_error("could not read philotes.cdc_log: out of memory");
-		rc = EXIT_OS;
-	} else {
-		rc = pg_query(
-		    &s->pg, "read philotes.cdc_log", sql.data, 0, NULL, &res);
-	}
+	s->marking = false;
+	rc = pg_finish(&s->pg, marking, &res);
+	rc = check_mark(s, rc, res, s->mode == CURSOR_CONSUME);
 	PQclear(res);
-	buf_release(&sql);
-	return rc;
-}
-
-/* The write that holds id, of those found. */
-static bool
-locate(const PGresult *writes, int64_t id, int64_t *write_no)
-{
-	struct write w;
-
-	for (int row = 0; row < PQntuples(writes); row++) {
-		if (!get_write(writes, row, &w))
-			return false;
-		*write_no = w.write_no;
-		if (w.last_id >= id)
-			return true;
-	}
-	return false;
-}
-
-int
-cursor_read(struct cursor_session *s, struct cursor *c, struct batch *b,
-    struct cursor_mark *m)
-{
-	PGresult *writes;
-	bool fits = true;
-	int row = 0;
-	int rc = find_writes(s, c, b->max_events, &writes);
-
-	while (rc == EXIT_DONE && row < PQntuples(writes) && fits &&
-	    !batch_full(b)) {
-		rc = start_copy(s, c, writes, &row, b);
-		if (rc == EXIT_DONE)
-			rc = read_copy(s, b, &fits);
-	}
-	if (rc == EXIT_DONE && b->events > 0) {
-		m->first_id = c->last_id + 1;
-		m->last_id = b->last_id;
-		m->events = b->events;
-		m->total = c->total + b->events;
-		if (!locate(writes, b->last_id, &m->write_no))
-			rc = unexpected("find the next events");
-		c->last_id = m->last_id;
-		c->total = m->total;
-		c->write_no = m->write_no;
-	}
-	PQclear(writes);
 	return rc;
 }
 
 int
 cursor_mark(
-    struct cursor_session *s, struct view source, const struct cursor_mark *m)
+    struct cursor_session *s, struct view source, const struct batch_mark *m)
 {
-	struct buf b = BUF_INIT;
-	char number[5][24];
-	const char *params[] = {s->consumer, NULL, number[0], number[1],
-	    number[2], number[3], number[4]};
-	PGresult *res;
-	int rc;
+	struct mark_params p;
+	int sent, rc = cursor_settle(s);
 
-	buf_addv(&b, source);
-	params[1] = buf_str(&b);
-	snprintf(number[0], 24, "%lld", (long long)m->first_id);
-	snprintf(number[1], 24, "%lld", (long long)m->last_id);
-	snprintf(number[2], 24, "%llu", (unsigned long long)m->events);
-	snprintf(number[3], 24, "%llu", (unsigned long long)m->total);
-	snprintf(number[4], 24, "%lld", (long long)m->write_no);
+	if (rc != EXIT_DONE || s->mode == CURSOR_PEEK ||
+	    s->mode == CURSOR_REPLAY)
+		return rc;
+	set_params(&p, s, source, m);
+	if (s->mode == CURSOR_LETTERS)
+		sent = PQsendQueryParams(
+		    s->pg.conn, SQL_CLOSE_LETTERS, 4, NULL, p.p, NULL, NULL, 0);
+	else
+		sent = PQsendQueryParams(
+		    s->pg.conn, SQL_MARK, 7, NULL, p.p, NULL, NULL, 0);
+	buf_release(&p.source);
+	if (sent == 0)
+		return pg_failed(&s->pg, marking, NULL);
+	s->marking = true;
+	return EXIT_DONE;
+}
+
+/* Failures */
+
+int
+cursor_failing(struct cursor_session *s, struct view source,
+    const struct batch *b, const char *status)
+{
+	const struct batch_mark m = {
+	    .first_id = b->first_id, .last_id = b->last_id};
+	struct mark_params p;
+	int rc = cursor_settle(s);
+
+	if (rc != EXIT_DONE || s->mode != CURSOR_CONSUME)
+		return rc;
+	set_params(&p, s, source, &m);
+	p.p[4] = status;
 	rc = pg_query(
-	    &s->pg, "mark the batch as processed", SQL_MARK, 7, params, &res);
-	if (rc != EXIT_DONE && pg_is_state(res, "23505")) {
-		log_hint("Another process marked it: the batch is delivered "
-			 "again or was.");
-		rc = EXIT_RETRY;
-	}
-	PQclear(res);
-	buf_release(&b);
+	    &s->pg, "record that the batch failed", SQL_FAILING, 5, p.p, NULL);
+	buf_release(&p.source);
 	return rc;
+}
+
+int
+cursor_recovered(struct cursor_session *s, struct view source)
+{
+	struct buf name = BUF_INIT;
+	const char *params[] = {s->consumer, NULL};
+	int rc = cursor_settle(s);
+
+	if (rc != EXIT_DONE || s->mode != CURSOR_CONSUME)
+		return rc;
+	buf_addv(&name, source);
+	params[1] = buf_str(&name);
+	rc = pg_query(&s->pg, "record that the batch fails no more",
+	    SQL_RECOVERED, 2, params, NULL);
+	buf_release(&name);
+	return rc;
+}
+
+int
+cursor_letters(struct cursor_session *s, uint64_t *n)
+{
+	static const char doing[] = "count the dead letters";
+	PGresult *res;
+	int rc = cursor_settle(s);
+
+	if (rc != EXIT_DONE)
+		return rc;
+	rc = pg_query(&s->pg, doing, SQL_COUNT_LETTERS, 1, &s->consumer, &res);
+	if (rc == EXIT_DONE && !num_parse_u64(pg_value(res, 0, 0), n))
+		rc = unexpected(doing);
+	PQclear(res);
+	return rc;
+}
+
+int
+cursor_park(struct cursor_session *s, struct view source,
+    const struct cursor_letter *letters, size_t n, const struct batch_mark *m)
+{
+	static const struct batch_mark none = {0};
+	struct buf arrays[4] = {BUF_INIT, BUF_INIT, BUF_INIT, BUF_INIT};
+	struct mark_params p;
+	PGresult *res = NULL;
+	int rc = cursor_settle(s);
+
+	set_params(&p, s, source, m != NULL ? m : &none);
+	for (size_t i = 0; i < n; i++) {
+		pg_array_add(
+		    &arrays[0], view_of(signed_number(letters[i].id).s));
+		pg_array_add(&arrays[1], view_of(letters[i].status));
+		pg_array_add(&arrays[2],
+		    view_of(signed_number((int64_t)letters[i].attempts).s));
+		pg_array_add(&arrays[3], buf_view(&letters[i].stderr_tail));
+	}
+	for (size_t i = 0; i < 4; i++)
+		p.p[(m != NULL ? 7 : 2) + i] = pg_array_end(&arrays[i]);
+	if (rc == EXIT_DONE && m != NULL)
+		rc = check_mark(s,
+		    pg_query(&s->pg, "park the events that failed", SQL_PARK,
+			11, p.p, &res),
+		    res, true);
+	else if (rc == EXIT_DONE)
+		rc = pg_query(&s->pg, "record that letters failed again",
+		    SQL_PARK_AGAIN, 6, p.p, &res);
+	PQclear(res);
+	for (size_t i = 0; i < 4; i++)
+		buf_release(&arrays[i]);
+	buf_release(&p.source);
+	return rc;
+}
+
+static void
+put_neighbour(
+    struct cursor_session *s, struct buf *sql, struct view source, int64_t id)
+{
+	buf_adds(sql,
+	    "COPY (SELECT " COPYROW_OUT " FROM philotes.cdc_log WHERE id = "
+	    "(SELECT l.id FROM philotes.cdc_writes w CROSS JOIN LATERAL "
+	    "(SELECT id FROM philotes.cdc_log WHERE source_id = w.source_id ");
+	buf_addf(sql,
+	    "AND id BETWEEN w.first_id AND least(w.last_id, %lld) AND id NOT "
+	    "IN (SELECT id FROM philotes.cdc_dead_letters WHERE consumer = ",
+	    (long long)id - 1);
+	pg_add_literal(&s->pg, sql, view_of(s->consumer));
+	buf_adds(sql, ") ORDER BY id DESC LIMIT 1) l WHERE w.source_id = ");
+	pg_add_literal(&s->pg, sql, source);
+	buf_addf(sql,
+	    " AND w.events > 0 AND w.first_id < %lld ORDER BY w.write_no DESC "
+	    "LIMIT 1)) TO STDOUT (FORMAT binary)",
+	    (long long)id);
+}
+
+int
+cursor_neighbour(struct cursor_session *s, struct view source, int64_t id,
+    struct batch_queue *q)
+{
+	static const char doing[] = "read an event that was processed";
+	struct buf sql = BUF_INIT;
+	struct event e;
+	bool first = true;
+	char *message;
+	int n, rc = cursor_settle(s);
+
+	put_neighbour(s, &sql, source, id);
+	if (rc == EXIT_DONE)
+		rc = pg_query(&s->pg, doing, buf_str(&sql), 0, NULL, NULL);
+	buf_release(&sql);
+	if (rc != EXIT_DONE)
+		return rc;
+	while ((n = PQgetCopyData(s->pg.conn, &message, 0)) > 0) {
+		if (copyrow_get((struct view){message, (size_t)n}, first, &e) ==
+			COPYROW_EVENT &&
+		    !batch_queue_add(q, &e, 0))
+			rc = EXIT_OS;
+		first = false;
+		PQfreemem(message);
+	}
+	if (rc != EXIT_DONE)
+		log_error("could not %s: out of memory", doing);
+	return rc == EXIT_DONE ? pg_finish(&s->pg, doing, NULL) : rc;
 }

@@ -1,28 +1,28 @@
 /*
- * A consumer's place in the sources: what waits, reading it, marking it.  The
- * ledgers are polled, never the log.
+ * A consumer's place in the sources: what waits, whose turn it is, and the
+ * record of what was processed.  The ledgers are polled, never the log.
+ *
+ * All of it is done on one session, which holds the claims: if its backend is
+ * ended, another process takes over and the marks of this one fail.
  */
 #ifndef CURSOR_H
 #define CURSOR_H
 
-#include "batch.h"
-#include "pg.h"
+#include "ahead.h"
 
-struct cursor {
-	struct view source_id;
-	int64_t last_id;   /* the last event processed; 0: none */
-	uint64_t total;    /* the source's running total there */
-	int64_t write_no;  /* the row of cdc_writes that holds it */
-	int64_t newest_id; /* of the source */
-	uint64_t newest_total;
-	int64_t age_ms; /* since the first event waiting was written */
+enum cursor_mode {
+	CURSOR_CONSUME,
+	CURSOR_PEEK,    /* what would come next; nothing is recorded */
+	CURSOR_REPLAY,  /* what is still there; no consumer takes part */
+	CURSOR_LETTERS, /* the consumer's open dead letters */
 };
 
-static inline uint64_t
-cursor_waiting(const struct cursor *c)
-{
-	return c->newest_total - c->total;
-}
+/* What CURSOR_REPLAY reads; "" in text form: no limit. */
+struct cursor_span {
+	char from_id[24];
+	char to_id[24];
+	char from_lsn[24];
+};
 
 /* Sources with events waiting.  Owns its texts; zero-initialise. */
 struct cursor_list {
@@ -33,48 +33,79 @@ struct cursor_list {
 
 void cursor_list_release(struct cursor_list *l);
 
-/*
- * One consumer's session on the buffer.  sources is an SQL array in text form,
- * or NULL for all.
- */
+/* sources is an SQL array in text form, or NULL for all. */
 struct cursor_session {
 	struct pg pg;
+	enum cursor_mode mode;
 	const char *consumer;
 	const char *sources;
+	bool latest; /* where the consumer begins if it is not registered */
+	struct cursor_span span;
+	bool marking; /* a mark was sent, its answer not read */
+	bool waiting; /* for a source that another process has */
 };
 
-/* Connects, sets up the session, registers the consumer at its first use. */
-int cursor_open(struct cursor_session *s, const char *conninfo, bool latest);
+/* Connects, sets up the session, registers a consumer that is not. */
+int cursor_open(struct cursor_session *s, const char *conninfo);
 
-/* What waits, into l. */
-int cursor_pending(struct cursor_session *s, struct cursor_list *l);
+/* What waits, into l; of one source only if that is not a null view. */
+int cursor_pending(
+    struct cursor_session *s, struct view source, struct cursor_list *l);
 
 /*
  * Takes the source for this session, so that no other process of the consumer
- * works on it; *got says whether that succeeded.  c is then to be read again.
+ * works on it; *got says whether that succeeded.  The cursor is then to be read
+ * again.  Who does not get it is known to wait for it until cursor_unclaim_all.
  */
-int cursor_claim(struct cursor_session *s, const struct cursor *c, bool *got);
-int cursor_unclaim(struct cursor_session *s, const struct cursor *c);
+int cursor_claim(struct cursor_session *s, struct view source, bool *got);
 
-/* Where the events of a batch come from: a mark is made of it. */
-struct cursor_mark {
-	int64_t first_id; /* after the mark before */
-	int64_t last_id;
-	uint64_t events;
-	uint64_t total;
-	int64_t write_no;
-};
+/* Does another process wait for it? */
+int cursor_wanted(struct cursor_session *s, struct view source, bool *wanted);
+
+/* Gives up all that is claimed or waited for. */
+int cursor_unclaim_all(struct cursor_session *s);
 
 /*
- * Reads the next events after c into the (empty) batch until it is full or c's
- * newest event is in, moves c behind them and fills *m.  An empty batch means
- * that nothing is left: the events were removed.
+ * Records that events were processed.  The answer is not waited for: a mark
+ * that is refused is an error of the next call, EXIT_RETRY if somebody else
+ * made it.
  */
-int cursor_read(struct cursor_session *s, struct cursor *c, struct batch *b,
-    struct cursor_mark *m);
-
-/* Records the batch as processed.  EXIT_RETRY if somebody else did. */
 int cursor_mark(
-    struct cursor_session *s, struct view source, const struct cursor_mark *m);
+    struct cursor_session *s, struct view source, const struct batch_mark *m);
+
+/* Waits for the answer. */
+int cursor_settle(struct cursor_session *s);
+
+/* Failures */
+
+struct cursor_letter {
+	int64_t id;
+	uint64_t attempts;
+	char status[40];
+	struct buf stderr_tail;
+};
+
+/* A batch failed for the nth time; cursor_recovered ends that. */
+int cursor_failing(struct cursor_session *s, struct view source,
+    const struct batch *b, const char *status);
+int cursor_recovered(struct cursor_session *s, struct view source);
+
+/* How many dead letters of the consumer are open. */
+int cursor_letters(struct cursor_session *s, uint64_t *n);
+
+/*
+ * Parks the events, and marks what they are part of in the same statement; of
+ * letters (mode CURSOR_LETTERS) it records how they failed again, m being
+ * NULL.
+ */
+int cursor_park(struct cursor_session *s, struct view source,
+    const struct cursor_letter *letters, size_t n, const struct batch_mark *m);
+
+/*
+ * Into the empty queue q, the newest event before id that the consumer has
+ * processed, dead letters left out; none, if there is none any more.
+ */
+int cursor_neighbour(struct cursor_session *s, struct view source, int64_t id,
+    struct batch_queue *q);
 
 #endif

@@ -13,6 +13,7 @@
 #include "clock.h"
 #include "exitcode.h"
 #include "fdio.h"
+#include "json_write.h"
 #include "log.h"
 #include "stop.h"
 
@@ -20,6 +21,8 @@
 #define STOP_MS      5000 /* for a handler to end once we are to stop */
 #define KILL_MS      3000 /* between SIGTERM and SIGKILL */
 #define STATUS_LATER 75
+#define BLIND_MS     100 /* between looks at a child, the connection lost */
+#define PIECE        (64 * 1024) /* of the batch, queued at a time */
 
 extern char **environ;
 
@@ -30,6 +33,9 @@ struct child {
 	bool closed; /* all was written, or it cannot be */
 	bool lost;   /* not all was written */
 	bool ended;
+	size_t queued;    /* of the batch, so far */
+	int err;          /* its stderr, or -1: that is ours */
+	struct buf *tail; /* what came from there last */
 	int status;       /* of waitpid */
 	int64_t deadline; /* 0: none */
 	int killed;       /* the last signal we sent */
@@ -76,13 +82,14 @@ set_number(const char *name, uint64_t v)
 
 static void
 exec_child(const struct handler *h, const struct batch *b, struct view source,
-    int input)
+    int input, int err)
 {
 	struct buf name = BUF_INIT;
 
 	setpgid(0, 0);
 	stop_reset_signals();
-	if (dup2(input, STDIN_FILENO) < 0)
+	if (dup2(input, STDIN_FILENO) < 0 ||
+	    (err >= 0 && dup2(err, STDERR_FILENO) < 0))
 		_exit(126);
 	clean_environment();
 	buf_addv(&name, source);
@@ -98,30 +105,44 @@ exec_child(const struct handler *h, const struct batch *b, struct view source,
 
 /* In the parent. */
 
+static bool
+make_pipe(int ends[2])
+{
+	if (pipe(ends) != 0)
+		return false;
+	for (int i = 0; i < 2; i++)
+		fcntl(ends[i], F_SETFD, FD_CLOEXEC);
+	return true;
+}
+
 static int
 start(struct child *c, const struct handler *h, const struct batch *b,
     struct view source)
 {
-	int ends[2];
+	int in[2], err[2] = {-1, -1};
 
-	if (pipe(ends) != 0)
+	if (!make_pipe(in))
 		return failed("make a pipe for the handler");
-	for (int i = 0; i < 2; i++)
-		fcntl(ends[i], F_SETFD, FD_CLOEXEC);
-	*c = (struct child){.unread = ends[0]};
+	if (h->keep_stderr && !make_pipe(err)) {
+		close(in[0]);
+		close(in[1]);
+		return failed("make a pipe for the handler");
+	}
+	c->unread = in[0];
+	c->err = err[0];
 	c->pid = fork();
 	if (c->pid == 0)
-		exec_child(h, b, source, ends[0]);
-	fdio_out_init(&c->in, ends[1], "the handler's stdin");
-	if (c->pid < 0) {
-		close(ends[0]);
-		fdio_out_close(&c->in);
-		return failed("start the handler");
+		exec_child(h, b, source, in[0], err[1]);
+	fdio_out_init(&c->in, in[1], "the handler's stdin");
+	if (err[1] >= 0) {
+		close(err[1]);
+		fcntl(err[0], F_SETFL, O_NONBLOCK);
 	}
+	if (c->pid < 0)
+		return failed("start the handler");
 	setpgid(c->pid, c->pid); /* whoever of us is first */
 	if (h->timeout_ms > 0)
 		c->deadline = clock_ms() + h->timeout_ms;
-	buf_addv(&c->in.b, buf_view(&b->text));
 	return EXIT_DONE;
 }
 
@@ -133,19 +154,68 @@ reap(struct child *c)
 	c->ended = got == c->pid || (got < 0 && errno != EINTR);
 }
 
+/* Queues the batch piece by piece: the queue it is in may move. */
 static void
-push(struct child *c)
+push(struct child *c, struct view batch)
 {
-	if (c->closed)
-		return;
-	if (fdio_out_flush(&c->in) != EXIT_DONE) {
-		c->lost = true;
-		c->closed = true;
-	} else if (fdio_out_pending(&c->in) == 0) {
-		c->closed = true;
+	size_t n;
+
+	while (!c->closed) {
+		if (fdio_out_flush(&c->in) != EXIT_DONE)
+			c->lost = true;
+		else if (fdio_out_pending(&c->in) > 0)
+			return;
+		n = batch.n - c->queued < PIECE ? batch.n - c->queued : PIECE;
+		buf_add(&c->in.b, batch.p + c->queued, n);
+		c->queued += n;
+		c->closed = c->lost || n == 0;
 	}
-	if (c->closed)
-		fdio_out_close(&c->in);
+	fdio_out_close(&c->in);
+}
+
+/* Passes on what it writes to stderr, and keeps the end of it. */
+static void
+listen_to(struct child *c)
+{
+	char bytes[4096];
+	ssize_t n;
+
+	while (c->err >= 0 && (n = read(c->err, bytes, sizeof(bytes))) > 0) {
+		for (ssize_t done = 0, w; done < n; done += w) {
+			w = write(
+			    STDERR_FILENO, bytes + done, (size_t)(n - done));
+			if (w <= 0)
+				break;
+		}
+		buf_add(c->tail, bytes, (size_t)n);
+		if (c->tail->len > HANDLER_STDERR_MAX)
+			buf_consume(c->tail, c->tail->len - HANDLER_STDERR_MAX);
+	}
+	if (c->err >= 0 && n == 0) {
+		close(c->err);
+		c->err = -1;
+	}
+}
+
+/* Whole lines, if they are not too long, and nothing that is no text. */
+static void
+tidy(struct buf *tail)
+{
+	const char *end;
+
+	if (tail->len == HANDLER_STDERR_MAX &&
+	    (end = memchr(tail->data, '\n', tail->len - 1)) != NULL)
+		buf_consume(tail, (size_t)(end + 1 - tail->data));
+	for (size_t i = 0; i < tail->len; i++) {
+		if (tail->data[i] == '\0')
+			tail->data[i] = '?';
+	}
+	if (utf8_valid(buf_view(tail)))
+		return;
+	for (size_t i = 0; i < tail->len; i++) {
+		if ((unsigned char)tail->data[i] >= 0x80)
+			tail->data[i] = '?';
+	}
 }
 
 static void
@@ -163,23 +233,30 @@ enforce_deadline(struct child *c)
 
 /* The child's end wakes us through SIGCHLD; between looking for it and waiting
  * the signal's byte is kept in the pipe. */
-static void
-attend(struct child *c)
+static int
+attend(struct child *c, struct ahead *a, const struct batch_queue *q,
+    const struct batch *b)
 {
-	struct pollfd p[2] = {
-	    {stop_fd(), POLLIN, 0}, {c->closed ? -1 : c->in.fd, POLLOUT, 0}};
+	struct pollfd p[2];
+	int rc = EXIT_DONE;
 
 	while (!c->ended) {
-		push(c);
-		p[1].fd = c->closed ? -1 : c->in.fd;
+		push(c, batch_text(q, b));
+		listen_to(c);
+		p[0] = (struct pollfd){c->closed ? -1 : c->in.fd, POLLOUT, 0};
+		p[1] = (struct pollfd){c->err, POLLIN, 0};
 		enforce_deadline(c);
-		if (poll(p, 2,
-			c->deadline != 0 ? (int)clock_left(c->deadline) : -1) >
-			0 &&
-		    p[0].revents != 0)
-			stop_drain();
+		/* the connection's failure is told when the child has ended */
+		if (rc == EXIT_DONE)
+			rc = ahead_wait(a, p, 2,
+			    c->deadline != 0 ? clock_left(c->deadline) : -1);
+		else
+			poll(p, 2, BLIND_MS);
 		reap(c);
 	}
+	listen_to(c);
+	tidy(c->tail);
+	return rc;
 }
 
 /* Exit 0 alone is not enough: a handler that does not read its input has not
@@ -193,48 +270,57 @@ all_was_read(const struct child *c)
 	    ioctl(c->unread, FIONREAD, &left) == 0 && left == 0;
 }
 
-static enum handler_answer
-judge(const struct child *c, const char *name)
+static void
+judge(const struct child *c, const char *name, struct handler_result *r)
 {
-	int code;
+	int code = WIFSIGNALED(c->status) ? -1 : WEXITSTATUS(c->status);
 
+	r->answer = HANDLER_FAILED;
 	if (c->killed != 0) {
+		snprintf(r->status, sizeof(r->status), "timeout");
 		log_warning("handler \"%s\" did not end in time and was "
 			    "killed",
 		    name);
-		return HANDLER_FAILED;
-	}
-	if (WIFSIGNALED(c->status)) {
+	} else if (code < 0) {
+		snprintf(r->status, sizeof(r->status), "signal %d",
+		    WTERMSIG(c->status));
 		log_warning("handler \"%s\" was killed by signal %d", name,
 		    WTERMSIG(c->status));
-		return HANDLER_FAILED;
-	}
-	code = WEXITSTATUS(c->status);
-	if (code == 0 && all_was_read(c))
-		return HANDLER_PROCESSED;
-	if (code == 0)
+	} else if (code != 0) {
+		snprintf(r->status, sizeof(r->status), "exit %d", code);
+		log_warning("handler \"%s\" exited with %d", name, code);
+	} else if (!all_was_read(c)) {
+		snprintf(
+		    r->status, sizeof(r->status), "exit 0, input not read");
 		log_warning("handler \"%s\" exited 0 without reading all of "
 			    "the batch",
 		    name);
-	else
-		log_warning("handler \"%s\" exited with %d", name, code);
-	if (code == STATUS_LATER)
-		return HANDLER_LATER;
-	return code == 126 || code == 127 ? HANDLER_CANNOT : HANDLER_FAILED;
+	} else {
+		r->answer = HANDLER_PROCESSED;
+	}
+	if (code == STATUS_LATER && c->killed == 0)
+		r->answer = HANDLER_LATER;
+	if ((code == 126 || code == 127) && c->killed == 0)
+		r->answer = HANDLER_CANNOT;
 }
 
 int
-handler_run(const struct handler *h, const struct batch *b, struct view source,
-    enum handler_answer *answer)
+handler_run(const struct handler *h, struct ahead *a,
+    const struct batch_queue *q, const struct batch *b, struct view source,
+    struct handler_result *r)
 {
-	struct child c;
+	struct child c = {
+	    .unread = -1, .in.fd = -1, .err = -1, .tail = &r->stderr_tail};
 	int rc = start(&c, h, b, source);
 
-	if (rc != EXIT_DONE)
-		return rc;
-	attend(&c);
-	*answer = judge(&c, h->argv[0]);
+	buf_clear(&r->stderr_tail);
+	if (rc == EXIT_DONE) {
+		rc = attend(&c, a, q, b);
+		judge(&c, h->argv[0], r);
+	}
 	close(c.unread);
+	if (c.err >= 0)
+		close(c.err);
 	fdio_out_close(&c.in);
-	return EXIT_DONE;
+	return rc;
 }

@@ -458,6 +458,25 @@ pg_add_identifier(struct pg *pg, struct buf *b, struct view text)
 	return add_escaped(b, PQescapeIdentifier(pg->conn, text.p, text.n));
 }
 
+void
+pg_array_add(struct buf *b, struct view item)
+{
+	buf_adds(b, b->len == 0 ? "{\"" : ",\"");
+	for (size_t i = 0; i < item.n; i++) {
+		if (item.p[i] == '"' || item.p[i] == '\\')
+			buf_addc(b, '\\');
+		buf_addc(b, item.p[i]);
+	}
+	buf_addc(b, '"');
+}
+
+const char *
+pg_array_end(struct buf *b)
+{
+	buf_adds(b, b->len == 0 ? "{}" : "}");
+	return buf_str(b);
+}
+
 struct view
 pg_value(const PGresult *res, int row, int column)
 {

@@ -90,6 +90,13 @@ bool pg_is_state(const PGresult *res, const char *sqlstate);
 bool pg_add_literal(struct pg *pg, struct buf *b, struct view text);
 bool pg_add_identifier(struct pg *pg, struct buf *b, struct view text);
 
+/*
+ * An array in text form, as a parameter: items one by one, then the end.  An
+ * array of no items is pg_array_end alone.
+ */
+void pg_array_add(struct buf *b, struct view item);
+const char *pg_array_end(struct buf *b);
+
 /* Of the first row: the column as text, "" for null. */
 struct view pg_value(const PGresult *res, int row, int column);
 

@@ -10,15 +10,17 @@
 #include "stop.h"
 
 static struct batcher_options batcher = {
-    .consumer = "default",
-    .batch_size = 1000,
-    .max_bytes = UINT64_C(4) * 1024 * 1024,
+    .limits = {1000, UINT64_C(4) * 1024 * 1024},
     .flush_interval = 5000,
     .retries = 5,
+    .max_letters = 100,
 };
 static struct opt_list sources;
-static int start_choice;
+static int start_choice, failure_choice;
 static const char *const starts[] = {"earliest", "latest", NULL};
+static const char *const failures[] = {"stop", "dead-letter", NULL};
+static bool peek, letters;
+static const char *from, *to, *tables;
 
 static const struct opt table[] = {
     {'d', "buffer", "CONNINFO", OPT_TEXT, &batcher.conninfo,
@@ -29,9 +31,9 @@ static const struct opt table[] = {
 	"whose cursor to use (default)", 0, NULL},
     {0, "start", "earliest|latest", OPT_CHOICE, &start_choice, NULL,
 	"where a new consumer begins (earliest)", 0, starts},
-    {0, "batch-size", "N", OPT_COUNT, &batcher.batch_size,
+    {0, "batch-size", "N", OPT_COUNT, &batcher.limits.events,
 	"PHILOTES_BUFFER_BATCH_SIZE", "events in a batch (1000)", 1, NULL},
-    {0, "max-bytes", "N", OPT_COUNT, &batcher.max_bytes, NULL,
+    {0, "max-bytes", "N", OPT_COUNT, &batcher.limits.bytes, NULL,
 	"bytes in a batch (4194304)", 1, NULL},
     {0, "flush-interval", "DURATION", OPT_DURATION, &batcher.flush_interval,
 	"PHILOTES_BUFFER_FLUSH_INTERVAL",
@@ -44,6 +46,20 @@ static const struct opt table[] = {
 	"of a batch whose command fails (5)", 0, NULL},
     {0, "timeout", "DURATION", OPT_DURATION, &batcher.handler.timeout_ms, NULL,
 	"for the command to process a batch (none)", 0, NULL},
+    {0, "on-failure", "stop|dead-letter", OPT_CHOICE, &failure_choice, NULL,
+	"after that many retries (stop)", 0, failures},
+    {0, "max-dead-letters", "N", OPT_COUNT, &batcher.max_letters, NULL,
+	"stop when so many are open (100)", 1, NULL},
+    {0, "dead-letters", NULL, OPT_FLAG, &letters, NULL,
+	"deliver the consumer's open dead letters", 0, NULL},
+    {0, "peek", NULL, OPT_FLAG, &peek, NULL,
+	"show the next batch, mark nothing", 0, NULL},
+    {0, "from", "LSN|TIME|#ID", OPT_TEXT, &from, NULL,
+	"replay from there, mark nothing", 0, NULL},
+    {0, "to", "LSN|TIME|#ID", OPT_TEXT, &to, NULL,
+	"replay up to there, mark nothing", 0, NULL},
+    {0, "tables", "LIST", OPT_TEXT, &tables, NULL,
+	"replay the events of these tables (all)", 0, NULL},
 };
 
 static const struct opts opts = {
@@ -54,11 +70,114 @@ static const struct opts opts = {
     sizeof(table) / sizeof(*table),
 };
 
+/* Options that do not go together. */
+static int
+check_pairs(bool command)
+{
+	const char *replay = from != NULL ? "--from"
+	    : to != NULL                  ? "--to"
+					  : NULL;
+	bool latest = start_choice == 1, bury = failure_choice == 1;
+	const struct {
+		bool both;
+		const char *one;
+		const char *other;
+	} pairs[] = {
+	    {command && batcher.ack != NULL, "--ack", "a command"},
+	    {replay && peek, replay, "--peek"},
+	    {replay && letters, replay, "--dead-letters"},
+	    {replay && batcher.consumer != NULL, replay, "--consumer"},
+	    {replay && latest, replay, "--start"},
+	    {replay && bury, replay, "--on-failure"},
+	    {peek && letters, "--peek", "--dead-letters"},
+	    {peek && command, "--peek", "a command"},
+	    {peek && batcher.ack != NULL, "--peek", "--ack"},
+	    {letters && latest, "--dead-letters", "--start"},
+	    {bury && !command, "--on-failure", "no command"},
+	};
+
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
+		if (pairs[i].both)
+			return opts_usage(&opts, "%s and %s together",
+			    pairs[i].one, pairs[i].other);
+	}
+	if (tables != NULL && replay == NULL)
+		return opts_usage(&opts, "--tables without --from or --to");
+	return EXIT_DONE;
+}
+
+static int
+read_bound(const char *name, const char *text, struct replay_bound *b)
+{
+	if (text == NULL || replay_bound_parse(text, b))
+		return EXIT_DONE;
+	return opts_usage(&opts,
+	    "%s \"%s\": neither an LSN, a time nor an id such as #42", name,
+	    text);
+}
+
+static int
+read_replay(void)
+{
+	struct replay *r = &batcher.replay;
+	const char *reason;
+	int rc = read_bound("--from", from, &r->from);
+
+	if (rc == EXIT_DONE)
+		rc = read_bound("--to", to, &r->to);
+	if (rc != EXIT_DONE)
+		return rc;
+	if (!replay_in_order(r))
+		return opts_usage(
+		    &opts, "--from \"%s\" is behind --to \"%s\"", from, to);
+	if (tables != NULL && !table_list_parse(&r->tables, tables, &reason))
+		return opts_usage(&opts, "--tables \"%s\": %s", tables, reason);
+	return EXIT_DONE;
+}
+
+static int
+check_names(void)
+{
+	bool utf8 = utf8_valid(view_of(batcher.consumer)) &&
+	    (tables == NULL || utf8_valid(view_of(tables)));
+
+	for (size_t i = 0; i < sources.n; i++)
+		utf8 = utf8 && utf8_valid(view_of(sources.item[i]));
+	return utf8 ? EXIT_DONE : opts_usage(&opts, "a name that is not UTF-8");
+}
+
+static int
+set_up(int argc, char **argv, int rest)
+{
+	int rc;
+
+	if (rest < argc && strcmp(argv[rest - 1], "--") != 0)
+		return opts_usage(&opts, "a command without -- before it");
+	rc = check_pairs(rest < argc);
+	if (rc == EXIT_DONE)
+		rc = read_replay();
+	if (rest < argc)
+		batcher.handler.argv = argv + rest;
+	if (batcher.consumer == NULL)
+		batcher.consumer = "default";
+	batcher.sources = sources.item;
+	batcher.nsources = sources.n;
+	batcher.latest = start_choice == 1;
+	batcher.dead_letters = failure_choice == 1;
+	batcher.handler.keep_stderr = failure_choice == 1;
+	if (from != NULL || to != NULL)
+		batcher.mode = CURSOR_REPLAY;
+	else if (peek)
+		batcher.mode = CURSOR_PEEK;
+	else if (letters)
+		batcher.mode = CURSOR_LETTERS;
+	return rc == EXIT_DONE ? check_names() : rc;
+}
+
 int
 main(int argc, char **argv)
 {
 	struct pg_target target = {.what = "buffer"};
-	bool utf8 = true;
 	int rest, rc;
 
 	log_init(opts.tool);
@@ -67,20 +186,12 @@ main(int argc, char **argv)
 		return rc;
 	if (!opts_parse(&opts, argc, argv, &rest, &rc))
 		return rc;
-	if (rest < argc && strcmp(argv[rest - 1], "--") != 0)
-		return opts_usage(&opts, "a command without -- before it");
-	if (rest < argc)
-		batcher.handler.argv = argv + rest;
-	if (rest < argc && batcher.ack != NULL)
-		return opts_usage(&opts, "--ack and a command together");
-	for (size_t i = 0; i < sources.n; i++)
-		utf8 = utf8 && utf8_valid(view_of(sources.item[i]));
-	if (!utf8 || !utf8_valid(view_of(batcher.consumer)))
-		return opts_usage(&opts, "a name that is not UTF-8");
-	batcher.sources = sources.item;
-	batcher.nsources = sources.n;
-	batcher.latest = start_choice == 1;
+	rc = set_up(argc, argv, rest);
 	target.conninfo = batcher.conninfo;
-	rc = pg_check_target(&target, "PHILOTES_BUFFER_URL");
-	return rc == EXIT_DONE ? batcher_run(&batcher) : rc;
+	if (rc == EXIT_DONE)
+		rc = pg_check_target(&target, "PHILOTES_BUFFER_URL");
+	if (rc == EXIT_DONE)
+		rc = batcher_run(&batcher);
+	table_list_release(&batcher.replay.tables);
+	return rc;
 }

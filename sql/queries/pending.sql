@@ -1,9 +1,13 @@
--- What waits for consumer $1: sources (of the array $2, if not null) with
--- events beyond the cursor, and for how many milliseconds the first has waited.
+-- What waits for consumer $1: sources (of the array $2, the one $3, if not
+-- null) with events beyond the cursor, for how many milliseconds the first has
+-- waited, and whether the next batch has failed before.  $4: one that is not
+-- registered begins after the newest.
 SELECT s.source_id, coalesce(b.last_id, 0), coalesce(b.total, 0),
        coalesce(b.write_no, 0), w.last_id, w.total,
        greatest(0, extract(epoch FROM clock_timestamp() - f.written_at)
-                   * 1000)::bigint
+                   * 1000)::bigint,
+       EXISTS (SELECT FROM philotes.cdc_retries r
+               WHERE r.consumer = $1 AND r.source_id = s.source_id)
 FROM philotes.cdc_sources s
 CROSS JOIN LATERAL (
 	SELECT last_id, total FROM philotes.cdc_writes
@@ -19,4 +23,7 @@ LEFT JOIN LATERAL (
 	ORDER BY write_no LIMIT 1) f ON true
 WHERE w.last_id > coalesce(b.last_id, 0)
   AND ($2::text[] IS NULL OR s.source_id = ANY ($2::text[]))
+  AND ($3::text IS NULL OR s.source_id = $3)
+  AND (NOT $4::boolean OR EXISTS (SELECT FROM philotes.cdc_consumers
+                                  WHERE consumer = $1))
 ORDER BY s.source_id

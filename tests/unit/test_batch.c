@@ -18,111 +18,145 @@ event(int64_t id)
 }
 
 static size_t
-size_of(const struct event *e)
+size_of(int64_t id)
 {
+	struct event e = event(id);
 	struct buf b = BUF_INIT;
 	size_t n;
 
-	event_json_put(&b, e);
+	event_json_put(&b, &e);
 	n = b.len;
 	buf_release(&b);
 	return n;
 }
 
-static bool
-add(struct batch *b, int64_t id)
+/* Events with these ids; each is in the write of its tens. */
+static void
+add(struct batch_queue *q, int64_t from, int64_t to)
 {
-	struct event e = event(id);
+	for (int64_t id = from; id <= to; id++) {
+		struct event e = event(id);
 
-	return batch_add(b, &e);
+		if (!batch_queue_add(q, &e, id / 10))
+			ok(false, "out of memory");
+	}
 }
 
 static void
-is_batch(
-    const struct batch *b, uint64_t events, int64_t first_id, int64_t last_id)
+is_batch(const struct batch_queue *q, const struct batch *b, int64_t first_id,
+    int64_t last_id)
 {
 	struct buf wanted = BUF_INIT;
 
-	for (int64_t id = first_id; events > 0 && id <= last_id; id++) {
+	for (int64_t id = first_id; id <= last_id; id++) {
 		struct event e = event(id);
 
 		event_json_put(&wanted, &e);
 	}
-	ok(b->events == events && b->first_id == first_id &&
-		b->last_id == last_id,
-	    "- %d events from %d to %d", (int)events, (int)first_id,
-	    (int)last_id);
-	is_view(buf_view(&b->text), buf_view(&wanted), "- as lines");
+	ok(b->events == (uint64_t)(last_id - first_id + 1) &&
+		b->first_id == first_id && b->last_id == last_id,
+	    "- events %d to %d", (int)first_id, (int)last_id);
+	is_view(batch_text(q, b), buf_view(&wanted), "- as lines");
 	buf_release(&wanted);
 }
 
 static void
 test_events(void)
 {
-	struct batch b = {.max_events = 3, .max_bytes = 1000000};
+	struct batch_limits l = {3, 1000000};
+	struct batch_queue q = {0};
+	struct batch b;
 
-	ok(!batch_full(&b), "an empty batch is not full");
-	is_batch(&b, 0, 0, 0);
-	ok(add(&b, 11) && !batch_full(&b), "one of three");
-	is_batch(&b, 1, 11, 11);
-	ok(add(&b, 12) && !batch_full(&b), "two of three");
-	ok(add(&b, 13) && batch_full(&b), "three of three");
-	is_batch(&b, 3, 11, 13);
-	ok(!add(&b, 14), "no more");
-	is_batch(&b, 3, 11, 13);
-	batch_clear(&b);
-	ok(!batch_full(&b) && b.max_events == 3 && b.max_bytes == 1000000,
-	    "clear keeps the limits");
-	is_batch(&b, 0, 0, 0);
-	ok(add(&b, 14), "and it goes on");
-	is_batch(&b, 1, 14, 14);
-	batch_release(&b);
-	ok(b.text.data == NULL, "release frees the text");
+	ok(!batch_cut(&q, &l, true, &b) && b.events == 0, "nothing from none");
+	add(&q, 11, 12);
+	ok(!batch_cut(&q, &l, false, &b) && b.events == 0,
+	    "two of three are no batch");
+	ok(batch_cut(&q, &l, true, &b), "but a rest");
+	is_batch(&q, &b, 11, 12);
+	add(&q, 13, 17);
+	ok(batch_cut(&q, &l, false, &b), "three of three are one");
+	is_batch(&q, &b, 11, 13);
+	add(&q, 18, 200);
+	is_batch(&q, &b, 11, 13);
+	batch_pop(&q, &b);
+	ok(batch_cut(&q, &l, false, &b), "and the next");
+	batch_queue_compact(&q);
+	is_batch(&q, &b, 14, 16);
+	for (int64_t id = 14; id <= 197; id += 3) {
+		if (!batch_cut(&q, &l, false, &b) || b.first_id != id)
+			break;
+		batch_pop(&q, &b);
+	}
+	ok(batch_cut(&q, &l, true, &b), "to the end");
+	is_batch(&q, &b, 200, 200);
+	batch_pop(&q, &b);
+	ok(batch_queue_len(&q) == 0 && !batch_cut(&q, &l, true, &b),
+	    "where nothing is left");
+	batch_queue_release(&q);
 }
 
 static void
 test_bytes(void)
 {
-	struct event e = event(10);
-	size_t one = size_of(&e);
-	struct batch b = {.max_events = 100, .max_bytes = 3 * one};
+	size_t one = size_of(10);
+	struct batch_limits l = {100, 3 * one};
+	struct batch_queue q = {0};
+	struct batch b;
 
-	ok(add(&b, 10) && add(&b, 11) && !batch_full(&b), "two by bytes");
-	ok(add(&b, 12) && batch_full(&b), "three fill it to the byte");
-	ok(!add(&b, 13), "no more");
-	is_batch(&b, 3, 10, 12);
+	add(&q, 10, 12);
+	ok(batch_cut(&q, &l, false, &b), "full to the byte");
+	is_batch(&q, &b, 10, 12);
+	batch_queue_reset(&q, 9, 0);
+	l.bytes = 3 * one - 1;
+	add(&q, 10, 11);
+	ok(!batch_cut(&q, &l, false, &b), "two of less than three");
+	add(&q, 12, 12);
+	ok(batch_cut(&q, &l, false, &b), "full, since the third does not fit");
+	is_batch(&q, &b, 10, 11);
+	batch_pop(&q, &b);
+	ok(!batch_cut(&q, &l, false, &b), "which is the first of the next");
 
-	batch_clear(&b);
-	b.max_bytes = 3 * one - 1;
-	ok(add(&b, 10) && add(&b, 11), "two of less than three");
-	ok(!add(&b, 12), "the third does not fit");
-	is_batch(&b, 2, 10, 11);
-	ok(!batch_full(&b), "but it is not full");
-	e = event(9);
-	ok(size_of(&e) == one - 1 && batch_add(&b, &e),
-	    "one that is a byte shorter fits");
-	ok(batch_full(&b) && b.events == 3 && b.last_id == 9 &&
-		b.text.len == b.max_bytes,
-	    "- and fills it");
-	batch_release(&b);
+	l.bytes = one - 1;
+	ok(batch_cut(&q, &l, false, &b), "the first fits, however large");
+	is_batch(&q, &b, 12, 12);
+	batch_queue_release(&q);
 }
 
 static void
-test_oversize(void)
+is_mark(struct batch_mark m, int64_t first_id, int64_t last_id, uint64_t events,
+    uint64_t total, int64_t write_no)
 {
-	struct event e = event(10);
-	struct batch b = {.max_events = 100, .max_bytes = size_of(&e) - 1};
+	ok(m.first_id == first_id && m.last_id == last_id &&
+		m.events == events && m.total == total &&
+		m.write_no == write_no,
+	    "- mark %d to %d, %d events, total %d, write %d", (int)m.first_id,
+	    (int)m.last_id, (int)m.events, (int)m.total, (int)m.write_no);
+}
 
-	ok(add(&b, 10), "the first event fits, however large");
-	is_batch(&b, 1, 10, 10);
-	ok(batch_full(&b), "- and fills it");
-	ok(!add(&b, 1), "- a smaller one does not fit");
-	is_batch(&b, 1, 10, 10);
-	batch_clear(&b);
-	ok(add(&b, 1), "which may be the first of the next");
-	ok(!add(&b, 10), "where the large one does not fit");
-	is_batch(&b, 1, 1, 1);
-	batch_release(&b);
+static void
+test_marks(void)
+{
+	struct batch_limits l = {4, 1000000};
+	struct batch_queue q = {0};
+	struct batch b, part;
+
+	batch_queue_reset(&q, 7, 100);
+	add(&q, 18, 21);
+	add(&q, 35, 38);
+	ok(batch_cut(&q, &l, false, &b), "a batch behind other ids");
+	is_mark(batch_mark(&q, &b), 8, 21, 4, 104, 2);
+	part = batch_part(&q, &b, 0, 2);
+	is_batch(&q, &part, 18, 19);
+	is_mark(batch_mark(&q, &part), 8, 19, 2, 102, 1);
+	part = batch_part(&q, &b, 1, 3);
+	is_batch(&q, &part, 19, 21);
+	is_mark(batch_mark(&q, &part), 19, 21, 3, 104, 2);
+	part = batch_part(&q, &part, 2, 1);
+	is_batch(&q, &part, 21, 21);
+	batch_pop(&q, &b);
+	ok(batch_cut(&q, &l, false, &b), "the next");
+	is_mark(batch_mark(&q, &b), 22, 38, 4, 108, 3);
+	batch_queue_release(&q);
 }
 
 int
@@ -130,6 +164,6 @@ main(void)
 {
 	test_events();
 	test_bytes();
-	test_oversize();
+	test_marks();
 	return done_testing();
 }

@@ -1,0 +1,31 @@
+/*
+ * A handler's attempts at a batch, and what is done when they fail: tried
+ * again, then given up or, for dead letters, taken apart until the events that
+ * fail stand alone.
+ */
+#ifndef ATTEMPTS_H
+#define ATTEMPTS_H
+
+#include "cursor.h"
+#include "handler.h"
+
+struct attempts {
+	struct handler handler;
+	uint64_t retries;     /* of a batch, before that */
+	bool dead_letters;    /* take it apart */
+	uint64_t max_letters; /* open ones of the consumer */
+	struct cursor_session *session;
+	struct ahead *ahead;
+	bool failing; /* a row of cdc_retries says that it does */
+};
+
+/*
+ * Has the batch, at the head of the ahead's queue, processed, and marks it.
+ * *done stays false if a stop came between: it is the next one's then.
+ * EXIT_OPERATOR if it fails for good, EXIT_CONFIG if the handler cannot be
+ * run.
+ */
+int attempts_process(
+    struct attempts *a, struct view source, const struct batch *b, bool *done);
+
+#endif

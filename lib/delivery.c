@@ -1,0 +1,233 @@
+#include "delivery.h"
+
+#include <unistd.h>
+
+#include "clock.h"
+#include "event_json.h"
+#include "exitcode.h"
+#include "log.h"
+#include "num.h"
+#include "stop.h"
+
+#define ACK_MS 10000       /* for the last acks */
+#define PIECE  (64 * 1024) /* of a batch, queued for stdout at a time */
+
+int
+delivery_open(struct delivery *d)
+{
+	d->acks.fd = -1;
+	d->out.fd = -1;
+	/* a handler's stdout is ours: it stays as it is */
+	if (d->attempts.handler.argv == NULL)
+		fdio_out_init(&d->out, STDOUT_FILENO, "stdout");
+	return d->ack != NULL ? ack_channel_open(&d->acks, d->ack) : EXIT_DONE;
+}
+
+int
+delivery_close(struct delivery *d)
+{
+	int rc = fdio_out_close(&d->out);
+
+	ack_channel_close(&d->acks);
+	return rc;
+}
+
+/* Standard output */
+
+/* Writes what is queued. */
+static int
+push(struct delivery *d)
+{
+	struct pollfd p = {d->out.fd, POLLOUT, 0};
+	int rc = fdio_out_flush(&d->out);
+
+	while (rc == EXIT_DONE && fdio_out_pending(&d->out) > 0) {
+		if (stop_requested())
+			return fdio_out_drain(&d->out, 0);
+		rc = ahead_wait(d->attempts.ahead, &p, 1, -1);
+		if (rc == EXIT_DONE)
+			rc = fdio_out_flush(&d->out);
+	}
+	return rc;
+}
+
+/* Piece by piece: the queue that holds the batch may move meanwhile. */
+static int
+write_batch(struct delivery *d, const struct batch *b)
+{
+	int rc = EXIT_DONE;
+
+	for (size_t done = 0, n; rc == EXIT_DONE && done < b->len; done += n) {
+		struct view text = batch_text(&d->attempts.ahead->queue, b);
+
+		n = text.n - done < PIECE ? text.n - done : PIECE;
+		buf_add(&d->out.b, text.p + done, n);
+		rc = push(d);
+	}
+	return rc;
+}
+
+static int
+write_checkpoint(struct delivery *d, const struct batch *b)
+{
+	char mark[20];
+
+	event_json_put_checkpoint(&d->out.b,
+	    (struct view){mark, num_format_u64(mark, (uint64_t)b->last_id)});
+	return push(d);
+}
+
+/* Acks */
+
+static int
+mark_acked(struct delivery *d, struct view source, size_t n)
+{
+	int rc = EXIT_DONE;
+
+	for (size_t i = 0; i < n && rc == EXIT_DONE; i++)
+		rc = cursor_mark(d->attempts.session, source, &d->unacked[i]);
+	for (size_t i = n; i < DELIVERY_UNACKED; i++)
+		d->unacked[i - n] = d->unacked[i];
+	return rc;
+}
+
+static int
+on_ack(struct delivery *d, struct view source, struct view text)
+{
+	uint64_t id;
+	size_t popped;
+
+	if (!num_parse_u64(text, &id))
+		return ack_refuse(&d->acks, text, "not a checkpoint's value");
+	switch (ack_received(&d->window, id, &popped)) {
+	case ACK_NEW:
+		return mark_acked(d, source, popped);
+	case ACK_OLD:
+		return EXIT_DONE;
+	case ACK_UNKNOWN:
+		break;
+	}
+	return ack_refuse(&d->acks, text, "no checkpoint that was sent");
+}
+
+static int
+read_acks(struct delivery *d, struct view source)
+{
+	struct view text;
+	int rc;
+
+	while ((rc = ack_channel_next(&d->acks, &text)) == EXIT_DONE &&
+	    text.p != NULL) {
+		rc = on_ack(d, source, text);
+		if (rc != EXIT_DONE)
+			break;
+	}
+	return rc;
+}
+
+static int
+acks_ended(const struct delivery *d, bool expected)
+{
+	log_error("could not read \"%s\": end of file", d->acks.name);
+	return expected || stop_requested() ? EXIT_RETRY : EXIT_IO;
+}
+
+/*
+ * Waits until at most `left` batches are unacknowledged; at the end of the
+ * stream not for ever.
+ */
+static int
+wait_acks(struct delivery *d, struct view source, size_t left, bool end)
+{
+	struct pollfd p = {d->acks.fd, POLLIN, 0};
+	int64_t deadline = 0;
+	int rc = read_acks(d, source);
+
+	while (rc == EXIT_DONE && d->window.n > left) {
+		if (d->acks.eof)
+			return acks_ended(d, end);
+		if (deadline == 0 && (end || stop_requested())) {
+			deadline = clock_ms() + ACK_MS;
+			rc = fdio_out_close(&d->out);
+		} else if (deadline != 0 && clock_left(deadline) == 0) {
+			log_error("could not stop in order: the last "
+				  "checkpoint was not acknowledged");
+			return EXIT_RETRY;
+		}
+		if (rc == EXIT_DONE)
+			rc = ahead_wait(d->attempts.ahead, &p, 1,
+			    deadline != 0 ? clock_left(deadline) : -1);
+		if (rc == EXIT_DONE)
+			rc = read_acks(d, source);
+	}
+	return rc;
+}
+
+/* Batches */
+
+static int
+to_stdout(struct delivery *d, struct view source, const struct batch *b)
+{
+	struct batch_mark m = batch_mark(&d->attempts.ahead->queue, b);
+	int rc = write_batch(d, b);
+
+	if (rc == EXIT_DONE && d->ack == NULL)
+		return cursor_mark(d->attempts.session, source, &m);
+	if (rc == EXIT_DONE)
+		rc = write_checkpoint(d, b);
+	if (rc != EXIT_DONE)
+		return rc;
+	d->unacked[d->window.n] = m;
+	ack_sent(&d->window, (uint64_t)b->last_id);
+	return wait_acks(d, source, DELIVERY_UNACKED - 1, false);
+}
+
+int
+delivery_batch(
+    struct delivery *d, struct view source, const struct batch *b, bool *done)
+{
+	int rc;
+
+	if (d->attempts.handler.argv != NULL) {
+		rc = attempts_process(&d->attempts, source, b, done);
+	} else {
+		rc = to_stdout(d, source, b);
+		*done = rc == EXIT_DONE;
+	}
+	if (*done)
+		log_info("delivered events %lld to %lld, %llu in all",
+		    (long long)b->first_id, (long long)b->last_id,
+		    (unsigned long long)b->events);
+	return rc;
+}
+
+int
+delivery_settle(struct delivery *d, struct view source, bool end)
+{
+	int rc = EXIT_DONE;
+
+	if (d->ack != NULL)
+		rc = wait_acks(d, source, 0, end);
+	return rc == EXIT_DONE ? cursor_settle(d->attempts.session) : rc;
+}
+
+int
+delivery_idle(struct delivery *d, int64_t wait_ms)
+{
+	struct pollfd p[] = {
+	    {d->acks.fd, POLLIN, 0},
+	    /* to notice when its reader has gone */
+	    {d->out.fd, 0, 0},
+	};
+	int rc = ahead_wait(d->attempts.ahead, p, 2, wait_ms);
+
+	if (rc == EXIT_DONE && (p[1].revents & POLLERR) != 0) {
+		log_error("could not write \"stdout\": its reader has gone");
+		return EXIT_IO;
+	}
+	if (rc == EXIT_DONE && p[0].revents != 0)
+		rc = read_acks(d, VIEW_NULL);
+	if (rc == EXIT_DONE && d->acks.eof)
+		rc = acks_ended(d, false);
+	return rc;
+}

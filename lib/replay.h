@@ -1,0 +1,38 @@
+/*
+ * What a replay reads: from one place in the log to another, both included,
+ * of some tables or all.
+ */
+#ifndef REPLAY_H
+#define REPLAY_H
+
+#include "cursor.h"
+#include "tablelist.h"
+
+/*
+ * bound = '#' id | lsn | time
+ * lsn   = hex '/' hex, compared with an event's commit_lsn
+ * time  = an RFC 3339 date, perhaps with a time, perhaps with an offset (else
+ *         it is UTC), compared with an event's event_time
+ */
+struct replay_bound {
+	enum { REPLAY_OPEN, REPLAY_ID, REPLAY_LSN, REPLAY_TIME } kind;
+	uint64_t value; /* of REPLAY_TIME see clock.h */
+};
+
+struct replay {
+	struct replay_bound from;
+	struct replay_bound to;
+	struct table_list tables; /* n 0: all */
+};
+
+bool replay_bound_parse(const char *text, struct replay_bound *b);
+
+/* False: from lies behind to. */
+bool replay_in_order(const struct replay *r);
+
+/* As the session's span, and as the filter of what is read ahead; false: no
+ * memory. */
+bool replay_apply(
+    const struct replay *r, struct cursor_session *s, struct ahead *a);
+
+#endif

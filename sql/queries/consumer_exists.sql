@@ -1,0 +1,1 @@
+SELECT EXISTS (SELECT FROM philotes.cdc_consumers WHERE consumer = $1)

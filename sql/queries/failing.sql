@@ -1,0 +1,11 @@
+-- The batch $3 to $4 of consumer $1 and source $2 failed once more: $5.
+INSERT INTO philotes.cdc_retries AS r
+    (consumer, source_id, first_id, last_id, attempts, status)
+VALUES ($1, $2, $3, $4, 1, $5)
+ON CONFLICT (consumer, source_id) DO UPDATE
+SET first_id = excluded.first_id, last_id = excluded.last_id,
+    attempts = CASE WHEN r.first_id = excluded.first_id
+                    THEN r.attempts + 1 ELSE 1 END,
+    since = CASE WHEN r.first_id = excluded.first_id
+                 THEN r.since ELSE excluded.since END,
+    status = excluded.status, updated_at = excluded.updated_at

@@ -1,0 +1,23 @@
+-- Events with the ids $8, their statuses, attempts and messages $9 to $11, become
+-- dead letters of consumer $1, and what they are part of is marked as mark.sql
+-- does.
+WITH failed AS (
+	SELECT * FROM unnest($8::bigint[], $9::text[], $10::bigint[], $11::text[])
+	    f (id, status, attempts, stderr)),
+parked AS (
+	INSERT INTO philotes.cdc_dead_letters (consumer, id, source_id,
+	    schema_name, table_name, operation, lsn, transaction_id, commit_lsn,
+	    seq, key_columns, before_data, after_data, event_time, metadata,
+	    created_at, status, attempts, stderr)
+	SELECT $1, l.id, l.source_id, l.schema_name, l.table_name, l.operation,
+	       l.lsn, l.transaction_id, l.commit_lsn, l.seq, l.key_columns,
+	       l.before_data, l.after_data, l.event_time, l.metadata,
+	       l.created_at, f.status, f.attempts, nullif(f.stderr, '')
+	FROM failed f JOIN philotes.cdc_log l USING (id)
+	WHERE l.id = ANY ($8::bigint[]) AND l.source_id = $2),
+recovered AS (
+	DELETE FROM philotes.cdc_retries WHERE consumer = $1 AND source_id = $2)
+INSERT INTO philotes.cdc_batches
+    (consumer, source_id, first_id, last_id, events, total, write_no)
+SELECT $1, $2, $3::bigint, $4::bigint, $5::bigint, $6::bigint, $7::bigint
+FROM philotes.cdc_consumers WHERE consumer = $1

@@ -1,2 +1,0 @@
-SELECT pg_advisory_unlock(
-    hashtextextended('philotes.batch:' || length($1) || ':' || $1 || $2, 0))
