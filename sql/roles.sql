@@ -97,7 +97,8 @@ GRANT INSERT ON philotes.cdc_batches, philotes.cdc_consumers,
 GRANT INSERT, UPDATE, DELETE ON philotes.cdc_retries TO philotes_batcher;
 -- of a consumer's earlier life, see add_consumer
 GRANT DELETE ON philotes.cdc_batches TO philotes_batcher;
-GRANT UPDATE (closed_at) ON philotes.cdc_dead_letters TO philotes_batcher;
+GRANT UPDATE (closed_at, status, attempts, stderr, parked_at)
+ON philotes.cdc_dead_letters TO philotes_batcher;
 \endif
 
 COMMIT;
