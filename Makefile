@@ -2,6 +2,7 @@
 # make test     scripts/test: everything, on real servers
 # make fuzz     the drivers of tests/fuzz, FUZZ_TIME seconds each (libFuzzer)
 # make demo     scripts/demo: the pipeline at work
+# make bench    scripts/bench: its speed beside that of others
 # make lint     scripts/lint
 # make install  into $(DESTDIR)$(PREFIX)
 # make clean
@@ -49,11 +50,13 @@ buffer-gc_OBJS    = $(BASE) $(PG) store collector
 
 FUZZ_TIME = 60
 CLANG     = clang
+BENCH = $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c))
 UNITS = $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 FUZZ  = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 LIBS  = $(patsubst lib/%.c,$(BUILD)/lib/%.o,$(wildcard lib/*.c))
 
-.PHONY: build unit fuzz-replay fuzz test demo lint install uninstall clean print-cflags
+.PHONY: build unit probes fuzz-replay fuzz test demo bench lint install \
+    uninstall clean print-cflags
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -62,6 +65,8 @@ build: $(TOOLS:%=$(BIN)/%)
 unit: $(UNITS:%=$(BIN)/unit/%) fuzz-replay
 
 fuzz-replay: $(FUZZ:%=$(BIN)/fuzz/%)
+
+probes: $(BENCH:%=$(BIN)/bench/%)
 
 define tool_rule
 $(BIN)/$(1): $(BUILD)/tools/$(1).o $(patsubst %,$(BUILD)/lib/%.o,$($(1)_OBJS))
@@ -81,6 +86,10 @@ $(BIN)/unit/%: $(BUILD)/tests/unit/test_%.o $(BUILD)/libphilotes.a
 
 $(BIN)/fuzz/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/main.o \
     $(BUILD)/libphilotes.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PQ_LIBS)
+
+$(BIN)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/libphilotes.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PQ_LIBS)
 
@@ -116,6 +125,9 @@ fuzz-keep-%:
 
 demo:
 	scripts/demo
+
+bench:
+	scripts/bench
 
 lint:
 	scripts/lint

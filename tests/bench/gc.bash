@@ -1,0 +1,104 @@
+# Removing a million processed events: buffer-gc, which drops partitions, beside
+# one DELETE of the same rows; and how long another session that writes to the
+# buffer at the same time has to wait for one transaction.
+# shellcheck shell=bash
+
+# All of them written and processed, and ids drawn from the next partition.
+gc_fill()
+{
+	buffer_fresh
+	psql_on "$PHILOTES_BUFFER_URL" -c "SET synchronous_commit = off" \
+		-c "CREATE TABLE model ($model)" \
+		-c "\\copy model from program 'head -n 20000 $work/mix.text'" \
+		-c "DO \$\$ DECLARE b record; n bigint;
+	BEGIN
+		FOR i IN 1 .. $gone / 20000 LOOP
+			SELECT * INTO b FROM philotes.begin_write('shop');
+			INSERT INTO philotes.cdc_log ($columns)
+			SELECT * FROM model;
+			GET DIAGNOSTICS n = ROW_COUNT;
+			PERFORM philotes.end_write('shop', b.write_no,
+			    b.first_id, n, NULL, NULL, kind => 'sql');
+			COMMIT;
+		END LOOP;
+	END \$\$" -c "DROP TABLE model" \
+		-c "SELECT philotes.add_consumer('default'),
+		    philotes.mark_processed('default', 'shop',
+		        9223372036854775807)" \
+		-c "SELECT setval('philotes.cdc_log_id_seq',
+		    philotes.partition_width()), philotes.ensure_partitions()" \
+		-c CHECKPOINT >/dev/null
+}
+
+# Writes as buffer-write does, for a time that is long enough; its log has
+# microseconds in column 3.
+gc_bystander()
+{
+	rm -f "$work"/wait.*
+	PGHOST=$(cluster_sockets "$work/buf") PGUSER=postgres \
+		PGDATABASE=buffer PGPORT=5432 pgbench -n \
+		-f "$work/bystander.sql" -c 1 -R 200 -T 6 -l \
+		--log-prefix="$work/wait" >"$work/pgbench.said" 2>&1 &
+	bystander=$!
+	while [[ $(buf "SELECT count(*) FROM philotes.cdc_writes
+	    WHERE source_id = 'other'") == 0 ]]; do
+		sleep 0.05
+	done
+}
+
+# The longest of its transactions, in ms.
+gc_longest()
+{
+	wait "$bystander"
+	awk '$3 > max { max = $3 } END { print max / 1000 }' "$work"/wait.*
+}
+
+gc_drop()
+{
+	local bystander
+	gc_fill
+	gc_bystander
+	timed buffer-gc "$gone" "buffer-gc -q --retention 0s"
+	gc_longest >>"$work/waits.gc"
+	[[ $(buf "SELECT count(*) FROM philotes.cdc_log
+	    WHERE source_id = 'shop'") == 0 ]]
+}
+
+gc_delete()
+{
+	local bystander
+	gc_fill
+	gc_bystander
+	timed delete "$gone" "psql -X -q -d \"\$PHILOTES_BUFFER_URL\" -c \
+\"DELETE FROM philotes.cdc_log WHERE source_id = 'shop'\""
+	gc_longest >>"$work/waits.delete"
+}
+
+bench_gc()
+{
+	local context='' gone=1000000 rounds=$((pairs < 3 ? pairs : 3)) model
+	((!quick)) || gone=200000
+	model="source_id text, schema_name text, table_name text, \
+operation text, lsn text, transaction_id bigint, commit_lsn pg_lsn, \
+seq bigint, key_columns json, before_data json, after_data json, \
+event_time timestamptz, metadata json"
+	cat >"$work/bystander.sql" <<-SQL
+		BEGIN;
+		SELECT * FROM philotes.begin_write('other') \gset
+		INSERT INTO philotes.cdc_log (source_id, schema_name,
+		    table_name, operation, lsn, event_time)
+		VALUES ('other', 'public', 'orders', 'INSERT', '0/1', now());
+		SELECT philotes.end_write('other', :write_no, :first_id, 1,
+		    NULL, NULL, kind => 'sql');
+		COMMIT;
+	SQL
+	alternate "$rounds" gc_delete gc_drop
+	result "buffer-gc of $gone events, times faster than DELETE" ">= 10" \
+		"$(ratio buffer-gc delete | inverse)" x buffer-gc delete
+	result "buffer-gc" - "$(rate buffer-gc)" events/s buffer-gc
+	result "DELETE" - "$(rate delete)" events/s delete
+	result "longest transaction of another writer during buffer-gc" \
+		"<= 200" "$(spread <"$work/waits.gc")" ms buffer-gc
+	result "longest transaction of another writer during DELETE" - \
+		"$(spread <"$work/waits.delete")" ms delete
+}

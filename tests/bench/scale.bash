@@ -1,0 +1,141 @@
+# Throughput of buffer-write and buffer-batch in a buffer that is not as clean
+# as it could be, beside a clean one: a transaction held open, events waiting,
+# many sources.
+# shellcheck shell=bash
+
+# What the next run finds: none, xmin, backlog or sources.
+scale_buffer()
+{
+	buffer_fresh
+	case $1 in
+	clean) ;;
+	xmin) hold_xmin ;;
+	backlog) make_backlog ;;
+	sources) ;;
+	esac
+}
+
+# An old snapshot, and an id of a transaction that has written.
+hold_xmin()
+{
+	exec {hold}> >(psql_on "$PHILOTES_BUFFER_URL" >/dev/null 2>&1)
+	echo "BEGIN ISOLATION LEVEL REPEATABLE READ;
+	      SELECT count(*) FROM philotes.cdc_log; SELECT txid_current();" \
+		>&"$hold"
+	while [[ $(buf "SELECT count(*) FROM pg_stat_activity
+	    WHERE state = 'idle in transaction'") != 1 ]]; do
+		sleep 0.05
+	done
+}
+
+let_go()
+{
+	[[ -n ${hold-} ]] || return 0
+	exec {hold}>&-
+	hold=
+}
+
+# Written by the server itself, as many writers' commits of 20,000 would.
+make_backlog()
+{
+	buffer-write -q <"$work/mix.lines" >/dev/null
+	buf "CREATE TABLE model AS SELECT *, row_number() OVER () AS n
+	     FROM (SELECT $columns FROM philotes.cdc_log ORDER BY id LIMIT 20000) l"
+	psql_on "$PHILOTES_BUFFER_URL" -c "SET synchronous_commit = off" \
+		-c "DO \$\$ DECLARE b record; n bigint;
+	BEGIN
+		FOR i IN 1 .. $backlog / 20000 LOOP
+			SELECT * INTO b FROM philotes.begin_write('waiting');
+			INSERT INTO philotes.cdc_log ($columns)
+			SELECT 'waiting', ${columns#*, } FROM model;
+			GET DIAGNOSTICS n = ROW_COUNT;
+			PERFORM philotes.end_write('waiting', b.write_no,
+			    b.first_id, n, NULL, NULL, kind => 'sql');
+			COMMIT;
+			IF i % 400 = 0 THEN
+				PERFORM philotes.ensure_partitions();
+				COMMIT;
+			END IF;
+		END LOOP;
+	END \$\$" -c "DROP TABLE model" -c CHECKPOINT
+}
+
+# Another source than what is there already.
+scale_write()
+{
+	local file=$work/scale.lines
+	[[ $1 != sources ]] || file=$work/sources.lines
+	timed "write_$1" "$rows" "buffer-write -q <$file >/dev/null"
+}
+
+scale_drain()
+{
+	local only="--source-id scale"
+	[[ $1 != sources ]] || only=
+	timed "drain_$1" "$rows" "buffer-batch -q --once --batch-size 1000 \
+$only | cat >/dev/null"
+}
+
+scale_run()
+{
+	scale_buffer "$1"
+	scale_write "$1"
+	scale_drain "$1"
+	let_go
+}
+
+scale_clean()
+{
+	scale_run clean
+}
+
+scale_xmin()
+{
+	scale_run xmin
+}
+
+scale_backlog()
+{
+	scale_run backlog
+}
+
+scale_sources()
+{
+	scale_run sources
+}
+
+# The events of the workload again, as 100 sources one after the other would
+# send them.
+make_sources()
+{
+	sed 's/"source_id":"shop"/"source_id":"scale"/' "$work/mix.lines" \
+		>"$work/scale.lines"
+	awk -v each=$((rows / 100)) '{
+		sub(/"source_id":"shop"/, "\"source_id\":\"shop" \
+		    int((NR - 1) / each) % 100 "\"")
+		print }' "$work/mix.lines" >"$work/sources.lines"
+}
+
+scale_result()
+{
+	local what
+	for what in write drain; do
+		result "$([[ $what == write ]] && echo buffer-write ||
+			echo buffer-batch), throughput with $2 / clean" \
+			">= 0.95" "$(ratio "${what}_$1" "${what}_clean" |
+				inverse)" x "${what}_$1" "${what}_clean"
+	done
+}
+
+bench_scale()
+{
+	local backlog=$((scale ? 10000000 : quick ? 100000 : 1000000)) hold=
+	local context=
+	make_sources
+	alternate "$pairs" scale_clean scale_xmin scale_sources
+	scale_result xmin "a held transaction"
+	scale_result sources "100 sources"
+	times_of=()
+	alternate $((pairs > 3 ? 3 : pairs)) scale_clean scale_backlog
+	scale_result backlog "$backlog events waiting"
+}
