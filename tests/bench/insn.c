@@ -255,20 +255,23 @@ write_lines(void)
 static bool
 batch_rows(void)
 {
-	struct batch b = {
-	    .max_events = BATCH_EVENTS, .max_bytes = 64 * 1024 * 1024};
+	const struct batch_limits limits = {BATCH_EVENTS, 64 * 1024 * 1024};
+	struct batch_queue q = {0};
+	struct batch b;
 	struct event e;
 
+	batch_queue_reset(&q, 0, 0);
 	for (size_t i = 0; i < rows.n; i++) {
-		if (copyrow_get(part(&rows, i), i == 0, &e) != COPYROW_EVENT)
+		if (copyrow_get(part(&rows, i), i == 0, &e) != COPYROW_EVENT ||
+		    !batch_queue_add(&q, &e, 1))
 			return false;
-		batch_add(&b, &e);
-		if (batch_full(&b) || i + 1 == rows.n) {
-			produced += b.text.len;
-			batch_clear(&b);
-		}
+		if (!batch_cut(&q, &limits, i + 1 == rows.n, &b))
+			continue;
+		produced += batch_text(&q, &b).n;
+		batch_pop(&q, &b);
+		batch_queue_compact(&q);
 	}
-	batch_release(&b);
+	batch_queue_release(&q);
 	return true;
 }
 
