@@ -40,8 +40,8 @@ EVENT = $(BASE) event_json
 PG    = pg
 
 pg-cdc-read_OBJS  = $(EVENT) $(PG) ack progress liveness tablelist relation \
-                    pgvalue tuple pgoutput replstream source heartbeat \
-                    emitter reader
+                    pgvalue tuple pgoutput preflight replstream source \
+                    heartbeat emitter check reader
 buffer-write_OBJS = $(EVENT) $(PG) copyrow places rejects store copyin feed gap \
                     writer
 buffer-batch_OBJS = $(EVENT) $(PG) ack tablelist copyrow batch store ahead \

@@ -42,6 +42,12 @@ log_configure(enum log_format format, enum log_level level, bool timestamps)
 	log_timestamps = timestamps;
 }
 
+bool
+log_is_json(void)
+{
+	return log_format == LOG_JSON;
+}
+
 static void
 neutralise(struct buf *line)
 {

@@ -38,6 +38,9 @@ void log_init(const char *tool);
 void log_configure(
     enum log_format format, enum log_level level, bool timestamps);
 
+/* Was LOG_JSON configured? */
+bool log_is_json(void);
+
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warning(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

@@ -18,6 +18,7 @@
 #include "liveness.h"
 #include "log.h"
 #include "lsn.h"
+#include "preflight.h"
 #include "progress.h"
 #include "replstream.h"
 #include "stop.h"
@@ -483,8 +484,8 @@ look_up(struct reader *r, uint64_t *start)
 	if (rc == EXIT_DONE && until_now(r))
 		r->until = r->system.flush;
 	if (rc == EXIT_DONE)
-		rc = replstream_check(
-		    &r->stream, r->o->slot, r->o->publication, start);
+		rc = preflight_start(
+		    &r->stream.pg, r->o->slot, r->o->publication, start);
 	if (rc == EXIT_DONE && r->o->tables != NULL)
 		rc = replstream_left_out(&r->stream, r->o->publication,
 		    r->o->tables, &r->emitter.left_out);

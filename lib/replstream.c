@@ -149,97 +149,6 @@ replstream_system_release(struct replstream_system *sys)
 	buf_release(&sys->history);
 }
 
-/* Runs a query with one literal in it: walsenders take no parameters. */
-static int
-query_name(struct replstream *s, const char *doing, const char *sql,
-    const char *name, PGresult **res)
-{
-	struct buf b = BUF_INIT;
-	int rc;
-
-	*res = NULL;
-	buf_adds(&b, sql);
-	pg_add_literal(&s->pg, &b, view_of(name));
-	if (buf_str(&b) == NULL)
-		rc = EXIT_OS;
-	else
-		rc = pg_query(&s->pg, doing, b.data, 0, NULL, res);
-	buf_release(&b);
-	return rc;
-}
-
-static int
-slot_refused(const char *slot, const char *reason, int code, const char *hint)
-{
-	log_error(
-	    "could not use the replication slot \"%s\": %s", slot, reason);
-	log_hint("%s", hint);
-	return code;
-}
-
-static int
-check_slot(struct replstream *s, const char *slot, uint64_t *confirmed)
-{
-	PGresult *res;
-	int rc = query_name(s, "look up the replication slot",
-	    "SELECT plugin, database = pg_catalog.current_database(), "
-	    "wal_status, confirmed_flush_lsn "
-	    "FROM pg_catalog.pg_replication_slots WHERE slot_name = ",
-	    slot, &res);
-
-	if (rc != EXIT_DONE)
-		;
-	else if (PQntuples(res) == 0)
-		rc = slot_refused(slot, "it does not exist", EXIT_OPERATOR,
-		    "Make it with pg-cdc-read --create; changes made before "
-		    "that are not captured.");
-	else if (!view_eq(pg_value(res, 0, 0), VIEW_LIT("pgoutput")) ||
-	    !view_eq(pg_value(res, 0, 1), VIEW_LIT("t")))
-		rc = slot_refused(slot,
-		    "it is not one of pgoutput in this database", EXIT_CONFIG,
-		    "Name another slot with --slot.");
-	else if (view_eq(pg_value(res, 0, 2), VIEW_LIT("lost")))
-		rc = slot_refused(slot,
-		    "it is lost: the server removed WAL it needs",
-		    EXIT_OPERATOR,
-		    "Changes are missing.  Drop it with pg-cdc-read --drop, "
-		    "make it anew, and accept the gap in buffer-write.");
-	else if (!lsn_parse(pg_value(res, 0, 3), confirmed))
-		rc = slot_refused(slot, "it is not ready", EXIT_RETRY,
-		    "Its creation has not ended yet.");
-	PQclear(res);
-	return rc;
-}
-
-static int
-check_publication(struct replstream *s, const char *publication)
-{
-	PGresult *res;
-	int rc = query_name(s, "look up the publication",
-	    "SELECT FROM pg_catalog.pg_publication WHERE pubname = ",
-	    publication, &res);
-
-	if (rc == EXIT_DONE && PQntuples(res) == 0) {
-		log_error("could not use the publication \"%s\": it does not "
-			  "exist",
-		    publication);
-		log_hint("Make it with pg-cdc-read --create; a slot older "
-			 "than its publication must be dropped first.");
-		rc = EXIT_CONFIG;
-	}
-	PQclear(res);
-	return rc;
-}
-
-int
-replstream_check(struct replstream *s, const char *slot,
-    const char *publication, uint64_t *confirmed)
-{
-	int rc = check_slot(s, slot, confirmed);
-
-	return rc == EXIT_DONE ? check_publication(s, publication) : rc;
-}
-
 /* The wanted tables as VALUES of a CTE in front of the query. */
 static void
 add_wanted(struct replstream *s, struct buf *sql, const struct table_list *l)
@@ -393,6 +302,11 @@ ended(struct replstream *s)
 		rc = EXIT_RETRY;
 	} else if (pg_is_state(res, "55000")) {
 		rc = EXIT_OPERATOR;
+	} else if (pg_is_state(res, "42704")) {
+		log_hint("The publication was dropped, or made after changes "
+			 "that the slot has still to send, which can then not "
+			 "be read.  Drop both with pg-cdc-read --drop, make "
+			 "them anew, and accept the gap in buffer-write.");
 	}
 	PQclear(res);
 	return rc;

@@ -32,15 +32,6 @@ int replstream_identify(struct replstream *s, struct replstream_system *sys);
 void replstream_system_release(struct replstream_system *sys);
 
 /*
- * Looks at slot and publication before they are used and sets
- * *confirmed to the slot's confirmed_flush_lsn.  EXIT_OPERATOR if the slot is
- * missing or lost, EXIT_CONFIG if it is of another kind or the publication is
- * missing.
- */
-int replstream_check(struct replstream *s, const char *slot,
-    const char *publication, uint64_t *confirmed);
-
-/*
  * The published tables, by schema and name, that are neither in the list nor
  * descend from one in it: what is to be left out.  A partition that is made
  * later is thus not.  EXIT_CONFIG if a name of the list is not published.

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "ack.h"
+#include "check.h"
 #include "exitcode.h"
 #include "log.h"
 #include "opts.h"
@@ -18,7 +19,7 @@ static struct reader_options reader = {
     .publication = "philotes_pub",
     .server_timeout = -1,
 };
-static bool create, drop;
+static bool create, drop, check;
 static const char *tables;
 
 static const struct opt table[] = {
@@ -36,6 +37,8 @@ static const struct opt table[] = {
 	"make publication and slot, and exit", 0, NULL},
     {0, "drop", NULL, OPT_FLAG, &drop, NULL,
 	"drop slot and publication, and exit", 0, NULL},
+    {0, "check", NULL, OPT_FLAG, &check, NULL,
+	"report whether the source can be read, and exit", 0, NULL},
     {0, "ack", "FILE", OPT_TEXT, &reader.ack, NULL,
 	"read acknowledged positions from here", 0, NULL},
     {0, "until", "LSN|now", OPT_TEXT, &reader.until, NULL,
@@ -53,7 +56,7 @@ static const struct opt table[] = {
 static const struct opts opts = {
     "pg-cdc-read",
     "pg-cdc-read [-qv] [-d CONNINFO] [--ack FILE] [OPTION ...]\n"
-    "       pg-cdc-read --create | --drop [-d CONNINFO] [OPTION ...]",
+    "       pg-cdc-read --create | --drop | --check [-d CONNINFO] [OPTION ...]",
     "Prints every committed change of a PostgreSQL database, one JSON line "
     "each.",
     table,
@@ -118,6 +121,8 @@ run(const struct table_list *list)
 		return source_create(&source);
 	if (drop)
 		return source_drop(&source);
+	if (check)
+		return check_source(&source);
 	reader.tables = list;
 	return reader_run(&reader);
 }
@@ -155,13 +160,14 @@ main(int argc, char **argv)
 		return fail(rc);
 	if (rest < argc)
 		return fail(opts_extra(&opts, argv[rest]));
-	if (create && drop)
-		return opts_usage(&opts, "--create and --drop together");
-	if ((create || drop) &&
+	if (create + drop + check > 1)
+		return fail(opts_usage(&opts,
+		    "only one of --create, --drop and --check at a time"));
+	if ((create || drop || check) &&
 	    (reader.ack != NULL || reader.until != NULL || reader.messages))
 		return fail(opts_usage(&opts,
-		    "--create and --drop go without --ack, --until and "
-		    "--messages"));
+		    "--create, --drop and --check go without --ack, --until "
+		    "and --messages"));
 	rc = check_names();
 	if (rc != EXIT_DONE)
 		return fail(rc);

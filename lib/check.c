@@ -1,0 +1,426 @@
+#include "check.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "exitcode.h"
+#include "json_write.h"
+#include "log.h"
+#include "preflight.h"
+#include "replstream.h"
+#include "sql.h"
+
+#define PEEK_LIMIT "SET statement_timeout = '5s'"
+
+/* Columns of check_wal.sql, check_publication.sql and source_tables.sql. */
+enum {
+	W_ENCODING,
+	W_SLOTS_FREE,
+	W_SLOTS,
+	W_SENDERS_FREE,
+	W_SENDERS,
+	W_STATUS,
+	W_RETAINED,
+	W_SAFE,
+};
+enum {
+	P_UNPUBLISHED,
+	P_NEEDS_IDENTITY,
+	P_TABLES,
+	P_PARTITIONS,
+	P_PARTITIONED,
+	P_BUFFERS_OWN,
+	P_YOUNG,
+};
+enum { T_SCHEMA, T_TABLE, T_STATE, T_PUBLISHED };
+
+struct check {
+	const struct source_options *o;
+	struct pg pg;             /* what is looked up */
+	struct replstream stream; /* what reading would use */
+	struct preflight found;
+};
+
+/* The report */
+
+static void
+print_json(const struct finding *f)
+{
+	static const char *const results[] = {
+	    [FINDING_OK] = "ok",
+	    [FINDING_WARNING] = "warning",
+	    [FINDING_ERROR] = "error",
+	};
+	struct buf b = BUF_INIT;
+
+	buf_addf(&b, "{\"check\":\"%s\",\"result\":\"%s\"", f->check,
+	    results[f->level]);
+	if (f->level == FINDING_ERROR)
+		buf_addf(&b, ",\"code\":%d", f->code);
+	buf_adds(&b, ",\"message\":");
+	json_write_string(&b, f->text);
+	if (f->hint != NULL) {
+		buf_adds(&b, ",\"hint\":");
+		json_write_string(&b, view_of(f->hint));
+	}
+	printf("%.*s}\n", VIEW_FMT(buf_view(&b)));
+	buf_release(&b);
+}
+
+static void
+print_text(const struct finding *f)
+{
+	static const char *const results[] = {
+	    [FINDING_OK] = "ok",
+	    [FINDING_WARNING] = "WARNING",
+	    [FINDING_ERROR] = "ERROR",
+	};
+
+	printf("%-8s %-12s ", results[f->level], f->check);
+	/* a name may have any characters in it, a line has one end */
+	for (size_t i = 0; i < f->text.n; i++) {
+		unsigned char c = (unsigned char)f->text.p[i];
+
+		putchar(c < 0x20 || c == 0x7f ? '?' : c);
+	}
+	putchar('\n');
+	if (f->hint != NULL)
+		printf("%-21s %s\n", "", f->hint);
+}
+
+static void
+report(void *arg, const struct finding *f)
+{
+	const struct check *c = arg;
+
+	if (log_is_json())
+		print_json(f);
+	else
+		print_text(f);
+	/* as reading would, which gets no further than its first error */
+	if (f->level == FINDING_ERROR && c->found.rc == EXIT_DONE && !f->logged)
+		log_error("%.*s", VIEW_FMT(f->text));
+}
+
+/* An error that whoever met it has logged. */
+static void
+logged_error(struct check *c, const char *check, int code, const char *what)
+{
+	const struct finding f = {.check = check,
+	    .level = FINDING_ERROR,
+	    .code = code,
+	    .logged = true};
+
+	preflight_found(&c->found, &f,
+	    "could not %s: see the message on standard error", what);
+}
+
+/* Connections */
+
+static int
+connect_source(struct check *c)
+{
+	const struct pg_target target = {"source", c->o->conninfo, false};
+	const struct finding fine = {.check = "connection"};
+	int rc = pg_open(&c->pg, &target);
+
+	if (rc == EXIT_DONE)
+		rc = pg_query(&c->pg, "set up the session on the source",
+		    SQL_SESSION_SOURCE, 0, NULL, NULL);
+	if (rc == EXIT_DONE)
+		preflight_found(&c->found, &fine,
+		    "database \"%s\" as role \"%s\"", PQdb(c->pg.conn),
+		    PQuser(c->pg.conn));
+	else
+		logged_error(c, "connection", rc, "connect to the source");
+	return rc;
+}
+
+static bool
+connect_stream(struct check *c)
+{
+	const struct finding fine = {.check = "replication"};
+	struct replstream_system system = {0};
+	int rc = replstream_open(&c->stream, c->o->conninfo);
+
+	if (rc == EXIT_DONE)
+		rc = replstream_identify(&c->stream, &system);
+	if (rc == EXIT_DONE)
+		preflight_found(&c->found, &fine,
+		    "the role may replicate, system %.*s, timeline %u",
+		    VIEW_FMT(buf_view(&system.system_id)),
+		    (unsigned)system.timeline);
+	else
+		logged_error(c, "replication", rc,
+		    "connect to the source for replication");
+	replstream_system_release(&system);
+	return rc == EXIT_DONE;
+}
+
+/* What the publication takes in */
+
+static bool
+is_some(const PGresult *res, int column)
+{
+	return !PQgetisnull(res, 0, column) &&
+	    !view_eq(pg_value(res, 0, column), VIEW_LIT("0")) &&
+	    pg_value(res, 0, column).n > 0;
+}
+
+/*
+ * A slot sees the catalogs as they were, so a publication made after it is
+ * missing for ever; that is known only when something is decoded.  It is tried
+ * if it may be so, for which other slots may be the reason as well.
+ */
+static void
+look_for_older_slot(struct check *c, const PGresult *res)
+{
+	const struct finding f = {.check = "slot",
+	    .level = FINDING_ERROR,
+	    .code = EXIT_CONFIG,
+	    .hint = "Drop it with pg-cdc-read --drop, make both anew, and "
+		    "accept the gap in buffer-write."};
+	const char *params[] = {c->o->slot, c->o->publication};
+	PGresult *peeked;
+
+	if (c->found.rc != EXIT_DONE ||
+	    !view_eq(pg_value(res, 0, P_YOUNG), VIEW_LIT("t")))
+		return;
+	PQclear(PQexec(c->pg.conn, PEEK_LIMIT));
+	peeked = PQexecParams(
+	    c->pg.conn, SQL_PEEK, 2, NULL, params, NULL, NULL, 0);
+	if (pg_is_state(peeked, "42704"))
+		preflight_found(&c->found, &f,
+		    "could not use the replication slot \"%s\": it is older "
+		    "than the publication \"%s\"",
+		    c->o->slot, c->o->publication);
+	PQclear(peeked);
+	PQclear(PQexec(c->pg.conn, "SET statement_timeout = 0"));
+}
+
+static void
+look_at_partitions(struct check *c, const PGresult *res)
+{
+	const struct finding f = {.check = "partitions"};
+
+	if (is_some(res, P_PARTITIONS))
+		preflight_found(&c->found, &f,
+		    "%.*s, whose events carry the partition's name",
+		    VIEW_FMT(pg_value(res, 0, P_PARTITIONS)));
+	if (is_some(res, P_PARTITIONED))
+		preflight_found(&c->found, &f,
+		    "of %.*s tables, whose events carry the root's name",
+		    VIEW_FMT(pg_value(res, 0, P_PARTITIONED)));
+}
+
+static void
+look_at_contents(struct check *c, const PGresult *res)
+{
+	struct finding f = {.check = "tables"};
+	struct view tables = pg_value(res, 0, P_TABLES);
+
+	f.level = is_some(res, P_TABLES) ? FINDING_OK : FINDING_WARNING;
+	preflight_found(&c->found, &f, "%.*s published", VIEW_FMT(tables));
+	f.level = FINDING_WARNING;
+	if (is_some(res, P_UNPUBLISHED))
+		preflight_found(&c->found, &f, "%.*s is not published",
+		    VIEW_FMT(pg_value(res, 0, P_UNPUBLISHED)));
+	if (!is_some(res, P_BUFFERS_OWN))
+		return;
+	f.hint = "Publish without the schema philotes.";
+	preflight_found(&c->found, &f,
+	    "%.*s tables of the buffer itself are published: every event "
+	    "would make another",
+	    VIEW_FMT(pg_value(res, 0, P_BUFFERS_OWN)));
+}
+
+static int
+look_at_identities(struct check *c)
+{
+	const struct finding f = {.check = "identity",
+	    .level = FINDING_WARNING,
+	    .hint = "Its UPDATEs and DELETEs fail on the source.  Give it a "
+		    "primary key, or ALTER TABLE ... REPLICA IDENTITY FULL."};
+	const struct finding fine = {.check = "identity"};
+	const char *params[] = {c->o->publication};
+	PGresult *res;
+	bool all = true;
+	int rc = pg_query(&c->pg, "list the tables of the source",
+	    SQL_SOURCE_TABLES, 1, params, &res);
+
+	for (int i = 0; rc == EXIT_DONE && i < PQntuples(res); i++) {
+		if (!view_eq(pg_value(res, i, T_PUBLISHED), VIEW_LIT("t")) ||
+		    view_eq(pg_value(res, i, T_STATE), VIEW_LIT("ok")))
+			continue;
+		all = false;
+		preflight_found(&c->found, &f, "\"%.*s\".\"%.*s\": %.*s",
+		    VIEW_FMT(pg_value(res, i, T_SCHEMA)),
+		    VIEW_FMT(pg_value(res, i, T_TABLE)),
+		    VIEW_FMT(pg_value(res, i, T_STATE)));
+	}
+	PQclear(res);
+	if (rc == EXIT_DONE && all)
+		preflight_found(&c->found, &fine,
+		    "every table has one that its publication can use");
+	return rc;
+}
+
+static int
+look_at_publication(struct check *c)
+{
+	const char *params[] = {c->o->publication, c->o->slot};
+	PGresult *res;
+	int rc = pg_query(&c->pg, "look into the publication",
+	    SQL_CHECK_PUBLICATION, 2, params, &res);
+
+	if (rc == EXIT_DONE && PQntuples(res) == 1) {
+		look_for_older_slot(c, res);
+		look_at_contents(c, res);
+		look_at_partitions(c, res);
+		if (view_eq(pg_value(res, 0, P_NEEDS_IDENTITY), VIEW_LIT("t")))
+			rc = look_at_identities(c);
+	}
+	PQclear(res);
+	return rc;
+}
+
+static void
+look_at_list(struct check *c)
+{
+	const struct finding fine = {.check = "tables"};
+	PGresult *left_out = NULL;
+	int rc = replstream_left_out(
+	    &c->stream, c->o->publication, c->o->tables, &left_out);
+
+	if (rc == EXIT_DONE)
+		preflight_found(&c->found, &fine,
+		    "%d of them are left out by --tables", PQntuples(left_out));
+	else
+		logged_error(c, "tables", rc, "read the tables asked for");
+	PQclear(left_out);
+}
+
+/* What the server has room for */
+
+static void
+look_at_room(struct check *c, const PGresult *res)
+{
+	struct finding f = {.check = "slots"};
+	bool free_slot = is_some(res, W_SLOTS_FREE);
+
+	if (!free_slot && PQgetisnull(res, 0, W_STATUS)) {
+		f.level = FINDING_WARNING;
+		f.hint = "Raise max_replication_slots, or drop a slot.";
+	}
+	preflight_found(&c->found, &f, "%.*s of %.*s are free",
+	    VIEW_FMT(pg_value(res, 0, W_SLOTS_FREE)),
+	    VIEW_FMT(pg_value(res, 0, W_SLOTS)));
+	f = (struct finding){.check = "senders"};
+	preflight_found(&c->found, &f, "%.*s of %.*s are free",
+	    VIEW_FMT(pg_value(res, 0, W_SENDERS_FREE)),
+	    VIEW_FMT(pg_value(res, 0, W_SENDERS)));
+}
+
+static void
+look_at_wal(struct check *c, const PGresult *res)
+{
+	struct finding f = {.check = "wal"};
+	struct view status = pg_value(res, 0, W_STATUS);
+	struct view retained = pg_value(res, 0, W_RETAINED);
+
+	if (status.n == 0 || view_eq(status, VIEW_LIT("lost")))
+		return;
+	if (view_eq(status, VIEW_LIT("unreserved"))) {
+		f.level = FINDING_WARNING;
+		f.hint = "Read it at once: the next checkpoint removes WAL "
+			 "that it needs.";
+		preflight_found(&c->found, &f,
+		    "%.*s are held back by the slot, more than the server "
+		    "keeps for it",
+		    VIEW_FMT(retained));
+	} else if (PQgetisnull(res, 0, W_SAFE)) {
+		preflight_found(&c->found, &f,
+		    "%.*s are held back by the slot, without a limit",
+		    VIEW_FMT(retained));
+	} else {
+		preflight_found(&c->found, &f,
+		    "%.*s are held back by the slot, which is lost after %.*s "
+		    "more",
+		    VIEW_FMT(retained), VIEW_FMT(pg_value(res, 0, W_SAFE)));
+	}
+}
+
+static void
+look_at_encoding(struct check *c, const PGresult *res)
+{
+	struct finding f = {.check = "encoding"};
+	struct view encoding = pg_value(res, 0, W_ENCODING);
+
+	if (view_eq(encoding, VIEW_LIT("SQL_ASCII"))) {
+		f.level = FINDING_WARNING;
+		f.hint = "A value that is not UTF-8 ends reading with status "
+			 "65.";
+	}
+	preflight_found(&c->found, &f, "%.*s", VIEW_FMT(encoding));
+}
+
+static int
+look_at_rest(struct check *c)
+{
+	const char *params[] = {c->o->slot};
+	PGresult *res;
+	int rc = pg_query(&c->pg, "look at the source's resources",
+	    SQL_CHECK_WAL, 1, params, &res);
+
+	if (rc == EXIT_DONE && PQntuples(res) == 1) {
+		look_at_encoding(c, res);
+		look_at_room(c, res);
+		look_at_wal(c, res);
+	}
+	PQclear(res);
+	return rc;
+}
+
+/* In the order in which reading meets them. */
+static int
+look(struct check *c)
+{
+	uint64_t confirmed;
+	bool streams;
+	int rc = connect_source(c);
+
+	if (rc != EXIT_DONE)
+		return rc;
+	streams = connect_stream(c);
+	rc = preflight_look(&c->found, &c->pg, &confirmed);
+	if (rc != EXIT_DONE && rc != c->found.rc)
+		return rc;
+	rc = look_at_publication(c);
+	if (c->found.rc == EXIT_DONE && streams && c->o->tables != NULL)
+		look_at_list(c);
+	if (rc == EXIT_DONE)
+		rc = look_at_rest(c);
+	return c->found.rc != EXIT_DONE ? c->found.rc : rc;
+}
+
+int
+check_source(const struct source_options *o)
+{
+	struct check c = {.o = o,
+	    .found = {
+		.slot = o->slot,
+		.publication = o->publication,
+		.report = report,
+		.arg = &c,
+	    }};
+	int rc = look(&c);
+
+	replstream_close(&c.stream);
+	pg_close(&c.pg);
+	if (fflush(stdout) != 0) {
+		log_error("could not write \"stdout\": %s", strerror(errno));
+		return EXIT_IO;
+	}
+	return rc;
+}

@@ -1,0 +1,232 @@
+#include "preflight.h"
+
+#include "exitcode.h"
+#include "log.h"
+#include "lsn.h"
+#include "sql.h"
+
+/* Columns of preflight.sql. */
+enum {
+	P_VERSION,
+	P_WAL_LEVEL,
+	P_PLUGIN,
+	P_OURS,
+	P_LOST,
+	P_CONFIRMED,
+	P_ACTIVE_PID,
+	P_PUBLICATION,
+	P_SLOT,
+};
+
+#define OLDEST_VERSION 140000 /* pgoutput sends no messages before */
+
+/* The first minor version of each major one that distributes a change of the
+ * catalogs to the transactions in progress without losing rows (14.18, 15.13,
+ * 16.9, 17.5) and without running out of memory (one later; release notes). */
+static const int good_versions[] = {140019, 150014, 160010, 170006};
+
+void
+preflight_found(
+    struct preflight *p, const struct finding *f, const char *fmt, ...)
+{
+	struct finding whole = *f;
+	struct buf b = BUF_INIT;
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_addvf(&b, fmt, ap);
+	va_end(ap);
+	whole.text = buf_view(&b);
+	p->report(p->arg, &whole);
+	if (whole.level == FINDING_ERROR && p->rc == EXIT_DONE)
+		p->rc = whole.code;
+	buf_release(&b);
+}
+
+static void
+look_at_server(struct preflight *p, const PGconn *conn, const PGresult *res)
+{
+	struct finding f = {.check = "server"};
+	struct view version = pg_value(res, 0, P_VERSION);
+	int number = PQserverVersion(conn);
+	const size_t n = sizeof(good_versions) / sizeof(*good_versions);
+
+	if (number < OLDEST_VERSION) {
+		f.level = FINDING_ERROR;
+		f.code = EXIT_CONFIG;
+		preflight_found(p, &f,
+		    "could not use the server: PostgreSQL %.*s is older than "
+		    "14",
+		    VIEW_FMT(version));
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (number / 10000 != good_versions[i] / 10000 ||
+		    number >= good_versions[i])
+			continue;
+		f.level = FINDING_WARNING;
+		f.hint = "Update it: see the release notes on logical "
+			 "decoding.";
+		preflight_found(p, &f,
+		    "PostgreSQL %.*s may lose changes or fail to decode them "
+		    "when tables are altered; %d.%d does not",
+		    VIEW_FMT(version), good_versions[i] / 10000,
+		    good_versions[i] % 10000);
+		return;
+	}
+	preflight_found(p, &f, "PostgreSQL %.*s", VIEW_FMT(version));
+}
+
+static void
+look_at_wal_level(struct preflight *p, const PGresult *res)
+{
+	struct finding f = {.check = "wal_level"};
+	struct view level = pg_value(res, 0, P_WAL_LEVEL);
+
+	if (!view_eq(level, VIEW_LIT("logical"))) {
+		f.level = FINDING_ERROR;
+		f.code = EXIT_CONFIG;
+		f.hint = "ALTER SYSTEM SET wal_level = logical, and restart "
+			 "the server.";
+		preflight_found(p, &f,
+		    "could not use the server: its wal_level is %.*s",
+		    VIEW_FMT(level));
+		return;
+	}
+	preflight_found(p, &f, "%.*s", VIEW_FMT(level));
+}
+
+static void
+refuse_slot(struct preflight *p, int code, const char *hint, const char *reason)
+{
+	const struct finding f = {.check = "slot",
+	    .level = FINDING_ERROR,
+	    .code = code,
+	    .hint = hint};
+
+	preflight_found(p, &f, "could not use the replication slot \"%s\": %s",
+	    p->slot, reason);
+}
+
+static void
+look_at_slot(struct preflight *p, const PGresult *res, uint64_t *confirmed)
+{
+	const struct finding fine = {.check = "slot"};
+	char reason[64];
+
+	if (PQgetisnull(res, 0, P_SLOT)) {
+		refuse_slot(p, EXIT_OPERATOR,
+		    "Make it with pg-cdc-read --create; changes made before "
+		    "that are not captured.",
+		    "it does not exist");
+	} else if (!view_eq(pg_value(res, 0, P_PLUGIN), VIEW_LIT("pgoutput")) ||
+	    !view_eq(pg_value(res, 0, P_OURS), VIEW_LIT("t"))) {
+		refuse_slot(p, EXIT_CONFIG, "Name another slot with --slot.",
+		    "it is not one of pgoutput in this database");
+	} else if (view_eq(pg_value(res, 0, P_LOST), VIEW_LIT("t"))) {
+		refuse_slot(p, EXIT_OPERATOR,
+		    "Changes are missing.  Drop it with pg-cdc-read --drop, "
+		    "make it anew, and accept the gap in buffer-write.",
+		    "it is lost: the server removed WAL it needs");
+	} else if (!PQgetisnull(res, 0, P_ACTIVE_PID)) {
+		snprintf(reason, sizeof(reason),
+		    "it is active for process %.*s of the server",
+		    VIEW_FMT(pg_value(res, 0, P_ACTIVE_PID)));
+		refuse_slot(p, EXIT_RETRY,
+		    "Another pg-cdc-read reads it, or the server has not "
+		    "noticed yet that the one before has gone.",
+		    reason);
+	} else if (!lsn_parse(pg_value(res, 0, P_CONFIRMED), confirmed)) {
+		refuse_slot(p, EXIT_RETRY, "Its creation has not ended yet.",
+		    "it is not ready");
+	} else {
+		preflight_found(p, &fine, "\"%s\", confirmed up to %s", p->slot,
+		    lsn_text(*confirmed).s);
+	}
+}
+
+static void
+look_at_publication(struct preflight *p, const PGresult *res)
+{
+	struct finding f = {.check = "publication"};
+
+	if (PQgetisnull(res, 0, P_PUBLICATION)) {
+		f.level = FINDING_ERROR;
+		f.code = EXIT_CONFIG;
+		f.hint = "Make it with pg-cdc-read --create; a slot older "
+			 "than its publication must be dropped first.";
+		preflight_found(p, &f,
+		    "could not use the publication \"%s\": it does not exist",
+		    p->publication);
+		return;
+	}
+	preflight_found(p, &f, "\"%s\"", p->publication);
+}
+
+/* With literals: walsenders take no parameters. */
+static int
+query(const struct preflight *p, struct pg *pg, PGresult **res)
+{
+	static const char doing[] = "look up slot and publication";
+	struct buf sql = BUF_INIT;
+	int rc;
+
+	*res = NULL;
+	buf_adds(&sql, "WITH asked (slot, publication) AS (VALUES (");
+	pg_add_literal(pg, &sql, view_of(p->slot));
+	buf_adds(&sql, "::name, ");
+	pg_add_literal(pg, &sql, view_of(p->publication));
+	buf_adds(&sql, "::name)) " SQL_PREFLIGHT);
+	if (buf_str(&sql) == NULL) {
+		log_error("could not %s: out of memory", doing);
+		rc = EXIT_OS;
+	} else {
+		rc = pg_query(pg, doing, sql.data, 0, NULL, res);
+	}
+	buf_release(&sql);
+	return rc;
+}
+
+int
+preflight_look(struct preflight *p, struct pg *pg, uint64_t *confirmed)
+{
+	PGresult *res;
+	int rc = query(p, pg, &res);
+
+	if (rc == EXIT_DONE) {
+		look_at_server(p, pg->conn, res);
+		look_at_wal_level(p, res);
+		look_at_slot(p, res, confirmed);
+		look_at_publication(p, res);
+	}
+	PQclear(res);
+	return rc != EXIT_DONE ? rc : p->rc;
+}
+
+static void
+log_first(void *arg, const struct finding *f)
+{
+	bool *done = arg;
+
+	if (f->level != FINDING_ERROR || *done)
+		return;
+	*done = true;
+	log_error("%.*s", VIEW_FMT(f->text));
+	if (f->hint != NULL)
+		log_hint("%s", f->hint);
+}
+
+int
+preflight_start(struct pg *pg, const char *slot, const char *publication,
+    uint64_t *confirmed)
+{
+	bool done = false;
+	struct preflight p = {
+	    .slot = slot,
+	    .publication = publication,
+	    .report = log_first,
+	    .arg = &done,
+	};
+
+	return preflight_look(&p, pg, confirmed);
+}

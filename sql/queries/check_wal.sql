@@ -1,0 +1,18 @@
+-- What the slot $1 holds back, and its like: free slots and senders, and what
+-- the database is written in.
+SELECT pg_catalog.pg_encoding_to_char(d.encoding),
+       pg_catalog.current_setting('max_replication_slots')::int
+       - (SELECT count(*) FROM pg_catalog.pg_replication_slots),
+       pg_catalog.current_setting('max_replication_slots'),
+       pg_catalog.current_setting('max_wal_senders')::int
+       - (SELECT count(*) FROM pg_catalog.pg_stat_get_wal_senders()),
+       pg_catalog.current_setting('max_wal_senders'),
+       s.wal_status,
+       pg_catalog.pg_size_pretty(pg_catalog.pg_wal_lsn_diff(
+           CASE WHEN pg_catalog.pg_is_in_recovery()
+           THEN pg_catalog.pg_last_wal_replay_lsn()
+           ELSE pg_catalog.pg_current_wal_lsn() END, s.restart_lsn)),
+       pg_catalog.pg_size_pretty(s.safe_wal_size)
+FROM pg_catalog.pg_database d
+LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = $1
+WHERE d.datname = pg_catalog.current_database()

@@ -1,0 +1,17 @@
+-- Goes behind WITH asked (slot, publication).  One row: the server, the slot if
+-- it exists, the publication if it exists.  Columns that newer versions have
+-- are taken from the row as JSON.
+SELECT pg_catalog.current_setting('server_version'),
+       pg_catalog.current_setting('wal_level'),
+       s.plugin,
+       s.database = pg_catalog.current_database(),
+       s.wal_status = 'lost'
+       OR pg_catalog.to_jsonb(s) ->> 'invalidation_reason' IS NOT NULL
+       OR pg_catalog.to_jsonb(s) ->> 'conflicting' = 'true',
+       s.confirmed_flush_lsn,
+       s.active_pid,
+       p.pubname,
+       s.slot_name
+FROM asked a
+LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = a.slot
+LEFT JOIN pg_catalog.pg_publication p ON p.pubname = a.publication
