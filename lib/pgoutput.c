@@ -371,6 +371,8 @@ begin_alone(
 		bad(d, "a message of none inside a transaction");
 	else if (lsn <= d->commit_lsn)
 		bad(d, "a message comes after a later transaction");
+	else if (!clock_valid_pg(d->time))
+		bad(d, "the time of a message is none");
 	d->commit_lsn = lsn;
 	buf_clear(&d->after);
 	*e = (struct event){
