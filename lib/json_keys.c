@@ -65,13 +65,14 @@ compare(const void *pa, const void *pb)
 bool
 json_keys_close(struct json_keys *k, size_t first, struct json_error *e)
 {
-	struct json_key *a = k->a + first, *x, *y;
+	struct json_key *a, *x, *y;
 	size_t n = k->n - first;
 	bool few = n <= FEW_KEYS;
 
 	k->n = first;
 	if (n < 2)
 		return true;
+	a = k->a + first;
 	for (size_t i = 0; i < n; i++)
 		if (a[i].key.p == NULL)
 			a[i].key.p = k->decoded.data + a[i].from;

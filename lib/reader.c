@@ -27,6 +27,7 @@
 #define DOZE_US        150   /* lets the server fill the socket */
 #define TRANSACTION_MS 3000  /* to its end, once we are to stop */
 #define ACK_MS         10000 /* for the last acks */
+#define LAST_MS        200   /* to write what an error left behind */
 
 enum phase { STREAMING, WRITING, WAITING, ENDED };
 
@@ -46,6 +47,7 @@ struct reader {
 	uint64_t until;      /* 0: none */
 	bool dry;            /* the socket had nothing more */
 	bool busy;           /* it had something since the last wait */
+	bool part;           /* of a transaction is in the output */
 };
 
 /* Output */
@@ -79,12 +81,13 @@ on_data(struct reader *r, const struct replstream_message *m)
 	uint64_t commit_end;
 	int rc = emitter_take(&r->emitter, m, &r->out.b, &commit_end);
 
+	if (r->out.b.len > before)
+		r->part = r->progress.events = true;
 	if (rc != EXIT_DONE)
 		return rc;
-	if (r->out.b.len > before)
-		r->progress.events = true;
 	progress_receive(&r->progress, m->lsn);
 	if (commit_end > 0) {
+		r->part = false;
 		progress_complete(&r->progress, commit_end);
 		maybe_checkpoint(r);
 	}
@@ -302,6 +305,22 @@ look_at_server(struct reader *r)
 	return EXIT_DONE;
 }
 
+/*
+ * The source failed us.  What was complete before is not to wait until that is
+ * mended, which may need somebody.
+ */
+static void
+last_words(struct reader *r)
+{
+	int64_t until = clock_ms() + LAST_MS;
+
+	if (!r->part && r->progress.events && progress_waits(&r->progress))
+		send_checkpoint(r);
+	while (write_out(r) == EXIT_DONE && fdio_out_pending(&r->out) > 0 &&
+	    !stop_requested() && clock_left(until) > 0)
+		fdio_wait(r->out.fd, POLLOUT, clock_left(until));
+}
+
 /* What is to be done in this phase, and whether the next one begins. */
 static int
 advance(struct reader *r)
@@ -310,7 +329,9 @@ advance(struct reader *r)
 
 	if (r->phase == STREAMING) {
 		rc = receive(r);
-		if (rc == EXIT_DONE && at_the_end(r)) {
+		if (rc != EXIT_DONE) {
+			last_words(r);
+		} else if (at_the_end(r)) {
 			if (progress_waits(&r->progress))
 				send_checkpoint(r);
 			enter(r, WRITING, 0);
