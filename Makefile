@@ -36,14 +36,14 @@ TOOLS = pg-cdc-read buffer-write buffer-batch buffer-gc
 # What each tool is made of.
 BASE  = buf log clock stop num lsn fdio line opts json_write \
         json_escape json_keys jsonb json_scan json_read
-EVENT = $(BASE) event_json
+EVENT = $(BASE) field event_put event_json
 PG    = pg
 
 pg-cdc-read_OBJS  = $(EVENT) $(PG) ack progress liveness tablelist relation \
                     pgvalue tuple pgoutput preflight replstream source \
                     heartbeat emitter check reader
-buffer-write_OBJS = $(EVENT) $(PG) copyrow places rejects store copyin feed gap \
-                    writer
+buffer-write_OBJS = $(EVENT) $(PG) copyrow places rejects store copyin feed \
+                    history gap writer
 buffer-batch_OBJS = $(EVENT) $(PG) ack tablelist copyrow batch store ahead \
                     cursor handler replay attempts delivery batcher
 buffer-gc_OBJS    = $(BASE) $(PG) store collector

@@ -7,7 +7,7 @@
 
 #include "buf.h"
 #include "event.h"
-#include "json_read.h"
+#include "field.h"
 
 /*
  * Appends the event as one line with its newline: id first and created_at last
@@ -51,18 +51,6 @@ struct event_json_reader {
 	struct buf scratch;
 };
 
-/* Why a line was refused, and which one it is, as far as that can be told. */
-struct line_error {
-	const char *reason;    /* a literal */
-	size_t offset;         /* bytes from the start of the line */
-	struct view key;       /* the member it is about, or null */
-	bool control;          /* it is, or was to be, a control line */
-	bool no_memory;        /* the line may be all right */
-	struct view source_id; /* of the event; null: not known */
-	uint64_t commit_lsn;
-	uint64_t seq; /* 0: not known */
-};
-
 /*
  * Reads one line (without its newline), strictly: known keys only, each once,
  * all that are required, of the right type.  id, created_at and processed_at
@@ -77,12 +65,5 @@ bool event_json_get(struct event_json_reader *r, struct view line,
 bool event_json_is_control(struct view line);
 
 void event_json_reader_release(struct event_json_reader *r);
-
-/*
- * Looks up where a timeline was left in a start line's history.  False if it
- * is not there or the history is malformed.
- */
-bool stream_history_find(
-    struct view history, uint32_t timeline, uint64_t *switch_lsn);
 
 #endif

@@ -1,6 +1,7 @@
 #include "gap.h"
 
 #include "exitcode.h"
+#include "history.h"
 #include "log.h"
 #include "lsn.h"
 
@@ -24,7 +25,7 @@ find_gap(const struct store_state *have, const struct stream_start *start)
 		return NULL;
 	if (start->timeline < have->timeline)
 		return "the source is on an older timeline";
-	if (!stream_history_find(start->history, have->timeline, &switched))
+	if (!history_find(start->history, have->timeline, &switched))
 		return "the source's history lacks the buffer's timeline";
 	if (have->checkpoint > switched || have->commit_lsn >= switched)
 		return "the source's timeline left the buffer's before it";

@@ -372,6 +372,24 @@ at()
 	cmp <(rejected) <(sed -n 2p "$in")
 }
 
+@test "a million keys, and one of them twice; many levels" {
+	local keys
+	keys=$(seq -f '"k%.0f":0' 1000000 | paste -sd,)
+	{
+		event 0/110 1 "{$keys}"
+		event 0/110 2 "{$keys,\"k\\u0037\":1}"
+		event 0/110 3 "{\"a\":$(printf '[%.0s' {1..256})$(printf ']%.0s' {1..256})}"
+		event 0/110 4 "{\"a\":$(printf '[%.0s' {1..257})$(printf ']%.0s' {1..257})}"
+		head -c 100000 /dev/zero | tr '\0' '['
+		echo
+	} >"$in" && write_lines 0 --rejects "$bad"
+	[ "$(stored)" = $'0/110|1\n0/110|3' ]
+	[ "$(reasons | jq -c '[.line, .reason]' | paste -sd' ')" = \
+	    '[2,"duplicate key"] [4,"nested too deep"] [5,"nested too deep"]' ]
+	[ "$(buf_psql "SELECT count(k) FROM philotes.cdc_events,
+	    jsonb_object_keys(after_data) k WHERE lsn = '0/1'")" = 1000001 ]
+}
+
 # What reaches the server is only refused by what people add to it.
 @test "an error of the server names line and event, not its context" {
 	buf_psql "ALTER TABLE philotes.cdc_log ADD CONSTRAINT lucky

@@ -10,6 +10,7 @@
 
 #include "copyrow.h"
 #include "event_json.h"
+#include "history.h"
 #include "same.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -75,7 +76,7 @@ check_control(const struct stream_line *l)
 
 	if (l->kind == LINE_START) {
 		event_json_put_start(&line, &l->start);
-		stream_history_find(l->start.history, 1, &at);
+		history_find(l->start.history, 1, &at);
 	} else
 		event_json_put_checkpoint(&line, l->ack);
 	line.len--;

@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "event_json.h"
+#include "history.h"
 #include "json_write.h"
 #include "lsn.h"
 #include "tap.h"
@@ -804,7 +805,7 @@ test_history(void)
 		/* at the end of the memory */
 		memcpy(exact + 1, buf_view(&b).p, b.len);
 		lsn = 0;
-		found = stream_history_find((struct view){exact + 1, b.len},
+		found = history_find((struct view){exact + 1, b.len},
 		    histories[i].timeline, &lsn);
 		ok(found == (histories[i].lsn != 0) &&
 			(!found || lsn == histories[i].lsn),
@@ -813,7 +814,7 @@ test_history(void)
 		free(exact);
 		buf_release(&b);
 	}
-	ok(!stream_history_find(VIEW_NULL, 1, &lsn), "no history at all");
+	ok(!history_find(VIEW_NULL, 1, &lsn), "no history at all");
 }
 
 /* Escapes where none is needed mean the same. */

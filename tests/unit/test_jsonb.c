@@ -53,9 +53,8 @@ test_strings(void)
 	is_size(true, "[\"", VIEW_LIT("a"), room, "\"]");
 	is_size(false, "[\"", VIEW_LIT("a"), room + 5, "\"]");
 	/* an escape takes what it stands for */
-	is_size(true, "[\"", VIEW_LIT("\\u0001"), 50000000, "\"]");
-	is_size(false, "[\"\303\251", VIEW_LIT("\\u0801"), 90000000, "\"]");
-	is_size(true, "[\"", VIEW_LIT("\\ud83d\\ude00"), 30000000, "\"]");
+	is_size(true, "[\"", VIEW_LIT("\\u0001"), 45000000, "\"]");
+	is_size(true, "[\"", VIEW_LIT("\\ud83d\\ude00"), 23000000, "\"]");
 }
 
 static void

@@ -1,0 +1,61 @@
+/*
+ * Members of a line as values of the types that the stream has.  What is wrong
+ * is noted once: the first refusal sticks, and what is returned after it means
+ * nothing.
+ */
+#ifndef FIELD_H
+#define FIELD_H
+
+#include <stdint.h>
+
+#include "buf.h"
+#include "json_read.h"
+
+/* Why a line was refused, and which one it is, as far as that can be told. */
+struct line_error {
+	const char *reason;    /* a literal */
+	size_t offset;         /* bytes from the start of the line */
+	struct view key;       /* the member it is about, or null */
+	bool control;          /* it is, or was to be, a control line */
+	bool no_memory;        /* the line may be all right */
+	struct view source_id; /* of the event; null: not known */
+	uint64_t commit_lsn;
+	uint64_t seq; /* 0: not known */
+};
+
+/* A line being taken apart. */
+struct fields {
+	struct buf *scratch; /* for decoded text; has room, does not move */
+	struct view line;
+	struct line_error *e;
+	bool failed;
+};
+
+/* Notes what is wrong with the member `key`, at a place in the line. */
+void field_refuse(
+    struct fields *g, struct view at, struct view key, const char *reason);
+void field_refuse_json(struct fields *g, struct view text, struct view key,
+    const struct json_error *je);
+
+/* What stands between quotes, decoded; \u0000 is refused. */
+struct view field_text(struct fields *g, struct view raw, struct view key);
+struct view field_string(struct fields *g, const struct json_member *m);
+/* One that is not empty. */
+struct view field_name(struct fields *g, const struct json_member *m);
+
+/* The text too, if that is wanted. */
+uint64_t field_lsn(
+    struct fields *g, const struct json_member *m, struct view *text);
+int64_t field_i64(struct fields *g, const struct json_member *m, int64_t min);
+uint32_t field_timeline(struct fields *g, const struct json_member *m);
+int64_t field_time(struct fields *g, const struct json_member *m);
+struct view field_operation(struct fields *g, const struct json_member *m);
+
+/* A value that is kept as JSON text, or a null view.  The view shows it as
+ * jsonb, which would keep only one of two members with the same key. */
+struct view field_json(
+    struct fields *g, const struct json_member *m, enum json_kind kind);
+/* An array of strings, as JSON text, or a null view. */
+struct view field_strings(struct fields *g, const struct json_member *m);
+
+#endif
