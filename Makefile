@@ -46,7 +46,7 @@ buffer-write_OBJS = $(EVENT) $(PG) copyrow places rejects store copyin feed \
                     history gap writer
 buffer-batch_OBJS = $(EVENT) $(PG) ack tablelist copyrow batch store ahead \
                     cursor handler replay attempts delivery batcher
-buffer-gc_OBJS    = $(BASE) $(PG) store collector
+buffer-gc_OBJS    = $(BASE) $(PG) store gcreport collector
 
 FUZZ_TIME = 60
 CLANG     = clang

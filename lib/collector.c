@@ -1,11 +1,11 @@
 #include "collector.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "exitcode.h"
 #include "fdio.h"
+#include "gcreport.h"
 #include "log.h"
 #include "num.h"
 #include "pg.h"
@@ -13,8 +13,11 @@
 #include "stop.h"
 #include "store.h"
 
+#define ROWS     5000 /* of one transaction that deletes */
+#define PAUSE_MS 1000 /* after a lock of all partitions was not to be had */
+
 struct leaf {
-	struct view name;
+	int64_t n;
 	int64_t first_id;
 	int64_t end_id; /* the first id beyond */
 	bool may_go;
@@ -23,21 +26,12 @@ struct leaf {
 struct collector {
 	const struct collector_options *o;
 	struct pg pg;
-	char retention[24]; /* ms, as a parameter */
-	uint64_t events;    /* deleted, or counted by a dry run */
-	uint64_t partitions;
+	struct gc_result done;
+	char started_at[64]; /* as the server writes it */
+	int64_t below;       /* the ledgers are trimmed below this id */
 };
 
 static const char lock_not_available[] = "55P03";
-
-static bool
-get_leaf(const PGresult *res, int row, struct leaf *l)
-{
-	l->name = pg_value(res, row, 0);
-	l->may_go = view_eq(pg_value(res, row, 3), VIEW_LIT("t"));
-	return num_parse_i64(pg_value(res, row, 1), &l->first_id) &&
-	    num_parse_i64(pg_value(res, row, 2), &l->end_id);
-}
 
 static int
 unexpected(const char *doing)
@@ -46,195 +40,115 @@ unexpected(const char *doing)
 	return EXIT_BUG;
 }
 
-/* Runs one of the queries over the ids from `from` to below `to`. */
+/* Runs a query with n numbers for its parameters. */
 static int
-query_ids(struct collector *g, const char *doing, const char *sql, int64_t from,
-    int64_t to, PGresult **res)
+call(struct collector *g, const char *doing, const char *sql, int n,
+    const int64_t *args, PGresult **res)
 {
-	char low[24], high[24];
-	const char *params[] = {g->retention, low, high};
+	char text[3][24];
+	const char *params[3] = {text[0], text[1], text[2]};
 
-	snprintf(low, sizeof(low), "%lld", (long long)from);
-	snprintf(high, sizeof(high), "%lld", (long long)to);
-	return pg_query(&g->pg, doing, sql, 3, params, res);
+	for (int i = 0; i < n; i++)
+		snprintf(text[i], sizeof(text[i]), "%lld", (long long)args[i]);
+	return pg_query(&g->pg, doing, sql, n, params, res);
 }
 
+/* ... that returns one number, or null: *v is left as it is. */
 static int
-count_events(struct collector *g, const struct leaf *l)
+call_i64(struct collector *g, const char *doing, const char *sql, int n,
+    const int64_t *args, int64_t *v)
 {
-	static const char doing[] = "count events";
 	PGresult *res;
-	uint64_t n;
-	int rc = query_ids(
-	    g, doing, SQL_GC_COUNT, l->first_id, l->end_id, &res);
+	int rc = call(g, doing, sql, n, args, &res);
 
-	if (rc == EXIT_DONE && !num_parse_u64(pg_value(res, 0, 0), &n))
+	if (rc == EXIT_DONE && PQgetisnull(res, 0, 0) == 0 &&
+	    !num_parse_i64(pg_value(res, 0, 0), v))
 		rc = unexpected(doing);
-	else if (rc == EXIT_DONE)
-		g->events += n;
 	PQclear(res);
+	return rc;
+}
+
+/* ... with one, or none if arg is NULL, that returns true or false.  A lock
+ * that is not to be had at once is no error: *busy. */
+static int
+call_bool(struct collector *g, const char *doing, const char *sql,
+    const int64_t *arg, bool *yes, bool *busy)
+{
+	PGresult *res;
+	int rc;
+
+	g->pg.expected = lock_not_available;
+	rc = call(g, doing, sql, arg != NULL, arg, &res);
+	g->pg.expected = NULL;
+	*yes = rc == EXIT_DONE && view_eq(pg_value(res, 0, 0), VIEW_LIT("t"));
+	*busy = pg_is_state(res, lock_not_available);
+	PQclear(res);
+	return *busy ? EXIT_DONE : rc;
+}
+
+static void
+leave(struct collector *g, const struct leaf *l)
+{
+	log_info("partition \"cdc_log_%lld\" is in use, its turn comes later",
+	    (long long)l->n);
+	g->done.busy++;
+	if (g->below > l->first_id)
+		g->below = l->first_id;
+}
+
+/*
+ * Lock, look again, TRUNCATE, commit; then DROP what is empty: at no moment is
+ * more than one strong lock waited for.  *go_on becomes false when somebody is
+ * in the partition, who may well be in the next ones too.
+ */
+static int
+drop_partition(struct collector *g, const struct leaf *l, bool *go_on)
+{
+	bool empty, dropped = false, busy;
+	int rc = call_bool(
+	    g, "empty a partition", SQL_GC_TRUNCATE, &l->n, &empty, &busy);
+
+	if (rc == EXIT_DONE && busy) {
+		leave(g, l);
+		*go_on = false;
+	}
+	if (rc != EXIT_DONE || !empty)
+		return rc;
+	rc = call_bool(
+	    g, "drop a partition", SQL_GC_DROP, &l->n, &dropped, &busy);
+	g->done.partitions += dropped;
+	if (rc == EXIT_DONE && busy) {
+		leave(g, l);
+		fdio_pause(PAUSE_MS);
+	}
 	return rc;
 }
 
 static int
 delete_events(struct collector *g, const struct leaf *l)
 {
-	static const char doing[] = "delete events";
-	int64_t from = l->first_id;
-	uint64_t n = 1;
-	PGresult *res;
+	int64_t args[] = {l->n, l->first_id, ROWS};
 	int rc = EXIT_DONE;
 
-	while (rc == EXIT_DONE && n > 0 && !stop_requested()) {
-		rc = query_ids(g, doing, SQL_GC_DELETE, from, l->end_id, &res);
-		if (rc == EXIT_DONE && !num_parse_u64(pg_value(res, 0, 0), &n))
-			rc = unexpected(doing);
-		if (rc == EXIT_DONE && n > 0) {
-			g->events += n;
-			if (!num_parse_i64(pg_value(res, 0, 1), &from))
-				rc = unexpected(doing);
-			from++;
-		}
-		PQclear(res);
+	while (rc == EXIT_DONE && !stop_requested()) {
+		int64_t last = -1;
+
+		rc = call_i64(
+		    g, "delete events", SQL_GC_DELETE, 3, args, &last);
+		if (last < 0)
+			break;
+		args[1] = last + 1;
 	}
 	return rc;
 }
 
-/* Does the partition still hold only what may go, now that it is locked? */
-static int
-look_again(struct collector *g, const struct leaf *l, bool *may_go)
+static bool
+get_leaf(const PGresult *res, int row, struct leaf *l)
 {
-	const char *params[] = {g->retention};
-	struct leaf now;
-	PGresult *res;
-	int rc = pg_query(
-	    &g->pg, "list the partitions", SQL_GC_LEAVES, 1, params, &res);
-
-	*may_go = false;
-	for (int row = 0; rc == EXIT_DONE && row < PQntuples(res); row++) {
-		if (!get_leaf(res, row, &now))
-			rc = unexpected("list the partitions");
-		else if (view_eq(now.name, l->name))
-			*may_go = now.may_go;
-	}
-	PQclear(res);
-	return rc;
-}
-
-static int
-run_on_leaf(struct collector *g, const char *before, const struct leaf *l,
-    const char *after, PGresult **res)
-{
-	struct buf sql = BUF_INIT;
-	int rc;
-
-	buf_adds(&sql, before);
-	pg_add_identifier(&g->pg, &sql, l->name);
-	buf_adds(&sql, after);
-	if (buf_str(&sql) == NULL) {
-		log_error("could not drop a partition: out of memory");
-		*res = NULL;
-		rc = EXIT_OS;
-	} else {
-		rc = pg_query(
-		    &g->pg, "drop a partition", sql.data, 0, NULL, res);
-	}
-	buf_release(&sql);
-	return rc;
-}
-
-/* A lock that is not to be had at once is left for the next run: whoever would
- * wait behind us matters more. */
-static int
-not_now(struct collector *g, int rc, const PGresult *res, const struct leaf *l)
-{
-	if (!pg_is_state(res, lock_not_available))
-		return rc;
-	log_warning("partition \"%.*s\" is in use, its turn comes later",
-	    VIEW_FMT(l->name));
-	return pg_query(&g->pg, "end a transaction", "ROLLBACK", 0, NULL, NULL);
-}
-
-/*
- * Lock, look again, TRUNCATE and commit, then DROP the empty partition: at no
- * moment is more than one strong lock held, none for longer than it takes.
- */
-static int
-drop_partition(struct collector *g, const struct leaf *l)
-{
-	PGresult *res = NULL;
-	bool may_go = false;
-	int rc;
-
-	g->pg.expected = lock_not_available; /* see not_now */
-	rc = run_on_leaf(g,
-	    "BEGIN; SET LOCAL lock_timeout = '200ms'; LOCK TABLE philotes.", l,
-	    " IN ACCESS EXCLUSIVE MODE", &res);
-
-	if (rc != EXIT_DONE) {
-		rc = not_now(g, rc, res, l);
-		PQclear(res);
-		return rc;
-	}
-	PQclear(res);
-	rc = look_again(g, l, &may_go);
-	if (rc == EXIT_DONE && !may_go)
-		return pg_query(
-		    &g->pg, "end a transaction", "ROLLBACK", 0, NULL, NULL);
-	if (rc == EXIT_DONE) {
-		rc = run_on_leaf(g, "TRUNCATE philotes.", l, "; COMMIT", &res);
-		PQclear(res);
-	}
-	if (rc != EXIT_DONE)
-		return rc;
-	rc = run_on_leaf(g,
-	    "BEGIN; SET LOCAL lock_timeout = '200ms'; DROP TABLE philotes.", l,
-	    "; COMMIT", &res);
-	if (rc == EXIT_DONE)
-		g->partitions++;
-	else
-		rc = not_now(g, rc, res, l);
-	PQclear(res);
-	return rc;
-}
-
-/* Runs one of the statements about ids below this one. */
-static int
-run_below(
-    struct collector *g, const char *doing, const char *sql, int64_t below)
-{
-	char id[24];
-	const char *params[] = {g->retention, id};
-
-	snprintf(id, sizeof(id), "%lld", (long long)below);
-	return pg_query(&g->pg, doing, sql, 2, params, NULL);
-}
-
-/* The ledgers go with what they describe. */
-static int
-trim_ledgers(struct collector *g, int64_t below)
-{
-	int rc = run_below(g, "trim philotes.cdc_writes", SQL_GC_WRITES, below);
-
-	if (rc == EXIT_DONE)
-		rc = run_below(
-		    g, "trim philotes.cdc_batches", SQL_GC_BATCHES, below);
-	return rc;
-}
-
-static int
-collect_leaf(struct collector *g, const struct leaf *l)
-{
-	int rc;
-
-	if (g->o->dry_run) {
-		g->partitions += l->may_go;
-		return l->may_go ? EXIT_DONE : count_events(g, l);
-	}
-	rc = run_below(g, "announce the removal", SQL_GC_REMOVED, l->end_id);
-	if (rc == EXIT_DONE)
-		rc = l->may_go ? drop_partition(g, l) : delete_events(g, l);
-	return rc;
+	l->may_go = view_eq(pg_value(res, row, 3), VIEW_LIT("t"));
+	return num_parse_i64(pg_value(res, row, 0), &l->n) &&
+	    num_parse_i64(pg_value(res, row, 1), &l->first_id) &&
+	    num_parse_i64(pg_value(res, row, 2), &l->end_id);
 }
 
 /* Oldest first; the first partition that stays is trimmed, and that is all. */
@@ -242,82 +156,213 @@ static int
 collect_leaves(struct collector *g, const PGresult *leaves)
 {
 	struct leaf l = {.may_go = true};
+	bool go_on = true;
 	int rc = EXIT_DONE;
 
-	for (int row = 0; rc == EXIT_DONE && row < PQntuples(leaves) &&
+	for (int row = 0; rc == EXIT_DONE && row < PQntuples(leaves) && go_on &&
 	     l.may_go && !stop_requested();
 	     row++) {
 		if (!get_leaf(leaves, row, &l))
 			return unexpected("list the partitions");
-		rc = collect_leaf(g, &l);
+		if (g->done.dry_run) {
+			g->done.partitions += l.may_go;
+		} else if (l.may_go) {
+			rc = drop_partition(g, &l, &go_on);
+		} else {
+			rc = delete_events(g, &l);
+			if (g->below > l.end_id)
+				g->below = l.end_id;
+		}
 	}
-	if (rc != EXIT_DONE || g->o->dry_run || stop_requested())
-		return rc;
-	return trim_ledgers(g, l.end_id);
+	return rc;
 }
 
 static int
-report(const struct collector *g)
+list_leaves(struct collector *g, PGresult **leaves)
 {
-	printf("%s %llu events, %s %llu partitions\n",
-	    g->o->dry_run ? "would delete" : "deleted",
-	    (unsigned long long)g->events,
-	    g->o->dry_run ? "would drop" : "dropped",
-	    (unsigned long long)g->partitions);
-	if (fflush(stdout) == 0)
-		return EXIT_DONE;
-	log_error("could not write \"stdout\": %s", strerror(errno));
-	return EXIT_IO;
+	return pg_query(
+	    &g->pg, "list the partitions", SQL_GC_LEAVES, 0, NULL, leaves);
+}
+
+/* The ledgers go with what they describe. */
+static int
+trim_ledgers(struct collector *g)
+{
+	const int64_t args[] = {g->below, ROWS};
+	int64_t n = ROWS;
+	int rc = EXIT_DONE;
+
+	while (rc == EXIT_DONE && n >= ROWS && !stop_requested())
+		rc = call_i64(g, "trim the ledgers", SQL_GC_TRIM, 2, args, &n);
+	return rc;
+}
+
+/* The role may be one that may not; autovacuum is not as quick. */
+static int
+vacuum_ledgers(struct collector *g)
+{
+	bool ours, busy;
+	int rc = call_bool(
+	    g, "vacuum the ledgers", SQL_GC_OWNER, NULL, &ours, &busy);
+
+	if (rc == EXIT_DONE && ours && !stop_requested())
+		rc = pg_query(
+		    &g->pg, "vacuum the ledgers", SQL_GC_VACUUM, 0, NULL, NULL);
+	return rc;
 }
 
 static int
-collect(struct collector *g)
+ensure_partitions(struct collector *g)
 {
-	const char *params[] = {g->retention};
-	PGresult *leaves;
-	int rc = pg_query(
-	    &g->pg, "list the partitions", SQL_GC_LEAVES, 1, params, &leaves);
+	return pg_query(&g->pg, "make partitions of philotes.cdc_log",
+	    SQL_ENSURE_PARTITIONS, 0, NULL, NULL);
+}
 
-	g->events = g->partitions = 0;
+/* Partitions ahead come first: a COPY that begins right afterwards sees no
+ * later one. */
+static int
+advance(struct collector *g)
+{
+	bool moved, busy;
+	int rc = call_bool(g, "move on to the next partition", SQL_GC_ADVANCE,
+	    &g->o->retention, &moved, &busy);
+
+	if (rc == EXIT_DONE && busy)
+		log_info("ids are being drawn, the next partition comes later");
+	if (rc == EXIT_DONE && moved)
+		rc = ensure_partitions(g);
+	return rc;
+}
+
+static int
+begin(struct collector *g)
+{
+	static const char doing[] = "decide what goes";
+	PGresult *res;
+	int rc = call(g, doing, SQL_GC_BEGIN, 1, &g->o->retention, &res);
+
+	if (rc == EXIT_DONE) {
+		snprintf(g->started_at, sizeof(g->started_at), "%s",
+		    PQgetvalue(res, 0, 0));
+		if (!num_parse_u64(pg_value(res, 0, 1), &g->done.events))
+			rc = unexpected(doing);
+	}
+	PQclear(res);
+	return rc;
+}
+
+static int
+record(struct collector *g)
+{
+	char retention[24], events[24], partitions[24], busy[24];
+	const char *params[] = {
+	    retention, g->started_at, events, partitions, busy};
+
+	snprintf(
+	    retention, sizeof(retention), "%lld", (long long)g->o->retention);
+	snprintf(
+	    events, sizeof(events), "%llu", (unsigned long long)g->done.events);
+	snprintf(partitions, sizeof(partitions), "%llu",
+	    (unsigned long long)g->done.partitions);
+	snprintf(busy, sizeof(busy), "%llu", (unsigned long long)g->done.busy);
+	return pg_query(&g->pg, "record the run", SQL_GC_END, 5, params, NULL);
+}
+
+/* What is decided is committed before anything goes. */
+static int
+collect(struct collector *g, PGresult **held)
+{
+	PGresult *leaves = NULL;
+	int rc = ensure_partitions(g);
+
+	if (rc == EXIT_DONE)
+		rc = begin(g);
+	if (rc == EXIT_DONE)
+		rc = list_leaves(g, &leaves);
 	if (rc == EXIT_DONE)
 		rc = collect_leaves(g, leaves);
 	PQclear(leaves);
-	return rc == EXIT_DONE ? report(g) : rc;
+	if (rc == EXIT_DONE)
+		rc = trim_ledgers(g);
+	if (rc == EXIT_DONE && !stop_requested())
+		rc = advance(g);
+	if (rc == EXIT_DONE && !stop_requested())
+		rc = record(g);
+	if (rc == EXIT_DONE && !stop_requested())
+		rc = vacuum_ledgers(g);
+	if (rc == EXIT_DONE)
+		rc = call(g, "see what stays", SQL_GC_HELD, 1, &g->o->retention,
+		    held);
+	return rc;
+}
+
+/* The same decision, taken back. */
+static int
+rehearse(struct collector *g, PGresult **held)
+{
+	static const char doing[] = "see what would be removed";
+	PGresult *leaves = NULL;
+	int rc = pg_query(&g->pg, doing, "BEGIN", 0, NULL, NULL);
+
+	if (rc == EXIT_DONE)
+		rc = begin(g);
+	if (rc == EXIT_DONE)
+		rc = list_leaves(g, &leaves);
+	if (rc == EXIT_DONE)
+		rc = collect_leaves(g, leaves);
+	PQclear(leaves);
+	if (rc == EXIT_DONE)
+		rc = call(g, "see what stays", SQL_GC_HELD, 1, &g->o->retention,
+		    held);
+	if (rc == EXIT_DONE)
+		rc = pg_query(&g->pg, doing, "ROLLBACK", 0, NULL, NULL);
+	return rc;
 }
 
 static int
 lock_out_others(struct collector *g)
 {
-	PGresult *res;
-	int rc = pg_query(&g->pg, "lock the buffer for buffer-gc", SQL_GC_LOCK,
-	    0, NULL, &res);
+	bool ours, busy;
+	int rc = call_bool(g, "lock the buffer for buffer-gc", SQL_GC_LOCK,
+	    NULL, &ours, &busy);
 
-	if (rc == EXIT_DONE && !view_eq(pg_value(res, 0, 0), VIEW_LIT("t"))) {
+	if (rc == EXIT_DONE && !ours) {
 		log_error("could not lock the buffer for buffer-gc: another "
 			  "one runs");
 		rc = EXIT_RETRY;
 	}
-	PQclear(res);
+	return rc;
+}
+
+/* A connection of its own for each run: nothing is held between them. */
+static int
+run_once(const struct collector_options *o)
+{
+	struct collector g = {
+	    .o = o, .done.dry_run = o->dry_run, .below = INT64_MAX};
+	PGresult *held = NULL;
+	int rc = store_open(&g.pg, o->conninfo);
+
+	if (rc == EXIT_DONE && !o->dry_run)
+		rc = lock_out_others(&g);
+	if (rc == EXIT_DONE)
+		rc = o->dry_run ? rehearse(&g, &held) : collect(&g, &held);
+	pg_close(&g.pg);
+	if (rc == EXIT_DONE)
+		rc = gcreport_print(&g.done, held);
+	PQclear(held);
 	return rc;
 }
 
 int
 collector_run(const struct collector_options *o)
 {
-	struct collector g = {.o = o};
-	int rc = store_open(&g.pg, o->conninfo);
+	int rc = run_once(o);
 
-	snprintf(
-	    g.retention, sizeof(g.retention), "%lld", (long long)o->retention);
-	if (rc == EXIT_DONE)
-		rc = lock_out_others(&g);
-	while (rc == EXIT_DONE && !stop_requested()) {
-		rc = collect(&g);
-		if (o->interval == 0)
-			break;
-		if (rc == EXIT_DONE)
-			fdio_pause(o->interval);
+	while (rc == EXIT_DONE && o->interval > 0 && !stop_requested()) {
+		fdio_pause(o->interval);
+		if (!stop_requested())
+			rc = run_once(o);
 	}
-	pg_close(&g.pg);
 	return rc;
 }

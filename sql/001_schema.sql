@@ -3,7 +3,8 @@
 --     psql -d buffer -f sql/001_schema.sql
 --
 -- It may be loaded again at any time, also beside running tools.  One
--- transaction: it is there as a whole or not at all.
+-- transaction: it is there as a whole or not at all.  A plain table of the name
+-- philotes.cdc_events is converted.
 --
 --   cdc_log      the events, append-only, partitioned by id
 --   cdc_writes   one row per commit of a writer; the newest row of a source is
@@ -20,11 +21,13 @@
 -- of ids is the order of commits.  Nothing is ever updated per event.
 
 \set ON_ERROR_STOP on
-BEGIN;
+BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 SET LOCAL client_min_messages = warning;
 SET LOCAL search_path = pg_catalog, pg_temp;
+SET LOCAL statement_timeout = 0;
+SET LOCAL lock_timeout = '10s';
 
--- A newer schema, or somebody's own cdc_events, is left as it is.
+-- A newer schema is left as it is.
 DO $$
 DECLARE
 	v int;
@@ -35,14 +38,12 @@ BEGIN
 			RAISE EXCEPTION 'schema philotes has version %, newer than 1', v;
 		END IF;
 	END IF;
-	IF (SELECT relkind FROM pg_class
-	    WHERE oid = to_regclass('philotes.cdc_events')) <> 'v' THEN
-		RAISE EXCEPTION 'philotes.cdc_events is a table, not the view of Philotes'
-		USING HINT = 'Rename it, or use another database for the buffer.';
-	END IF;
 END $$;
 
 CREATE SCHEMA IF NOT EXISTS philotes;
+
+-- The plain table of that name, if there is one, makes way for the view.
+\ir plain_table_begin.sql
 
 -- What every tool asks for first.
 CREATE OR REPLACE FUNCTION philotes.schema_version() RETURNS int
@@ -80,7 +81,8 @@ CREATE TABLE IF NOT EXISTS philotes.cdc_sources (
 	source_id  text        PRIMARY KEY,
 	system_id  text,       -- null: never written to by a pg-cdc-read
 	slot       text,
-	removed_to bigint      NOT NULL DEFAULT 0, -- by buffer-gc, to this id
+	removed_to bigint      NOT NULL DEFAULT 0, -- by buffer-gc: the last id,
+	removed    bigint      NOT NULL DEFAULT 0, -- and how many events
 	created_at timestamptz NOT NULL DEFAULT now()
 );
 
@@ -168,27 +170,37 @@ CREATE INDEX IF NOT EXISTS cdc_dead_letters_open
 ON philotes.cdc_dead_letters (consumer, source_id, id)
 WHERE closed_at IS NULL;
 
+-- The partition of the ids n * partition_width() and following, unless it is
+-- there.  CREATE TABLE PARTITION OF would wait for every running COPY; LIKE and
+-- ATTACH do not.
+CREATE OR REPLACE FUNCTION philotes.make_partition(n bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+	width CONSTANT bigint := philotes.partition_width();
+	leaf  CONSTANT text := 'cdc_log_' || n;
+BEGIN
+	IF to_regclass('philotes.' || leaf) IS NULL THEN
+		EXECUTE format('CREATE TABLE philotes.%I '
+		    '(LIKE philotes.cdc_log INCLUDING ALL)', leaf);
+		EXECUTE format('ALTER TABLE philotes.cdc_log ATTACH PARTITION '
+		    'philotes.%I FOR VALUES FROM (%s) TO (%s)',
+		    leaf, n * width, (n + 1) * width);
+	END IF;
+END $$;
+
 -- Partitions for the id drawn last and `ahead` more.  Returns the first id
--- that no partition covers.  CREATE TABLE PARTITION OF would wait for every
--- running COPY; LIKE and ATTACH do not.
+-- that no partition covers.
 CREATE OR REPLACE FUNCTION philotes.ensure_partitions(ahead int DEFAULT 2)
 RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE
 	width CONSTANT bigint := philotes.partition_width();
 	n     bigint;
-	leaf  text;
 BEGIN
 	PERFORM pg_advisory_xact_lock(hashtextextended('philotes.partitions', 0));
 	SELECT last_value / width INTO n FROM philotes.cdc_log_id_seq;
 	FOR i IN n .. n + ahead LOOP
-		leaf := 'cdc_log_' || i;
-		CONTINUE WHEN to_regclass('philotes.' || leaf) IS NOT NULL;
-		EXECUTE format('CREATE TABLE philotes.%I '
-		    '(LIKE philotes.cdc_log INCLUDING ALL)', leaf);
-		EXECUTE format('ALTER TABLE philotes.cdc_log ATTACH PARTITION '
-		    'philotes.%I FOR VALUES FROM (%s) TO (%s)',
-		    leaf, i * width, (i + 1) * width);
+		PERFORM philotes.make_partition(i);
 	END LOOP;
 	RETURN (n + ahead + 1) * width;
 END $$;
@@ -278,8 +290,22 @@ BEGIN
 	    start_source.checkpoint, start_source.timeline, start_source.kind);
 END $$;
 
+-- The source's total up to this id, which nothing above has been removed of, and
+-- the row of cdc_writes that holds it.
+CREATE OR REPLACE FUNCTION philotes.total_at(source text, up_to bigint,
+    OUT total bigint, OUT write_no bigint)
+LANGUAGE sql STABLE AS $$
+	SELECT w.total - (SELECT count(*) FROM philotes.cdc_log l
+	                  WHERE l.source_id = source
+	                    AND l.id > up_to AND l.id <= w.last_id),
+	       w.write_no
+	FROM philotes.cdc_writes w
+	WHERE w.source_id = source AND w.last_id >= up_to
+	ORDER BY w.write_no LIMIT 1
+$$;
+
 -- A consumer's first use: from the oldest event there is, or after the newest.
--- Not while buffer-gc decides what nobody needs.
+-- It and the moment in which buffer-gc decides what goes exclude each other.
 CREATE OR REPLACE FUNCTION philotes.add_consumer(name text,
     latest boolean DEFAULT false) RETURNS boolean
 LANGUAGE plpgsql AS $$
@@ -287,8 +313,11 @@ BEGIN
 	IF EXISTS (SELECT FROM philotes.cdc_consumers WHERE consumer = name) THEN
 		RETURN false;
 	END IF;
-	PERFORM pg_advisory_xact_lock_shared(
-	    hashtextextended('philotes.gc', 0));
+	IF current_setting('transaction_isolation') <> 'read committed' THEN
+		RAISE EXCEPTION 'registering a consumer needs READ COMMITTED'
+		USING ERRCODE = 'active_sql_transaction';
+	END IF;
+	PERFORM pg_advisory_xact_lock(hashtextextended('philotes.consumers', 0));
 	INSERT INTO philotes.cdc_consumers (consumer) VALUES (name)
 	ON CONFLICT DO NOTHING;
 	IF NOT FOUND THEN
@@ -299,19 +328,12 @@ BEGIN
 	-- what was removed before it came does not wait for it
 	INSERT INTO philotes.cdc_batches (consumer, source_id, first_id,
 	    last_id, events, total, write_no)
-	SELECT name, s.source_id, 1, s.up_to, 0,
-	       w.total - (SELECT count(*) FROM philotes.cdc_log l
-	                  WHERE l.source_id = s.source_id
-	                    AND l.id > s.up_to AND l.id <= w.last_id),
-	       w.write_no
+	SELECT name, s.source_id, 1, s.up_to, 0, t.total, t.write_no
 	FROM (SELECT source_id, CASE
 	             WHEN latest THEN (philotes.newest_write(source_id)).last_id
 	             ELSE removed_to END AS up_to
 	      FROM philotes.cdc_sources) s
-	CROSS JOIN LATERAL (
-		SELECT last_id, total, write_no FROM philotes.cdc_writes
-		WHERE source_id = s.source_id AND last_id >= s.up_to
-		ORDER BY write_no LIMIT 1) w
+	CROSS JOIN LATERAL philotes.total_at(s.source_id, s.up_to) t
 	WHERE s.up_to > 0;
 	RETURN true;
 END $$;
@@ -321,8 +343,7 @@ END $$;
 CREATE OR REPLACE FUNCTION philotes.drop_consumer(name text) RETURNS boolean
 LANGUAGE plpgsql AS $$
 BEGIN
-	PERFORM pg_advisory_xact_lock_shared(
-	    hashtextextended('philotes.gc', 0));
+	PERFORM pg_advisory_xact_lock(hashtextextended('philotes.consumers', 0));
 	DELETE FROM philotes.cdc_consumers WHERE consumer = name;
 	IF NOT FOUND THEN
 		RETURN false;
@@ -399,38 +420,6 @@ BEGIN
 	RETURN n;
 END $$;
 
--- Per source, the newest id that every registered consumer has passed longer
--- ago than the retention, and the consumer that has come least far.  No rows
--- without a consumer: what nobody has processed is kept.
-CREATE OR REPLACE FUNCTION philotes.removable(retention interval)
-RETURNS TABLE (source_id text, up_to bigint, held_by text)
-LANGUAGE sql STABLE AS $$
-	SELECT DISTINCT ON (s.source_id) s.source_id, coalesce(k.last_id, 0),
-	       c.consumer
-	FROM philotes.cdc_sources s
-	CROSS JOIN philotes.cdc_consumers c
-	LEFT JOIN LATERAL (
-		SELECT b.last_id FROM philotes.cdc_batches b
-		WHERE b.consumer = c.consumer AND b.source_id = s.source_id
-		  AND b.processed_at < clock_timestamp() - retention
-		ORDER BY b.first_id DESC LIMIT 1) k ON true
-	ORDER BY s.source_id, coalesce(k.last_id, 0), c.consumer
-$$;
-
--- The first event of the buffer, by id, that is not removable; null if all are.
-CREATE OR REPLACE FUNCTION philotes.first_kept(retention interval)
-RETURNS bigint LANGUAGE sql STABLE AS $$
-	SELECT min(f.id)
-	FROM philotes.cdc_sources s
-	LEFT JOIN philotes.removable(retention) r USING (source_id)
-	CROSS JOIN LATERAL (
-		SELECT greatest(w.first_id, coalesce(r.up_to, 0) + 1) AS id
-		FROM philotes.cdc_writes w
-		WHERE w.source_id = s.source_id AND w.events > 0
-		  AND w.last_id > coalesce(r.up_to, 0)
-		ORDER BY w.write_no LIMIT 1) f
-$$;
-
 -- Per source, the step function "at this time all registered consumers had
 -- passed this id", as two arrays of equal length.
 CREATE OR REPLACE VIEW philotes.cdc_marks AS
@@ -489,12 +478,25 @@ CROSS JOIN LATERAL (
 JOIN philotes.cdc_log l
   ON l.source_id = s.source_id AND l.id BETWEEN w.low AND w.high;
 
+-- Are commit_lsn and seq of the metadata what columns can hold, so that the view
+-- shows them again as they came?
+CREATE OR REPLACE FUNCTION philotes.identified(metadata jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
+	SELECT coalesce(jsonb_typeof(metadata) = 'object'
+	    AND jsonb_typeof(metadata->'commit_lsn') = 'string'
+	    AND metadata->>'commit_lsn' ~
+	        '^(0|[1-9A-F][0-9A-F]{0,7})/(0|[1-9A-F][0-9A-F]{0,7})$'
+	    AND jsonb_typeof(metadata->'seq') = 'number'
+	    AND metadata->>'seq' ~ '^(0|[1-9][0-9]{0,17})$', false)
+$$;
+
 -- INSERT and \copy into the view.  A run of rows of one source is one write:
 -- its first row takes the lock and numbers it, the row of another source or
 -- the end of the statement writes the ledger row.  The run is kept in
--- transaction-local settings.
+-- transaction-local settings, which a ROLLBACK TO takes back together with the
+-- rows.  The right to INSERT into the view is all that it takes.
 CREATE OR REPLACE FUNCTION philotes.events_insert_end() RETURNS trigger
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	run text := coalesce(current_setting('philotes.run', true), '');
 BEGIN
@@ -510,13 +512,12 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION philotes.events_insert() RETURNS trigger
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	run text := coalesce(current_setting('philotes.run', true), '');
 	b   record;
 	n   bigint;
-	identified boolean := jsonb_typeof(NEW.metadata) = 'object'
-	    AND NEW.metadata ?& ARRAY['commit_lsn', 'seq'];
+	identified boolean := philotes.identified(NEW.metadata);
 BEGIN
 	IF NEW.id IS NOT NULL OR NEW.processed_at IS NOT NULL THEN
 		RAISE EXCEPTION
@@ -575,5 +576,9 @@ FOR EACH STATEMENT EXECUTE FUNCTION philotes.events_insert_end();
 CREATE OR REPLACE TRIGGER events_refuse
 INSTEAD OF UPDATE OR DELETE ON philotes.cdc_events
 FOR EACH ROW EXECUTE FUNCTION philotes.events_refuse();
+
+-- What the plain table held moves in; and what buffer-gc calls.
+\ir plain_table_end.sql
+\ir collect.sql
 
 COMMIT;

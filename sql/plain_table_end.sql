@@ -1,0 +1,128 @@
+-- Included by 001_schema.sql: what plain_table_begin.sql has renamed moves into
+-- the log, and the plain table is dropped.
+--
+-- Its marks become those of the consumer `default`: a batch for each run of
+-- equal processed_at.  A cursor needs the processed events of a source below
+-- the others, so where one that is not processed lies below one that is, all of
+-- the source that are not get new ids, in the same order.
+
+DO $$
+DECLARE
+	width  CONSTANT bigint := philotes.partition_width();
+	events CONSTANT bigint := 10000; -- in a row of cdc_writes
+	top    bigint;
+	moving bigint;
+	q      record;
+BEGIN
+	IF current_setting('philotes.plain') = '' THEN
+		RETURN;
+	END IF;
+	IF EXISTS (SELECT FROM philotes.cdc_events_plain
+	           WHERE id < 1 OR created_at IS NULL) THEN
+		RAISE EXCEPTION
+		    'philotes.cdc_events has a row without created_at or with an id '
+		    'below 1';
+	END IF;
+
+	-- per source: the last id that is processed, whether the others move
+	CREATE TEMP TABLE plain ON COMMIT DROP AS
+	SELECT source_id, min(created_at) AS created_at, processed,
+	       coalesce(waiting < processed, false) AS moves, n AS waiting
+	FROM (SELECT source_id, min(created_at) AS created_at,
+	             max(id) FILTER (WHERE processed_at IS NOT NULL) AS processed,
+	             min(id) FILTER (WHERE processed_at IS NULL) AS waiting,
+	             count(*) FILTER (WHERE processed_at IS NULL) AS n
+	      FROM philotes.cdc_events_plain GROUP BY source_id) s
+	GROUP BY source_id, processed, waiting, n;
+
+	-- the last id that was ever given, also to a row that is gone
+	SELECT coalesce(max(id), 0) INTO top FROM philotes.cdc_events_plain;
+	FOR q IN SELECT pg_get_serial_sequence('philotes.cdc_events_plain', 'id')
+	             AS name LOOP
+		IF q.name IS NOT NULL THEN
+			EXECUTE format('SELECT greatest($1, last_value - '
+			    'CASE WHEN is_called THEN 0 ELSE 1 END) FROM %s', q.name)
+			INTO top USING top;
+		END IF;
+	END LOOP;
+	SELECT coalesce(sum(waiting), 0) INTO moving FROM plain WHERE moves;
+	IF top + moving > 0 THEN
+		PERFORM setval('philotes.cdc_log_id_seq', top + moving);
+	END IF;
+	PERFORM philotes.make_partition(n)
+	FROM (SELECT DISTINCT id / width FROM philotes.cdc_events_plain
+	      UNION
+	      SELECT generate_series(top / width, (top + moving) / width)) x (n);
+	PERFORM philotes.ensure_partitions();
+
+	INSERT INTO philotes.cdc_log (id, source_id, schema_name, table_name,
+	    operation, lsn, transaction_id, commit_lsn, seq, key_columns,
+	    before_data, after_data, event_time, metadata, created_at)
+	SELECT CASE WHEN x.moving
+	            THEN top + row_number() OVER (PARTITION BY x.moving ORDER BY e.id)
+	            ELSE e.id END,
+	       e.source_id, e.schema_name, e.table_name, e.operation, e.lsn,
+	       e.transaction_id,
+	       CASE WHEN x.known THEN (x.metadata->>'commit_lsn')::pg_lsn END,
+	       CASE WHEN x.known THEN (x.metadata->>'seq')::bigint END,
+	       e.key_columns::json, e.before_data::json, e.after_data::json,
+	       e.event_time,
+	       CASE WHEN x.known
+	            THEN nullif(x.metadata - 'commit_lsn' - 'seq', '{}')
+	            ELSE x.metadata END::json,
+	       e.created_at
+	FROM philotes.cdc_events_plain e
+	JOIN plain p USING (source_id)
+	CROSS JOIN LATERAL (
+		SELECT p.moves AND e.processed_at IS NULL AS moving,
+		       e.metadata::jsonb AS metadata,
+		       philotes.identified(e.metadata::jsonb) AS known) x;
+
+	INSERT INTO philotes.cdc_sources (source_id, created_at)
+	SELECT source_id, created_at FROM plain;
+
+	INSERT INTO philotes.cdc_writes (source_id, write_no, first_id, last_id,
+	    events, total, kind, written_at)
+	SELECT source_id, chunk + 1, min(id), max(id), count(*),
+	       sum(count(*)) OVER (PARTITION BY source_id ORDER BY chunk), 'sql',
+	       least(min(created_at), now())
+	FROM (SELECT source_id, id, created_at,
+	             (row_number() OVER (PARTITION BY source_id ORDER BY id) - 1)
+	             / events AS chunk
+	      FROM philotes.cdc_log) l
+	GROUP BY source_id, chunk;
+
+	INSERT INTO philotes.cdc_consumers (consumer)
+	SELECT 'default' WHERE EXISTS (SELECT FROM plain);
+
+	INSERT INTO philotes.cdc_batches (consumer, source_id, first_id, last_id,
+	    events, total, write_no, processed_at)
+	SELECT 'default', source_id,
+	       1 + coalesce(lag(last_id) OVER w, 0), last_id, n,
+	       sum(n) OVER w, (sum(n) OVER w - 1)::bigint / events + 1, processed_at
+	FROM (SELECT source_id, max(id) AS last_id, count(*) AS n, processed_at
+	      FROM (SELECT source_id, id, processed_at,
+	                   row_number() OVER (PARTITION BY source_id ORDER BY id)
+	                   - row_number() OVER (PARTITION BY source_id, processed_at
+	                                        ORDER BY id) AS run
+	            FROM philotes.cdc_events_plain
+	            WHERE processed_at IS NOT NULL) e
+	      GROUP BY source_id, processed_at, run) b
+	WINDOW w AS (PARTITION BY source_id ORDER BY last_id);
+
+	-- whoever could read or write it still can
+	FOR q IN SELECT a.privilege_type AS what,
+	                CASE a.grantee WHEN 0 THEN 'PUBLIC'
+	                     ELSE a.grantee::regrole::text END AS who,
+	                CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE ''
+	                END AS again
+	         FROM pg_class c,
+	              aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) a
+	         WHERE c.oid = 'philotes.cdc_events_plain'::regclass
+	           AND a.grantee <> current_user::regrole
+	           AND a.privilege_type IN ('SELECT', 'INSERT') LOOP
+		EXECUTE format('GRANT %s ON philotes.cdc_events TO %s%s',
+		    q.what, q.who, q.again);
+	END LOOP;
+	DROP TABLE philotes.cdc_events_plain;
+END $$;

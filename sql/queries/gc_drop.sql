@@ -1,0 +1,1 @@
+SELECT philotes.gc_drop($1)

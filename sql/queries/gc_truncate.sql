@@ -1,0 +1,1 @@
+SELECT philotes.gc_truncate($1)
