@@ -137,6 +137,7 @@ print-cflags:
 
 SHARE = $(DESTDIR)$(PREFIX)/share/philotes
 MAN   = $(DESTDIR)$(PREFIX)/share/man
+UNITDIR = $(DESTDIR)$(PREFIX)/lib/systemd/system
 
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/sql $(SHARE)/lib
@@ -147,12 +148,18 @@ install: build
 	install -m 644 scripts/lib/*.sh $(SHARE)/lib
 	install -m 644 man/*.1 $(MAN)/man1
 	install -m 644 man/*.5 $(MAN)/man5
+	install -d $(UNITDIR)
+	for unit in share/systemd/*; do \
+	    sed 's|/usr/local/bin|$(PREFIX)/bin|' $$unit \
+	        >$(UNITDIR)/$${unit##*/} || exit; \
+	done
 
 uninstall:
 	rm -f $(TOOLS:%=$(DESTDIR)$(PREFIX)/bin/%) \
 	    $(DESTDIR)$(PREFIX)/bin/philotes
 	rm -f $(patsubst man/%,$(MAN)/man1/%,$(wildcard man/*.1)) \
 	    $(patsubst man/%,$(MAN)/man5/%,$(wildcard man/*.5))
+	rm -f $(patsubst share/systemd/%,$(UNITDIR)/%,$(wildcard share/systemd/*))
 	rm -rf $(SHARE)
 
 clean:

@@ -37,7 +37,6 @@ enum log_level {
 void log_init(const char *tool);
 void log_configure(
     enum log_format format, enum log_level level, bool timestamps);
-bool log_is_json(void);
 
 /* Was LOG_JSON configured? */
 bool log_is_json(void);
