@@ -1,6 +1,7 @@
 # make [build]  the four tools, into bin/
 # make test     scripts/test: everything, on real servers
 # make fuzz     the drivers of tests/fuzz, FUZZ_TIME seconds each (libFuzzer)
+# make soak     scripts/soak: what takes longer
 # make demo     scripts/demo: the pipeline at work
 # make bench    scripts/bench: its speed beside that of others
 # make lint     scripts/lint
@@ -55,7 +56,7 @@ UNITS = $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 FUZZ  = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 LIBS  = $(patsubst lib/%.c,$(BUILD)/lib/%.o,$(wildcard lib/*.c))
 
-.PHONY: build unit probes fuzz-replay fuzz test demo bench lint install \
+.PHONY: build unit probes fuzz-replay fuzz test soak demo bench lint install \
     uninstall clean print-cflags
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -122,6 +123,9 @@ fuzz-%: tests/fuzz/fuzz_%.c $(BUILD)/sql.h
 fuzz-keep-%:
 	$(BUILD)/fuzz/fuzz_$* -set_cover_merge=1 -use_counters=0 \
 	    -max_len=4096 tests/fuzz/corpus/$* $(BUILD)/fuzz/$*
+
+soak:
+	SAN=$(SAN) scripts/soak
 
 demo:
 	scripts/demo

@@ -29,7 +29,7 @@
 
 bats_require_minimum_version 1.5.0
 
-root=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
+root=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd)
 PHILOTES_BIN=${PHILOTES_BIN:-$root/bin}
 export PHILOTES_BIN PATH=$PHILOTES_BIN:$PATH:$root/scripts LC_ALL=C.UTF-8
 
