@@ -37,6 +37,7 @@
 #define TRUNCATE_CASCADE   1
 #define TRUNCATE_RESTART   2
 #define MESSAGE_TRANSACTED 1
+#define COLUMNS_MAX        1664 /* MaxTupleAttributeNumber */
 
 struct pgoutput {
 	struct wire in; /* the message */
@@ -155,6 +156,17 @@ on_commit(struct pgoutput *d)
 	d->in_transaction = false;
 }
 
+/* They become keys of one object. */
+static bool
+has_column_twice(const struct relation *r)
+{
+	for (size_t i = 1; i < r->ncolumns; i++)
+		for (size_t k = 0; k < i; k++)
+			if (view_eq(r->columns[i].name, r->columns[k].name))
+				return true;
+	return false;
+}
+
 static void
 on_relation(struct pgoutput *d)
 {
@@ -165,6 +177,8 @@ on_relation(struct pgoutput *d)
 
 	wire_uint(&d->in, 1); /* replica identity: the columns' flags tell */
 	n = (size_t)wire_uint(&d->in, 2);
+	if (n > COLUMNS_MAX)
+		bad(d, "a relation has more columns than a table can have");
 	if (d->in.reason != NULL)
 		return;
 	r = relation_replace(&d->relations, oid, n);
@@ -181,6 +195,8 @@ on_relation(struct pgoutput *d)
 		r->columns[i].type = (uint32_t)wire_uint(&d->in, 4);
 		wire_uint(&d->in, 4); /* type modifier */
 	}
+	if (d->in.reason == NULL && has_column_twice(r))
+		bad(d, "a relation has a column twice");
 	if (d->in.reason == NULL && !relation_finish(r))
 		bad(d, "out of memory");
 }

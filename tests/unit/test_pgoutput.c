@@ -566,6 +566,10 @@ test_bad_rows(void)
 	is_bad(true,
 	    msg("RissDh bsii", REL1, "p", "t", 1, 0, "\355\240\200", INT4, MOD),
 	    "a surrogate in a column name");
+	is_bad(true,
+	    msg("RissDh bsii bsii bsii", REL1, "p", "t", 3, 1, "a", INT4, MOD,
+		0, "b", INT4, MOD, 0, "a", INT4, MOD),
+	    "a relation with a column twice");
 	is_bad(true, msg("RissDh", REL1, "p", "t", -1),
 	    "a relation that lacks its columns");
 	is_bad(true, msg("Tib", (uint32_t)0xffffffff, 0),

@@ -1,0 +1,115 @@
+-- Compares each value of the tables m.TYPE with its event, and prints what
+-- differs.  psql variable stream: the file of events.
+--
+-- The server's text is what its output function makes of the value, which
+-- format() calls (a cast to text drops the blanks of a char, and adds the mask
+-- to an inet).  What an event has becomes text again by the manual's table and
+-- the syntax of arrays alone.
+\set ON_ERROR_STOP 1
+\pset tuples_only
+\pset format unaligned
+SET search_path = pg_catalog;
+SET timezone = 'UTC';
+SET lc_monetary = 'C';
+SET extra_float_digits = 3;
+CREATE TEMP TABLE line (j json);
+\set copy '\\copy line FROM ' :'stream' ' (FORMAT csv, QUOTE E''\\x01'', DELIMITER E''\\x02'')'
+:copy
+
+-- n number, b boolean, j JSON, s string
+CREATE FUNCTION pg_temp.kind(type text) RETURNS text AS $$
+	SELECT CASE
+	    WHEN type IN ('int2', 'int4', 'int8', 'oid', 'float4', 'float8',
+	        'numeric') THEN 'n'
+	    WHEN type = 'bool' THEN 'b'
+	    WHEN type IN ('json', 'jsonb') THEN 'j'
+	    ELSE 's' END
+$$ LANGUAGE sql;
+
+-- The text of a value that is no array; with a ! if it is of the wrong kind.
+CREATE FUNCTION pg_temp.scalar(j json, kind text) RETURNS text AS $$
+	SELECT CASE
+	    WHEN kind = 'j' THEN j::text
+	    WHEN json_typeof(j) = 'null' THEN NULL
+	    WHEN kind = 'b' AND json_typeof(j) = 'boolean' THEN left(j::text, 1)
+	    WHEN kind = 'n' AND json_typeof(j) = 'number' AND
+	        j::text !~ '^-[0.]*$' THEN j::text
+	    WHEN kind = 'n' AND t IN ('NaN', 'Infinity', '-Infinity', '-0') THEN t
+	    WHEN kind = 's' AND json_typeof(j) = 'string' THEN t
+	    ELSE '!' || j::text END
+	FROM (SELECT j #>> '{}' AS t) s
+$$ LANGUAGE sql;
+
+CREATE FUNCTION pg_temp.array_text(j json, kind text, levels int, delim text)
+RETURNS text AS $$
+	SELECT CASE
+	    WHEN levels > 0 THEN '{' || coalesce((SELECT string_agg(
+	        pg_temp.array_text(e, kind, levels - 1, delim), delim ORDER BY n)
+	        FROM json_array_elements(j) WITH ORDINALITY s (e, n)), '') || '}'
+	    WHEN j::text = 'null' THEN 'NULL'
+	    WHEN t = '' OR t ~* '^null$' OR t ~ '[{}"\\ \t\n\r\v\f]' OR
+	        strpos(t, delim) > 0 THEN
+	        '"' || regexp_replace(t, '(["\\])', '\\\1', 'g') || '"'
+	    ELSE t END
+	FROM (SELECT pg_temp.scalar(j, kind) AS t) s
+$$ LANGUAGE sql;
+
+CREATE TEMP TABLE expected (type text, n int, v text, a text, levels int);
+DO $$
+DECLARE
+	t record;
+BEGIN
+	FOR t IN SELECT * FROM public.types LOOP
+		EXECUTE format('INSERT INTO expected SELECT %L, n,
+		    CASE WHEN v IS NOT NULL THEN format(%L, v) END,
+		    CASE WHEN a IS NOT NULL THEN format(%L, a) END, %s FROM m.%I',
+		    t.name, '%s', '%s', CASE WHEN t.array_oid IS NULL
+		    THEN 'NULL' ELSE 'coalesce(array_ndims(a), 1)' END, t.name);
+	END LOOP;
+END
+$$;
+
+-- between tokens of JSON a newline is as good as a space, and the null of JSON
+-- is that of SQL
+UPDATE expected SET v = nullif(translate(v, E'\n\r', '  '), 'null'),
+    a = translate(a, E'\n\r', '  ')
+WHERE type IN ('json', 'jsonb');
+
+CREATE TEMP TABLE got AS
+SELECT j->>'table_name' AS type, (j #>> '{after_data,n}')::int AS n,
+    j->'after_data'->'v' AS v, j->'after_data'->'a' AS a,
+    coalesce(j->'metadata'->'json_text', '[]')::jsonb AS json_text
+FROM line WHERE j->>'schema_name' = 'm';
+
+SELECT format('%s %s: %s, event: %s', type, n, left(e.v, 100), left(g.v, 100))
+FROM (SELECT e.type, e.n, e.v, CASE
+        WHEN g.v::text = 'null' THEN NULL
+        WHEN s.odd AND json_text ? 'v' THEN g.v #>> '{}'
+        WHEN s.odd OR json_text ? 'v' THEN '! json_text'
+        ELSE pg_temp.scalar(g.v, pg_temp.kind(type)) END
+    FROM expected e FULL JOIN got g USING (type, n)
+    LEFT JOIN public.sample s USING (type, n)) g (type, n, e, v),
+    LATERAL (SELECT g.e AS v) e
+WHERE e.v IS DISTINCT FROM g.v;
+
+SELECT format('%s[] %s: %s, event: %s', type, n, left(e, 100), left(g, 100))
+FROM (SELECT type, n, CASE WHEN json_typeof(g.a) = 'array' AND
+        type IN ('json', 'jsonb') THEN replace(e.a, '"null"', 'NULL')
+        ELSE e.a END AS e, CASE
+        WHEN json_typeof(g.a) = 'array' AND e.a LIKE '{%' AND
+            NOT json_text ? 'a' THEN pg_temp.array_text(g.a,
+            pg_temp.kind(type), levels, t.delim)
+        WHEN json_typeof(g.a) = 'string' AND (e.a LIKE '[%' OR
+            json_text ? 'a') THEN g.a #>> '{}'
+        WHEN json_typeof(g.a) <> 'null' THEN '!' || g.a::text END AS g
+    FROM expected e JOIN got g USING (type, n)
+    JOIN (SELECT name AS type, delim FROM public.types) t USING (type)) s
+WHERE e IS DISTINCT FROM g;
+
+-- nothing was left out
+SELECT 'there is no sample of ' || name FROM public.types
+WHERE NOT EXISTS (SELECT FROM expected WHERE type = name AND v IS NOT NULL)
+    AND name NOT IN ('gtsvector', 'pg_brin_bloom_summary',
+        'pg_brin_minmax_multi_summary');
+SELECT 'an array of JSON is no string' WHERE NOT EXISTS (SELECT FROM got
+    WHERE type = 'json' AND json_text ? 'a');
