@@ -13,6 +13,7 @@
 #include "stop.h"
 
 #define TURN_MS      1000 /* on one source, while others may want it */
+#define REST_MS      50   /* before its end, no more is read ahead */
 #define POLL_MIN_MS  5
 #define POLL_MAX_MS  1000
 #define FLUSH_MIN_MS 50 /* polls are no further apart for shorter intervals */
@@ -133,7 +134,11 @@ take_turn(struct batcher *b, struct cursor *c)
 	uint64_t n = 0;
 	int rc = ahead_aim(&b->ahead, c);
 
-	while (rc == EXIT_DONE && done && !stop_requested()) {
+	while (rc == EXIT_DONE && done && !stop_requested() &&
+	    (b->once || clock_left(until) > 0)) {
+		/* so that little is read in vain */
+		if (!b->once && clock_left(until) < REST_MS)
+			ahead_rest(&b->ahead);
 		rc = ahead_next(&b->ahead, rest, &batch);
 		if (rc != EXIT_DONE || batch.events == 0)
 			break;
@@ -146,8 +151,6 @@ take_turn(struct batcher *b, struct cursor *c)
 			break;
 		/* the age was the first batch's */
 		rest = b->once;
-		if (!b->once && clock_left(until) == 0)
-			ahead_rest(&b->ahead);
 	}
 	if (rc == EXIT_DONE && n == 0 && done && !stop_requested() &&
 	    b->o->mode == CURSOR_CONSUME &&

@@ -366,14 +366,14 @@ cursor_park(struct cursor_session *s, struct view source,
 	}
 	for (size_t i = 0; i < 4; i++)
 		p.p[(m != NULL ? 7 : 2) + i] = pg_array_end(&arrays[i]);
-	if (rc == EXIT_DONE && m != NULL)
-		rc = check_mark(s,
-		    pg_query(&s->pg, "park the events that failed", SQL_PARK,
-			11, p.p, &res),
-		    res, true);
-	else if (rc == EXIT_DONE)
+	if (rc == EXIT_DONE && m != NULL) {
+		rc = pg_query(&s->pg, "park the events that failed", SQL_PARK,
+		    11, p.p, &res);
+		rc = check_mark(s, rc, res, true);
+	} else if (rc == EXIT_DONE) {
 		rc = pg_query(&s->pg, "record that letters failed again",
 		    SQL_PARK_AGAIN, 6, p.p, &res);
+	}
 	PQclear(res);
 	for (size_t i = 0; i < 4; i++)
 		buf_release(&arrays[i]);

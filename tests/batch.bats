@@ -2,22 +2,7 @@
 # buffer-batch: batches, the three ways to count as processed, failures.
 
 load helper
-
-# fill SOURCE N: that many events, ids in order
-fill()
-{
-	buf_psql "INSERT INTO philotes.cdc_events (source_id, schema_name,
-	    table_name, operation, lsn, event_time, after_data)
-	    SELECT '$1', 'public', 't', 'INSERT', '0/1', now(),
-	    jsonb_build_object('n', i) FROM generate_series(1, $2) i"
-}
-
-# events, batches and last id that a consumer has processed of a source
-processed()
-{
-	buf_psql "SELECT coalesce(sum(events), 0), count(*) FROM
-	    philotes.cdc_batches WHERE consumer = '${1-default}'"
-}
+load buffer
 
 @test "--once delivers all in order and marks it; a second emits nothing" {
 	fill s 2500
@@ -235,11 +220,6 @@ grep_checkpoints()
 	[ "$(cat "$out.1" "$out.2" <(echo "$output") | grep . |
 	    jq .id | sort -u | wc -l)" = 12000 ]
 	[ "$(processed)" = "12000|120" ]
-}
-
-lines()
-{
-	wc -l <"$1"
 }
 
 # shellcheck disable=SC2016 # for a shell or a server elsewhere

@@ -1,0 +1,67 @@
+# What the tests of buffer-batch share, beside helper.bash.
+#
+#   fill SOURCE N [SQL]      N events through the view; after_data is
+#                            {"n": 1}, {"n": 2} ..., or what SQL says of i
+#   fill_log SOURCE N        as a writer does, 1000 a commit: fast; commit_lsn
+#                            is 0/1, 0/2 ..., event_time a second each
+#   processed [CONSUMER]     events|batches in its ledger
+#   lines FILE               how many
+#   rows TABLE               how many
+#   milliseconds             of the clock
+# shellcheck shell=bash
+
+fill()
+{
+	buf_psql "INSERT INTO philotes.cdc_events (source_id, schema_name,
+	    table_name, operation, lsn, event_time, after_data)
+	    SELECT '$1', 'public', 't', 'INSERT', '0/1', now(),
+	    ${3:-"jsonb_build_object('n', i)"} FROM generate_series(1, $2) i"
+}
+
+fill_log()
+{
+	psql_on "$PHILOTES_BUFFER_URL" <<-END
+	DO \$\$
+	DECLARE
+		b record;
+		k int;
+	BEGIN
+		FOR d IN 0 .. $2 - 1 BY 1000 LOOP
+			k := least(1000, $2 - d);
+			SELECT * INTO b FROM philotes.begin_write('$1');
+			INSERT INTO philotes.cdc_log (source_id, schema_name,
+			    table_name, operation, lsn, commit_lsn, seq,
+			    key_columns, after_data, event_time)
+			SELECT '$1', 'public', 't' || i % 2, 'INSERT', '0/1',
+			       pg_lsn('0/0') + (d + i), 1, '["n"]',
+			       json_build_object('n', d + i),
+			       timestamptz '2026-01-01 00:00Z'
+			       + (d + i) * interval '1 second'
+			FROM generate_series(1, k) i;
+			PERFORM philotes.end_write('$1', b.write_no, b.first_id,
+			    k, pg_lsn('0/0') + (d + k), 1);
+		END LOOP;
+	END \$\$
+	END
+}
+
+processed()
+{
+	buf_psql "SELECT coalesce(sum(events), 0), count(*) FROM
+	    philotes.cdc_batches WHERE consumer = '${1-default}'"
+}
+
+lines()
+{
+	wc -l <"$1"
+}
+
+rows()
+{
+	buf_psql "SELECT count(*) FROM philotes.$1"
+}
+
+milliseconds()
+{
+	date +%s%3N
+}

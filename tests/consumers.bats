@@ -1,0 +1,313 @@
+#!/usr/bin/env bats
+# Consumers of the buffer: what each has before it, processes that share one,
+# and what becomes of one that is killed, stopped or cut off.
+
+load helper
+load buffer
+
+# The backends of a process, by the time that it connected: $1 is which.
+end_backends()
+{
+	buf_psql "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+	    WHERE datname = current_database() AND application_name = 'philotes'"
+}
+
+busy_backends()
+{
+	buf_psql "SELECT count(*) FROM pg_stat_activity
+	    WHERE datname = current_database() AND application_name = 'philotes'
+	    AND xact_start IS NOT NULL"
+}
+
+in_state()
+{
+	awk '/^State:/ { print $2 }' "/proc/$1/status"
+}
+
+@test "two consumers at different speeds: processed_at, cdc_pending, lag()" {
+	fill a 30
+	fill b 10
+	expect_code 0 buffer-batch --once --consumer fast
+	expect_code 0 buffer-batch --once --consumer slow --source-id b
+	fill a 5
+	[ "$(buf_psql "SELECT consumer, source_id, events_behind,
+	    oldest_age IS NOT NULL, last_batch_at IS NOT NULL
+	    FROM philotes.lag()")" = "fast|a|5|t|t
+fast|b|0|f|t
+slow|a|35|t|f
+slow|b|0|f|t" ]
+	[ "$(buf_psql "SELECT source_id, count(*) FROM philotes.cdc_events
+	    WHERE processed_at IS NULL GROUP BY 1")" = "a|35" ]
+	for consumer in fast slow; do
+		buf_psql "SELECT id FROM philotes.cdc_pending
+		    WHERE consumer = '$consumer' ORDER BY id" \
+		    >"$BATS_TEST_TMPDIR/pending"
+		expect_code 0 buffer-batch --once --consumer "$consumer" -- \
+		    jq .id
+		diff "$BATS_TEST_TMPDIR/pending" \
+		    <(sort -n <<<"$output")
+	done
+	[ "$(rows cdc_pending)" = 0 ]
+	[ "$(buf_psql "SELECT sum(events_behind) FROM philotes.lag()")" = 0 ]
+}
+
+@test "cdc_pending has the columns of cdc_events behind consumer" {
+	[ "$(buf_psql "SELECT string_agg(attname, ',' ORDER BY attnum)
+	    FROM pg_attribute WHERE attnum > 0
+	    AND attrelid = 'philotes.cdc_pending'::regclass")" = \
+	    "consumer,$(buf_psql "SELECT string_agg(attname, ',' ORDER BY attnum)
+	    FROM pg_attribute WHERE attnum > 0
+	    AND attrelid = 'philotes.cdc_events'::regclass")" ]
+	fill_log s 20000
+	expect_code 0 buffer-batch --consumer c --once
+	fill_log s 1000
+	buf_psql "ANALYZE philotes.cdc_log"
+	local plan
+	plan=$(buf_psql "EXPLAIN ANALYZE SELECT * FROM philotes.cdc_pending
+	    WHERE consumer = 'c'")
+	echo "$plan"
+	grep -E 'Index Scan using cdc_log_0_pkey .*rows=1000 ' <<<"$plan"
+	refute grep -E 'Rows Removed by (Index Recheck|Filter): [0-9]{3}' \
+	    <<<"$plan"
+}
+
+@test "a million events: one row of the ledger a batch, no dead rows" {
+	fill_log s 1000000
+	buf_psql "SELECT philotes.add_consumer('other')"
+	buffer-batch --once >"$BATS_TEST_TMPDIR/out"
+	[ "$(processed)" = "1000000|1000" ]
+	local other
+	other=$(buf_psql "SELECT philotes.mark_processed('other', 's', 400000)")
+	((other > 390000))
+	[ "$(jq -n '[inputs.after_data.n] | length, .[0], .[-1],
+	    ([range(1; length) as $i | select(.[$i] != .[$i - 1] + 1)] | length)' \
+	    "$BATS_TEST_TMPDIR/out" | tr '\n' ' ')" = "1000000 1 1000000 0 " ]
+	# shellcheck disable=SC2046 # three numbers
+	set -- $(buf_psql "SELECT pg_stat_force_next_flush();
+	    SELECT sum(n_dead_tup), sum(n_tup_upd), sum(n_tup_del)
+	    FROM pg_stat_user_tables WHERE relname LIKE 'cdc_log%'" |
+	    tr '|' ' ')
+	[ "$*" = "0 0 0" ]
+	local before
+	before=$(milliseconds)
+	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_events
+	    WHERE processed_at IS NULL")" = $((1000000 - other)) ]
+	echo "counted in $(($(milliseconds) - before)) ms" >&3
+}
+
+@test "no transaction is open while the consumer does not read" {
+	fill_log s 30000
+	mkfifo "$BATS_TEST_TMPDIR/pipe"
+	exec 8<>"$BATS_TEST_TMPDIR/pipe"
+	child buffer-batch --once >"$BATS_TEST_TMPDIR/pipe" 8>&-
+	wait_for processed default "3000|3"
+	wait_for busy_backends '' 0
+	# and as little of it is in memory as the manual says
+	if [[ $PHILOTES_BIN != */san ]]; then
+		(($(awk '/^VmHWM/ { print $2 }' "/proc/$!/status") <= 12288))
+	fi
+	child head -n 30000 <"$BATS_TEST_TMPDIR/pipe" >"$BATS_TEST_TMPDIR/out"
+	wait "${children[0]}"
+	exec 8>&-
+	wait "${children[1]}"
+	[ "$(lines "$BATS_TEST_TMPDIR/out")" = 30000 ]
+	[ "$(processed)" = "30000|30" ]
+}
+
+# shellcheck disable=SC2016 # for a shell elsewhere
+@test "no transaction is open while a handler works, or acks are awaited" {
+	fill_log s 5000
+	child buffer-batch --once -- sh -c 'cat >/dev/null; : >"$0"
+	    while [ -e "$0" ]; do sleep 0.1; done' "$BATS_TEST_TMPDIR/at-work"
+	wait_for ls "$BATS_TEST_TMPDIR/at-work" "$BATS_TEST_TMPDIR/at-work"
+	wait_for busy_backends '' 0
+	kill_children
+	rm "$BATS_TEST_TMPDIR/at-work"
+	mkfifo "$BATS_TEST_TMPDIR/acks"
+	exec 8<>"$BATS_TEST_TMPDIR/acks"
+	child buffer-batch --once --consumer c --ack "$BATS_TEST_TMPDIR/acks" \
+	    >"$BATS_TEST_TMPDIR/out" 8>&-
+	wait_for lines "$BATS_TEST_TMPDIR/out" 4004
+	wait_for busy_backends '' 0
+	exec 8>&-
+}
+
+@test "a batch that is full by its bytes does not wait" {
+	fill s 4 "jsonb_build_object('x', repeat('x', 100000))"
+	child buffer-batch --max-bytes 250000 --flush-interval 1h \
+	    >"$BATS_TEST_TMPDIR/out"
+	# of the next two the second is not surpassed yet
+	wait_for processed default "2|1"
+	fill s 1 "jsonb_build_object('x', repeat('x', 100000))"
+	wait_for processed default "4|2"
+	fill s 20
+	fill s 2 "jsonb_build_object('x', repeat('x', 100000))"
+	wait_for processed default "26|3"
+	[ "$(lines "$BATS_TEST_TMPDIR/out")" = 26 ]
+}
+
+# Appends "NAME EVENTS" to a file, not fast.
+slowly()
+{
+	cat >"$BATS_TEST_TMPDIR/slowly" <<-'END'
+	#!/bin/sh
+	cat >/dev/null
+	echo "$1" >>"$2"
+	sleep 0.05
+	END
+	chmod +x "$BATS_TEST_TMPDIR/slowly"
+}
+
+@test "two processes share one source, in turns" {
+	fill s 100
+	slowly
+	for name in a b; do
+		child buffer-batch --batch-size 1 -- "$BATS_TEST_TMPDIR/slowly" \
+		    "$name" "$BATS_TEST_TMPDIR/work"
+	done
+	wait_for processed default "100|100" 60
+	cut -c 1 "$BATS_TEST_TMPDIR/work" | uniq -c
+	(($(grep -c a "$BATS_TEST_TMPDIR/work") >= 20))
+	(($(grep -c b "$BATS_TEST_TMPDIR/work") >= 20))
+	[ "$(lines "$BATS_TEST_TMPDIR/work")" = 100 ]
+}
+
+@test "two processes share several sources, none starves" {
+	for i in 1 2 3 4; do
+		fill "s$i" 40
+	done
+	slowly
+	for name in a b; do
+		child buffer-batch --batch-size 1 -- "$BATS_TEST_TMPDIR/slowly" \
+		    "$name" "$BATS_TEST_TMPDIR/work"
+	done
+	wait_for buf_psql "SELECT count(DISTINCT source_id) FROM
+	    philotes.cdc_batches" 4
+	# when the last one had its first turn, no other was through
+	[ "$(buf_psql "SELECT max(first) < max(last) FROM (
+	    SELECT min(processed_at) AS first, max(processed_at) AS last
+	    FROM philotes.cdc_batches GROUP BY source_id) s")" = t ]
+	wait_for processed default "160|160" 60
+	(($(grep -c a "$BATS_TEST_TMPDIR/work") >= 40))
+	(($(grep -c b "$BATS_TEST_TMPDIR/work") >= 40))
+}
+
+# shellcheck disable=SC2016 # for a shell elsewhere
+@test "one of two processes is killed -9: the other takes over at once" {
+	fill s 3
+	child buffer-batch --flush-interval 100ms -- sh -c \
+	    'cat >/dev/null; echo "$PPID" >"$0"; sleep 60' \
+	    "$BATS_TEST_TMPDIR/first"
+	first=$!
+	wait_for cat "$BATS_TEST_TMPDIR/first" "$first"
+	child buffer-batch --flush-interval 100ms >"$BATS_TEST_TMPDIR/out"
+	wait_for buf_psql "SELECT count(*) FROM pg_stat_activity
+	    WHERE datname = current_database()
+	    AND application_name = 'philotes'" 4
+	[ "$(processed)" = "0|0" ]
+	local killed
+	kill -KILL "$first"
+	killed=$(milliseconds)
+	wait_for processed default "3|1"
+	echo "took over after $(($(milliseconds) - killed)) ms" >&3
+	(($(milliseconds) - killed < 3000))
+	[ "$(lines "$BATS_TEST_TMPDIR/out")" = 3 ]
+}
+
+@test "stopped, a process keeps its source; cut off, its late ack marks nothing" {
+	fill s 10
+	mkfifo "$BATS_TEST_TMPDIR/acks"
+	exec 8<>"$BATS_TEST_TMPDIR/acks"
+	child buffer-batch --flush-interval 0s --ack "$BATS_TEST_TMPDIR/acks" \
+	    >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" 8>&-
+	stopped=$!
+	wait_for lines "$BATS_TEST_TMPDIR/out" 11
+	kill -STOP "$stopped"
+	wait_for in_state "$stopped" T
+	expect_code 0 buffer-batch --once
+	[ -z "$output" ]
+	end_backends
+	expect_code 0 buffer-batch --once --batch-size 4
+	[ "$(wc -l <<<"$output")" = 10 ]
+	[ "$(processed)" = "10|3" ]
+	echo 11 >&8
+	kill -CONT "$stopped"
+	code=0
+	wait "$stopped" || code=$?
+	cat "$BATS_TEST_TMPDIR/err"
+	[ "$code" = 75 ]
+	[ "$(processed)" = "10|3" ]
+	exec 8>&-
+}
+
+@test "a terminated backend's ack marks nothing, though nobody else did" {
+	fill s 10
+	mkfifo "$BATS_TEST_TMPDIR/acks"
+	exec 8<>"$BATS_TEST_TMPDIR/acks"
+	child buffer-batch --flush-interval 0s --ack "$BATS_TEST_TMPDIR/acks" \
+	    >"$BATS_TEST_TMPDIR/out" 8>&-
+	wait_for lines "$BATS_TEST_TMPDIR/out" 11
+	end_backends
+	echo 11 >&8
+	code=0
+	wait "$!" || code=$?
+	[ "$code" = 75 ]
+	[ "$(processed)" = "0|0" ]
+	exec 8>&-
+}
+
+@test "who marks a batch that was marked meanwhile exits with 75" {
+	fill s 10
+	mkfifo "$BATS_TEST_TMPDIR/acks"
+	exec 8<>"$BATS_TEST_TMPDIR/acks"
+	child buffer-batch --flush-interval 0s --ack "$BATS_TEST_TMPDIR/acks" \
+	    >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" 8>&-
+	wait_for lines "$BATS_TEST_TMPDIR/out" 11
+	[ "$(buf_psql "SELECT philotes.mark_processed('default', 's', 5)")" = 4 ]
+	echo 11 >&8
+	code=0
+	wait "$!" || code=$?
+	grep -F 'Another process marked it' "$BATS_TEST_TMPDIR/err"
+	[ "$code" = 75 ]
+	[ "$(processed)" = "4|1" ]
+	exec 8>&-
+}
+
+@test "a consumer that is dropped meanwhile is 69, and comes back new" {
+	fill s 10
+	mkfifo "$BATS_TEST_TMPDIR/acks"
+	exec 8<>"$BATS_TEST_TMPDIR/acks"
+	child buffer-batch --flush-interval 0s --ack "$BATS_TEST_TMPDIR/acks" \
+	    >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" 8>&-
+	wait_for lines "$BATS_TEST_TMPDIR/out" 11
+	[ "$(buf_psql "SELECT philotes.drop_consumer('default')")" = t ]
+	[ "$(buf_psql "SELECT philotes.drop_consumer('default')")" = f ]
+	echo 11 >&8
+	code=0
+	wait "$!" || code=$?
+	grep -F 'there is no consumer "default" any more' "$BATS_TEST_TMPDIR/err"
+	[ "$code" = 69 ]
+	exec 8>&-
+	[ "$(rows cdc_batches)" = 0 ]
+	expect_code 0 buffer-batch --once
+	[ "$(wc -l <<<"$output")" = 10 ]
+}
+
+@test "no consumer is registered or dropped while buffer-gc runs" {
+	fill s 1
+	mkfifo "$BATS_TEST_TMPDIR/in"
+	child psql_on "$PHILOTES_BUFFER_URL" -At \
+	    <"$BATS_TEST_TMPDIR/in" >"$BATS_TEST_TMPDIR/out"
+	exec 8>"$BATS_TEST_TMPDIR/in"
+	echo "SELECT pg_advisory_lock(hashtextextended('philotes.gc', 0));
+	    SELECT 1;" >&8
+	wait_for tail "$BATS_TEST_TMPDIR/out" $'\n1'
+	for call in "add_consumer('a')" "drop_consumer('a')"; do
+		expect_code 3 psql_on "$PHILOTES_BUFFER_URL" \
+		    -c "SET lock_timeout = '100ms'" -c "SELECT philotes.$call"
+		[[ $stderr == *"lock timeout"* ]]
+	done
+	exec 8>&-
+	wait "$!"
+	[ "$(buf_psql "SELECT philotes.add_consumer('a')")" = t ]
+}

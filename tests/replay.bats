@@ -1,0 +1,194 @@
+#!/usr/bin/env bats
+# buffer-batch --from, --to, --tables and --peek: what is in the buffer, without
+# a consumer's taking part.
+
+load helper
+load buffer
+
+# The numbers of the events in $output, on one line.
+numbers()
+{
+	jq .after_data.n <<<"$output" | paste -sd ' '
+}
+
+untouched()
+{
+	[ "$(rows cdc_consumers) $(rows cdc_batches)" = "0 0" ]
+}
+
+@test "replay by id, LSN and time, both ends included; nothing is marked" {
+	fill_log s 20
+	local first
+	first=$(buf_psql "SELECT min(id) FROM philotes.cdc_log")
+	expect_code 0 buffer-batch --from "#$((first + 4))" --to "#$((first + 6))"
+	[ "$(numbers)" = "5 6 7" ]
+	expect_code 0 buffer-batch --from 0/10
+	[ "$(numbers)" = "16 17 18 19 20" ]
+	expect_code 0 buffer-batch --from 0/7 --to 0/9
+	[ "$(numbers)" = "7 8 9" ]
+	expect_code 0 buffer-batch --to 2026-01-01T00:00:03Z
+	[ "$(numbers)" = "1 2 3" ]
+	expect_code 0 buffer-batch --from '2026-01-01 01:00:17.5+01:00'
+	[ "$(numbers)" = "18 19 20" ]
+	expect_code 0 buffer-batch --to 2026-01-01
+	[ -z "$output" ]
+	expect_code 0 buffer-batch --from 2025-12-31 --to 2026-01-01T00:01
+	[ "$(numbers)" = "$(seq 20 | paste -sd ' ')" ]
+	expect_code 0 buffer-batch --from 0/12 --to "#$((first + 18))"
+	[ "$(numbers)" = "18 19" ]
+	expect_code 0 buffer-batch --from "#1000"
+	[ -z "$output" ]
+	untouched
+}
+
+@test "replay of one source or all, of some tables, in batches" {
+	fill_log a 6
+	fill_log b 4
+	fill_log a 2
+	expect_code 0 buffer-batch --from '#1'
+	[ "$(jq -r .source_id <<<"$output" | uniq -c | tr -s ' \n' ' ')" = \
+	    " 8 a 4 b " ]
+	expect_code 0 buffer-batch --from '#1' --source-id b
+	[ "$(numbers)" = "1 2 3 4" ]
+	expect_code 0 buffer-batch --from '#1' --source-id a --tables public.t1,tx
+	[ "$(numbers)" = "1 3 5 1" ]
+	expect_code 0 buffer-batch --from '#1' --source-id nothing
+	[ -z "$output" ]
+	expect_code 0 buffer-batch --from '#1' --tables T0 --batch-size 3 -- \
+	    sh -c 'jq -c .after_data.n | paste -sd " "'
+	[ "$output" = "2 4 6
+2
+2 4" ]
+	untouched
+}
+
+@test "a long replay: of the log, byte for byte, while a consumer works" {
+	fill_log s 25000
+	expect_code 0 buffer-batch --once --consumer c
+	mv "$BATS_TEST_TMPDIR/stdout" "$BATS_TEST_TMPDIR/all"
+	buf_psql "TABLE philotes.cdc_batches" >"$BATS_TEST_TMPDIR/before"
+	expect_code 0 buffer-batch --from '#1'
+	cmp "$BATS_TEST_TMPDIR/stdout" "$BATS_TEST_TMPDIR/all"
+	expect_code 0 buffer-batch --from '#1' --tables t0
+	cmp "$BATS_TEST_TMPDIR/stdout" \
+	    <(grep '"table_name":"t0"' "$BATS_TEST_TMPDIR/all")
+	expect_code 0 buffer-batch --from '#1' -- cat
+	cmp "$BATS_TEST_TMPDIR/stdout" "$BATS_TEST_TMPDIR/all"
+	diff <(buf_psql "TABLE philotes.cdc_batches") "$BATS_TEST_TMPDIR/before"
+}
+
+@test "replay of what retention has left" {
+	fill_log s 30
+	buffer-batch --once >/dev/null
+	buf_psql "DELETE FROM philotes.cdc_log WHERE (after_data->>'n')::int <= 10"
+	expect_code 0 buffer-batch --from 0/5
+	[ "$(numbers)" = "$(seq 11 30 | paste -sd ' ')" ]
+}
+
+@test "replay: a handler that fails is 69, acks that do not come 75" {
+	fill_log s 10
+	expect_code 69 buffer-batch --from '#1' --retries 1 -- false
+	expect_error 'its handler failed 2 times'
+	[ "$(rows cdc_retries)" = 0 ]
+	mkfifo "$BATS_TEST_TMPDIR/acks"
+	# shellcheck disable=SC2016 # for a shell elsewhere
+	child sh -c ': >"$0"' "$BATS_TEST_TMPDIR/acks"
+	expect_code 75 buffer-batch --from '#1' --ack "$BATS_TEST_TMPDIR/acks"
+	cd "$BATS_TEST_TMPDIR"
+	timeout 20 bash -c 'set -o pipefail
+	    buffer-batch --from "#1" --ack acks | tee out.ndjson |
+	    jq -r --unbuffered "select(.control==\"checkpoint\").ack" >acks' 3>&-
+	[ "$(lines out.ndjson)" = 11 ]
+	untouched
+}
+
+@test "--peek shows the next batch of each source and leaves it" {
+	fill_log a 30
+	fill_log b 3
+	expect_code 0 buffer-batch --peek --batch-size 10
+	[ "$(numbers)" = "$( (seq 10; seq 3) | paste -sd ' ')" ]
+	expect_code 0 buffer-batch --peek --start latest
+	[ -z "$output" ]
+	untouched
+	expect_code 0 buffer-batch --once --source-id b
+	expect_code 0 buffer-batch --peek --batch-size 2
+	[ "$(numbers)" = "1 2" ]
+	[ "$(processed)" = "3|1" ]
+	# though another process has the source
+	mkfifo "$BATS_TEST_TMPDIR/acks"
+	exec 8<>"$BATS_TEST_TMPDIR/acks"
+	child buffer-batch --flush-interval 0s --ack "$BATS_TEST_TMPDIR/acks" \
+	    >"$BATS_TEST_TMPDIR/out" 8>&-
+	wait_for lines "$BATS_TEST_TMPDIR/out" 31
+	expect_code 0 buffer-batch --peek
+	[ "$(wc -l <<<"$output")" = 30 ]
+	exec 8>&-
+}
+
+@test "what does not go together is refused, both named" {
+	refuse()
+	{
+		local one=$1 other=$2
+		shift 2
+		expect_code 64 buffer-batch "$@"
+		expect_error "$one and $other together"
+	}
+	refuse --ack 'a command' --ack x -- cat
+	refuse --from --peek --from '#1' --peek
+	refuse --to --dead-letters --to '#1' --dead-letters
+	refuse --from --consumer --from '#1' --consumer c
+	refuse --from --start --from '#1' --start latest
+	refuse --from --on-failure --from '#1' --on-failure dead-letter -- cat
+	refuse --peek --dead-letters --peek --dead-letters
+	refuse --peek 'a command' --peek -- cat
+	refuse --peek --ack --peek --ack x
+	refuse --dead-letters --start --dead-letters --start latest
+	refuse --on-failure 'no command' --on-failure dead-letter
+	expect_code 64 buffer-batch --tables t
+	expect_error '--tables without --from or --to'
+}
+
+@test "places that are none are refused" {
+	for place in '#' '#0' '#-1' '#x' 12 0/x 2026-13-01 2026-01-01T25:00 \
+	    yesterday '2026-01-01; DROP'; do
+		expect_code 64 buffer-batch --from "$place"
+		expect_error 'neither an LSN, a time nor an id'
+		expect_code 64 buffer-batch --to "$place"
+	done
+	expect_code 64 buffer-batch --from '#2' --to '#1'
+	expect_error 'is behind --to'
+	expect_code 64 buffer-batch --from 0/2 --to 0/1
+	expect_code 64 buffer-batch --from 2026-01-02 --to 2026-01-01
+	expect_code 64 buffer-batch --from '#1' --tables 'a,,b'
+}
+
+@test "a replay of all there is rebuilds the source's tables" {
+	psql_on "$PHILOTES_SOURCE_URL" <<-'END'
+	CREATE TABLE orders (id int PRIMARY KEY, who text, amount numeric(10, 2),
+	    doc jsonb, body text);
+	CREATE TABLE "Log" (t timestamptz, what text);
+	ALTER TABLE "Log" REPLICA IDENTITY FULL;
+	END
+	pg-cdc-read --create >/dev/null
+	psql_on "$PHILOTES_SOURCE_URL" <<-'END'
+	INSERT INTO orders SELECT i, 'who ' || i % 7, i * 1.01,
+	    jsonb_build_object('i', i), repeat(md5(i::text), 200)
+	FROM generate_series(1, 2000) i;
+	INSERT INTO "Log" SELECT now(), 'line ' || i % 5
+	FROM generate_series(1, 500) i;
+	UPDATE orders SET amount = amount + 1 WHERE id % 3 = 0;
+	UPDATE orders SET id = -id WHERE id % 10 = 0;
+	DELETE FROM orders WHERE id % 7 = 0;
+	DELETE FROM "Log" WHERE what = 'line 3';
+	END
+	start_pipeline --until now
+	await_pipeline
+	[ "$reader_code $writer_code" = "0 0" ]
+	buffer-batch --once >/dev/null
+	buffer-batch --from '#1' >"$BATS_TEST_TMPDIR/events"
+	expect_code 0 "$root/scripts/verify" "$BATS_TEST_TMPDIR/events"
+	[[ $output == "events $(lines "$BATS_TEST_TMPDIR/events")"* ]]
+	# it would tell
+	sed '$d' "$BATS_TEST_TMPDIR/events" >"$BATS_TEST_TMPDIR/fewer"
+	expect_code 1 "$root/scripts/verify" "$BATS_TEST_TMPDIR/fewer"
+}
