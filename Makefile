@@ -144,10 +144,11 @@ MAN   = $(DESTDIR)$(PREFIX)/share/man
 UNITDIR = $(DESTDIR)$(PREFIX)/lib/systemd/system
 
 install: build
-	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/sql $(SHARE)/lib
+	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/lib $(SHARE)/sql/operator
 	install -d $(MAN)/man1 $(MAN)/man5
 	install $(TOOLS:%=bin/%) scripts/philotes $(DESTDIR)$(PREFIX)/bin
 	install -m 644 sql/*.sql $(SHARE)/sql
+	install -m 644 sql/operator/*.sql $(SHARE)/sql/operator
 	install -m 644 scripts/cluster.sh $(SHARE)
 	install -m 644 scripts/lib/*.sh $(SHARE)/lib
 	install -m 644 man/*.1 $(MAN)/man1

@@ -113,7 +113,8 @@ CREATE TABLE IF NOT EXISTS philotes.cdc_writes (
 
 -- first_id is the last_id before it + 1: a compare-and-append.  write_no is
 -- the row of cdc_writes that holds last_id, total the source's total there: the
--- difference of the totals is what waits.
+-- difference of the totals is what waits.  batch_no counts a consumer's batches
+-- of the source.
 CREATE TABLE IF NOT EXISTS philotes.cdc_batches (
 	consumer     text        NOT NULL,
 	source_id    text        NOT NULL,
@@ -122,6 +123,7 @@ CREATE TABLE IF NOT EXISTS philotes.cdc_batches (
 	events       bigint      NOT NULL,
 	total        bigint      NOT NULL,
 	write_no     bigint      NOT NULL,
+	batch_no     bigint      NOT NULL DEFAULT 0,
 	processed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	PRIMARY KEY (consumer, source_id, first_id)
 );
@@ -414,9 +416,9 @@ BEGIN
 	SELECT count(*) INTO n FROM philotes.cdc_log
 	WHERE source_id = source AND id > coalesce(c.last_id, 0) AND id <= up;
 	INSERT INTO philotes.cdc_batches (consumer, source_id, first_id, last_id,
-	    events, total, write_no)
+	    events, total, write_no, batch_no)
 	VALUES (consumer_name, source, coalesce(c.last_id, 0) + 1, up, n,
-	    coalesce(c.total, 0) + n, w.write_no);
+	    coalesce(c.total, 0) + n, w.write_no, coalesce(c.batch_no, 0) + 1);
 	RETURN n;
 END $$;
 

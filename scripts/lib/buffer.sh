@@ -20,6 +20,18 @@ embedded_start()
 	export PHILOTES_BUFFER_URL
 }
 
+# For whoever only asks something.
+use_buffer()
+{
+	[[ $PHILOTES_BUFFER_ENABLED == true ]] ||
+		die 78 find buffer "PHILOTES_BUFFER_ENABLED is false"
+	$embedded || return 0
+	cluster_running "$buffer_cluster" ||
+		die 75 "connect to" buffer "the embedded server does not run" \
+			'It does during "philotes run".'
+	PHILOTES_BUFFER_URL=$(cluster_url "$buffer_cluster")
+}
+
 # psql's words, made ours: one line, a hint, an exit code.
 explain_psql()
 {

@@ -2,7 +2,8 @@
 # and what follows from both.
 #
 #   read_config FILE       exports what the file sets and the environment not
-#   check_settings         what is needed by whatever connects to a database
+#   check_databases        is there one?
+#   check_settings         that, and what the tools take
 #   locate_state           $state, $run, $buffer_cluster, $embedded
 #   make_state             the directories of these names
 
@@ -81,12 +82,17 @@ has_password()
 	    $1 =~ (^|[?\&[:space:]])password[[:space:]]*=[[:space:]]*[^\&[:space:]] ]]
 }
 
-check_settings()
+check_databases()
 {
-	local tool
 	[[ -n ${PHILOTES_SOURCE_URL-}${PHILOTES_BUFFER_URL-} ]] ||
 		die 78 find "PHILOTES_SOURCE_URL" "no database was given" \
 			"Set PHILOTES_SOURCE_URL or PHILOTES_BUFFER_URL, or both."
+}
+
+check_settings()
+{
+	local tool
+	check_databases
 	if [[ $PHILOTES_BUFFER_ENABLED == false &&
 	    -z ${PHILOTES_STREAM_HANDLER-} ]]; then
 		die 78 find "PHILOTES_STREAM_HANDLER" "it is not set" \
@@ -96,10 +102,28 @@ check_settings()
 		[[ -x $bin/$tool ]] ||
 			die 78 find "$bin/$tool" "it is not built" 'Run "make".'
 	done
-	[[ ${PHILOTES_BUFFER_CLEANUP_INTERVAL:=1h} =~ \
-		^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$ ]] ||
+	parse_duration "${PHILOTES_BUFFER_CLEANUP_INTERVAL:=1h}" ||
 		die 78 use "PHILOTES_BUFFER_CLEANUP_INTERVAL=$PHILOTES_BUFFER_CLEANUP_INTERVAL" \
 			"not a duration such as 5s, 1h30m or 168h"
+}
+
+# A duration of the tools, such as 1h30m, leaves its seconds in REPLY, rounded up;
+# false: it is none.
+parse_duration()
+{
+	[[ $1 =~ ^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$ ]] || return
+	REPLY=$(awk -v text="$1" 'BEGIN {
+		unit["ns"] = 1e-9; unit["us"] = 1e-6; unit["ms"] = 1e-3
+		unit["s"] = 1; unit["m"] = 60; unit["h"] = 3600
+		while (match(text, /^[0-9.]+/)) {
+			n = substr(text, 1, RLENGTH)
+			text = substr(text, RLENGTH + 1)
+			match(text, /^[a-z]+/)
+			sum += n * unit[substr(text, 1, RLENGTH)]
+			text = substr(text, RLENGTH + 1)
+		}
+		printf "%d", sum == int(sum) ? sum : sum + 1
+	}')
 }
 
 locate_state()

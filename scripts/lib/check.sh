@@ -1,0 +1,135 @@
+# philotes check: the preflight report of pg-cdc-read, and what it cannot know:
+# the buffer, and whether the two belong together.  The exit code is that of the
+# first error.
+
+# finding ok|WARNING|ERROR CHECK TEXT [CODE [HINT]]
+finding()
+{
+	if [[ $PHILOTES_LOG_FORMAT == json ]]; then
+		json_object check "$2" result "${1,,}" code# "${4-}" \
+			message "$3" hint "${5-}"
+		printf '%s\n' "$REPLY"
+	else
+		one_line "$3"
+		printf '%-8s %-12s %s\n' "$1" "$2" "$REPLY"
+		[[ -z ${5-} ]] || printf '%-21s %s\n' '' "$5"
+	fi
+	[[ $1 != ERROR ]] || fails "$4"
+}
+
+fails()
+{
+	((verdict != 0)) || verdict=$1
+}
+
+check_schema()
+{
+	local expected
+	expected=$("$bin/buffer-write" --version)
+	expected=${expected##*schema }
+	expected=${expected%)*}
+	if [[ $1 == "$expected" ]]; then
+		finding ok schema "version $1"
+	else
+		finding ERROR schema "version $1, but the tools need $expected" \
+			78 'Run "philotes init" of that version.'
+	fi
+}
+
+# Slot and buffer must belong together: as buffer-write has it when it starts.
+# check_position SYSTEM SLOT CHECKPOINT, of the buffer
+check_position()
+{
+	local confirmed system=''
+	IFS=$US read -r _ _ _ _ _ confirmed _ <<<"$slot"
+	! operator_query "${PHILOTES_SOURCE_URL-}" check_source.sql ||
+		system=$REPLY
+	if [[ -z $3 ]]; then
+		finding ok position "nothing of \"$source_id\" is in the buffer yet"
+	elif [[ -n $system && -n $1 && $system != "$1" ]]; then
+		finding ERROR position \
+			"the buffer has events of system $1, the source is $system" \
+			69 "See buffer-write --accept-gap."
+	elif [[ $2 != "${PHILOTES_SLOT:-philotes_cdc}" ]]; then
+		finding ERROR position "the buffer was filled from slot \"$2\"" \
+			69 "See buffer-write --accept-gap."
+	elif [[ -n $confirmed ]] && ! lsn_at_most "$confirmed" "$3"; then
+		finding ERROR position \
+			"the slot is at $confirmed, beyond the buffer's $3" 69 \
+			"See buffer-write --accept-gap."
+	elif [[ -n $confirmed ]]; then
+		finding ok position "slot at $confirmed, buffer at $3"
+	fi
+}
+
+# X/Y in hexadecimal
+lsn_at_most()
+{
+	(((16#${1%/*} << 32 | 16#${1#*/}) <= (16#${2%/*} << 32 | 16#${2#*/})))
+}
+
+check_buffer()
+{
+	local row f roles=0
+	if $embedded; then
+		cluster_running "$buffer_cluster" || {
+			finding WARNING buffer "the embedded server does not run" \
+				'' 'Run "philotes run".'
+			return
+		}
+		PHILOTES_BUFFER_URL=$(cluster_url "$buffer_cluster")
+	fi
+	operator_query "${PHILOTES_BUFFER_URL-}" check_buffer.sql \
+		-v "source=$source_id" || {
+		finding ERROR buffer "$REPLY" 78
+		return
+	}
+	while IFS= read -r row; do
+		IFS=$US read -r -a f <<<"$row$US"
+		case ${f[0]} in
+		version) check_schema "${f[1]}" ;;
+		stored) check_position "${f[@]:1:3}" ;;
+		role)
+			roles=1
+			finding ERROR role "${f[2]} needs ${f[3]} for ${f[1]}" 77 \
+				"See roles.sql."
+			;;
+		esac
+	done <<<"$REPLY"
+	((roles > 0)) || finding ok role "may do what the tools do"
+}
+
+check_disk()
+{
+	local dir=$state size free
+	while [[ ! -d $dir ]]; do
+		dir=$(dirname "$dir")
+	done
+	read -r size free < <(df -P -B1 "$dir" | awk 'NR == 2 { print $2, $4 }')
+	human_bytes "$free"
+	if ((free < size / 10)); then
+		finding WARNING disk "$dir: $REPLY free, less than a tenth" '' \
+			"Make room, or shorten PHILOTES_BUFFER_RETENTION."
+	else
+		finding ok disk "$dir: $REPLY free"
+	fi
+}
+
+check()
+{
+	local verdict=0 status=0
+	locate_state
+	check_settings
+	"$bin/pg-cdc-read" --check || status=$?
+	fails "$status"
+	source_id=${PHILOTES_SOURCE_ID-}
+	gather_source
+	if [[ -n $source_said ]]; then
+		# pg-cdc-read has said so
+		((verdict != 0)) || verdict=75
+	elif [[ $PHILOTES_BUFFER_ENABLED == true ]]; then
+		check_buffer
+	fi
+	check_disk
+	exit "$verdict"
+}

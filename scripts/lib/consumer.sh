@@ -1,0 +1,51 @@
+# philotes consumer list | add NAME | drop NAME
+
+# consumer_sql DOING SQL [ARGUMENT ...]: rows in REPLY
+consumer_sql()
+{
+	local doing=$1 sql=$2
+	shift 2
+	REPLY=$(LC_ALL=C psql_on "${PHILOTES_BUFFER_URL-}" -At -F $'\t' \
+		-v VERBOSITY=verbose "$@" 2>&1 <<<"$sql") ||
+		explain_psql "$REPLY" "$doing" "${name:-consumers}"
+}
+
+# consumer, source, events that wait, seconds that the first has waited
+consumer_list()
+{
+	consumer_sql list "
+		SELECT c.consumer, l.source_id, l.events_behind,
+		       coalesce(extract(epoch FROM l.oldest_age), 0)::numeric(20, 1)
+		FROM philotes.cdc_consumers c
+		LEFT JOIN philotes.lag() l USING (consumer)
+		ORDER BY 1, 2"
+	[[ -z $REPLY ]] || printf '%s\n' "$REPLY"
+}
+
+consumer_add()
+{
+	consumer_sql add "SELECT philotes.add_consumer(:'name', :'latest')" \
+		-v "name=$name" -v "latest=$([[ $start == latest ]] && echo t ||
+			echo f)"
+	if [[ $REPLY == t ]]; then
+		log info "consumer \"$name\" begins at the $start event"
+	else
+		log info "consumer \"$name\" is there already, and stays where it is"
+	fi
+}
+
+consumer_drop()
+{
+	consumer_sql drop "SELECT philotes.drop_consumer(:'name')" -v "name=$name"
+	[[ $REPLY == t ]] || die 78 drop "$name" "there is no such consumer"
+	log info "consumer \"$name\" is forgotten; what only it waited for may go"
+}
+
+consumer()
+{
+	local name=${words[2]-}
+	locate_state
+	check_databases
+	use_buffer
+	"consumer_${words[1]}"
+}

@@ -1,0 +1,279 @@
+#!/usr/bin/env bats
+# scripts/philotes: status, metrics, check and consumer.
+# shellcheck source=SCRIPTDIR/helper.bash
+load helper
+
+setup()
+{
+	databases_up
+	out=$BATS_TEST_TMPDIR/out
+	export PHILOTES_BUFFER_FLUSH_INTERVAL=100ms NO_COLOR=1
+	export PHILOTES_SOURCE_ID=shop
+	src_psql "CREATE TABLE t (id int PRIMARY KEY, v text)"
+}
+
+teardown()
+{
+	kill_children
+	cluster_remove "$PHILOTES_STATE_DIR/buffer"
+	databases_down
+}
+
+start_philotes()
+{
+	child exec_philotes
+	supervisor=$!
+}
+
+exec_philotes()
+{
+	exec philotes run >>"$out" 2>"$out.log"
+}
+
+stop_philotes()
+{
+	kill -TERM "$supervisor"
+	wait "$supervisor"
+}
+
+changes()
+{
+	src_psql "INSERT INTO t SELECT n, n FROM generate_series($1, $2) n"
+}
+
+# field FILTER: of the status in JSON
+field()
+{
+	philotes status --json | jq -r "$1"
+}
+
+# One run to a finished file, without a supervisor: COUNT events, processed.
+filled()
+{
+	philotes init
+	changes 1 "$1"
+	start_pipeline --until now
+	await_pipeline
+	buffer-batch --once >"$out"
+}
+
+@test "a running pipeline is healthy, and what status says is so" {
+	local facts
+	philotes init
+	start_philotes
+	changes 1 250
+	wait_for field '.consumers[0].events' 250
+	wait_for field '.slot.state' active
+	expect_code 0 philotes status --json
+	[[ $(wc -l <<<"$output") == 1 ]]
+	facts=$output
+	is() { [[ $(jq -r "$1" <<<"$facts") == "$2" ]] || {
+		echo "$1 is not $2: $facts"; return 1; }; }
+	is .healthy true
+	is '.problems | length' 0
+	is .source shop
+	is .supervisor running
+	is .slot.name "$PHILOTES_SLOT"
+	is .slot.state active
+	is .slot.wal_status reserved
+	is .sources[0].source shop
+	is .sources[0].events 250
+	is '.sources[0].events_per_second > 0' true
+	is .consumers[0].consumer default
+	is .consumers[0].lag_events 0
+	is .consumers[0].lag_seconds 0
+	is .consumers[0].lag_bytes 0
+	is .consumers[0].dead_letters 0
+	is '.buffer.partitions >= 3' true
+	is '.buffer.bytes > 100000' true
+	is .buffer.schema_version 1
+	is '[.stages[].state] | unique[]' running
+	is '.stages | length' 5
+	is '.stages[1].stage' pg-cdc-read
+	is '.stages[1].restarts' 0
+	# the screen says the same
+	expect_code 0 philotes status
+	[[ $output == "shop: healthy, "* ]]
+	[[ $output =~ slot\ +t[0-9]+\ active ]]
+	[[ $output =~ $'\n'shop\ +[0-9A-F]+/[0-9A-F]+\ +250\  ]]
+	[[ $output =~ $'\n'default\ +[0-9A-F]+/ ]]
+	[[ $output =~ $'\n'buffer-gc\ +running\  ]]
+	[[ $output != *$'\e'* && $(wc -l <<<"$output") -lt 24 ]]
+	stop_philotes
+	expect_code 1 philotes status --json
+	[[ $output == *'"problems":["philotes run has stopped, exit 0"]'* ]]
+}
+
+@test "what is wrong is degraded, and named" {
+	local reader
+	filled 10
+	# without a supervisor, as under cron, all is well
+	expect_code 0 philotes status
+	# a consumer that is late
+	buf_psql "SELECT philotes.add_consumer('slow')" >/dev/null
+	expect_code 0 philotes status
+	expect_code 1 philotes status --max-lag 0s
+	[[ $output == *'consumer "slow" is '*' s behind in "shop"'* ]]
+	[[ $(field '.consumers[] | select(.consumer == "slow").lag_events') == 10 ]]
+	[[ $(field '.consumers[] | select(.consumer == "slow").lag_bytes >= 0') == true ]]
+	buf_psql "SELECT philotes.drop_consumer('slow')" >/dev/null
+	# one that fails, and dead letters
+	buf_psql "INSERT INTO philotes.cdc_retries (consumer, source_id, first_id,
+	    last_id, attempts, status)
+	    VALUES ('default', 'shop', 1, 2, 3, 'exit 9')"
+	expect_code 1 philotes status
+	[[ $output == *'consumer "default" fails in "shop": exit 9'* ]]
+	buf_psql "DELETE FROM philotes.cdc_retries"
+	# a supervisor that has been killed, and stages that wait
+	start_philotes
+	wait_for field .supervisor running
+	wait_for field .slot.state active
+	expect_code 0 philotes status
+	kill -KILL "$supervisor"
+	wait "$supervisor" || :
+	expect_code 1 philotes status
+	[[ $output == *"philotes run has been killed"* ]]
+	# no slot, no buffer, no source
+	databases_quiet
+	src_psql "SELECT pg_drop_replication_slot('$PHILOTES_SLOT')"
+	expect_code 1 philotes status
+	[[ $output == *"there is no slot \"$PHILOTES_SLOT\""* ]]
+	expect_code 1 env PHILOTES_SOURCE_URL=host=/nowhere philotes status
+	[[ $output == *"the source does not answer: "* ]]
+	expect_code 1 env PHILOTES_BUFFER_URL=host=/nowhere philotes status --json
+	[[ $(jq -r '.buffer, (.problems | length)' <<<"$output") == $'null\n3' ]]
+}
+
+databases_quiet()
+{
+	wait_for src_psql "SELECT active FROM pg_replication_slots
+	    WHERE slot_name = '$PHILOTES_SLOT'" f
+}
+
+@test "a stage that waits for its restart is degraded" {
+	philotes init
+	PHILOTES_HANDLER='exit 75' start_philotes
+	wait_for field '.slot.state' active
+	kill_server buf
+	wait_for field '[.stages[].state] | contains(["waiting"])' true
+	expect_code 1 philotes status
+	[[ $output == *"buffer-write is waiting, "* ]]
+	[[ $output == *"the buffer does not answer: "* ]]
+	start_server buf
+	stop_philotes
+}
+
+@test "names of any kind are shown, and are valid JSON and labels" {
+	filled 3
+	buf_psql 'SELECT philotes.add_consumer(E'\''a"b\\c\x1fd\ne ü'\'')' \
+		>/dev/null
+	[[ $(field '.consumers[0].consumer') == 'a"b\c?d?e ü' ]]
+	philotes metrics >"$out.prom"
+	grep -F 'consumer="a\"b\\c?d?e ü"' "$out.prom"
+	check_metrics "$out.prom"
+}
+
+# promtool has one thing to say of a name that is given: it ends in _count.
+check_metrics()
+{
+	promtool check metrics <"$1" >"$1.said" 2>&1 || :
+	refute grep -v '^philotes_partition_count .*"_count" suffix' "$1.said"
+}
+
+@test "metrics: what Prometheus takes, with what the ledgers have" {
+	local metrics=$BATS_TEST_TMPDIR/philotes.prom name
+	philotes init
+	start_philotes
+	changes 1 40
+	wait_for field '.consumers[0].events' 40
+	expect_code 0 philotes metrics
+	printf '%s\n' "$output" >"$metrics"
+	check_metrics "$metrics"
+	for name in philotes_cdc_events_total philotes_cdc_lag_seconds \
+	    philotes_cdc_errors_total philotes_cdc_pipeline_state \
+	    philotes_buffer_depth philotes_buffer_batches_total \
+	    philotes_buffer_events_processed_total philotes_buffer_dlq_total \
+	    philotes_slot_retained_bytes philotes_partition_count; do
+		grep -q "^# HELP $name ." "$metrics"
+		grep -q "^# TYPE $name " "$metrics"
+		grep -qE "^$name(\{.*\})? [0-9.]+\$" "$metrics"
+	done
+	has() { grep -qxF "$1" "$metrics" || { echo "no $1"; return 1; }; }
+	has 'philotes_cdc_events_total{source="shop"} 40'
+	has 'philotes_buffer_depth{source="shop",consumer="default"} 0'
+	has 'philotes_buffer_events_processed_total{source="shop",consumer="default"} 40'
+	has 'philotes_cdc_pipeline_state{source="shop",state="running"} 1'
+	has 'philotes_cdc_pipeline_state{source="shop",state="stopped"} 0'
+	has 'philotes_cdc_errors_total{source="shop",stage="buffer-write"} 0'
+	has 'philotes_stage_up{source="shop",stage="pg-cdc-read"} 1'
+	#refute grep -q 'batches_total{.*} 0$' "$metrics"
+	stop_philotes
+	expect_code 0 philotes metrics
+	grep -qxF 'philotes_cdc_pipeline_state{source="shop",state="stopped"} 1' \
+		<<<"$output"
+}
+
+@test "metrics go to a file as a whole, readable by others, or not at all" {
+	local dir=$BATS_TEST_TMPDIR/textfile i
+	filled 3
+	mkdir "$dir"
+	umask 077
+	philotes metrics --output "$dir/philotes.prom"
+	[[ $(stat -c %a "$dir/philotes.prom") == 644 ]]
+	[[ $(ls "$dir") == philotes.prom ]]
+	child_rewrites() { while :; do
+		philotes metrics --output "$dir/philotes.prom"; done; }
+	child child_rewrites
+	for i in {1..300}; do
+		[[ $(tail -n 1 "$dir/philotes.prom") == philotes_up* ]]
+	done
+	kill_children
+	expect_code 74 philotes metrics --output "$dir/none/philotes.prom"
+	expect_error "could not create \"$dir/none/philotes.prom\""
+	# a source that does not answer is a metric, not an error
+	expect_code 0 env PHILOTES_SOURCE_URL=host=/nowhere philotes metrics
+	[[ $output == *'philotes_up{source="shop",database="source"} 0'* ]]
+}
+
+@test "consumers: list, add, drop" {
+	filled 5
+	expect_code 0 philotes consumer list
+	[[ $output == $'default\tshop\t0\t0.0' ]]
+	expect_code 0 philotes consumer add audit
+	expect_code 0 philotes consumer add audit
+	[[ $stderr == *"is there already"* ]]
+	expect_code 0 philotes consumer add --start latest "it's new"
+	expect_code 0 philotes consumer list
+	[[ $output =~ ^audit$'\t'shop$'\t'5$'\t'[0-9.]+$'\n'default ]]
+	[[ $output == *$'\n'"it's new"$'\tshop\t0\t0.0' ]]
+	expect_code 0 philotes consumer drop audit
+	expect_code 78 philotes consumer drop audit
+	expect_error 'could not drop "audit": there is no such consumer'
+	expect_code 64 philotes consumer
+	expect_code 64 philotes consumer add
+	expect_code 64 philotes consumer list x
+	expect_code 64 philotes consumer add x --start first
+	expect_code 64 philotes status --output x
+	expect_error 'could not use "status": with an option of metrics'
+	expect_code 64 philotes status --max-lag soon
+	expect_code 75 env PHILOTES_BUFFER_URL=host=/nowhere philotes consumer list
+	expect_code 78 env PHILOTES_BUFFER_URL="${PHILOTES_SOURCE_URL}" \
+		philotes consumer list
+}
+
+@test "status --watch goes on until it is told to stop" {
+	filled 3
+	child watching
+	wait_for watched_twice "" yes
+	kill -TERM $!
+}
+
+watching()
+{
+	exec philotes status --watch --json >"$out.watch"
+}
+
+watched_twice()
+{
+	(($(wc -l <"$out.watch") < 2)) || echo yes
+}
