@@ -267,12 +267,59 @@ flush_stdout(void)
 	return EXIT_IO;
 }
 
+/* What the codes of exitcode.h mean, in a word or two. */
+static const char *
+meaning(int code)
+{
+	switch ((enum exitcode)code) {
+	case EXIT_DONE:
+		return "done";
+	case EXIT_USAGE:
+		return "usage";
+	case EXIT_DATA:
+		return "bad input";
+	case EXIT_OPERATOR:
+		return "operator needed";
+	case EXIT_BUG:
+		return "broken invariant";
+	case EXIT_OS:
+		return "out of resources";
+	case EXIT_IO:
+		return "I/O";
+	case EXIT_RETRY:
+		return "try again";
+	case EXIT_PROTOCOL:
+		return "protocol";
+	case EXIT_NOPERM:
+		return "no permission";
+	case EXIT_CONFIG:
+		return "configuration";
+	}
+	return "";
+}
+
+static void
+print_codes(const struct opts *o)
+{
+	int column = printf("\nExit status: 0 done");
+
+	for (const int *code = o->codes; *code != 0; code++) {
+		if (column + 4 + (int)strlen(meaning(*code)) > 76)
+			column = printf(",\n ") - 2;
+		else
+			column += printf(",");
+		column += printf(" %d %s", *code, meaning(*code));
+	}
+	printf(".\n");
+}
+
 static int
 print_help(const struct opts *o)
 {
 	printf("usage: %s\n\n%s\n\n", o->synopsis, o->about);
 	for (size_t i = 0; i < o->n + NCOMMON; i++)
 		print_option(opt_at(o, i));
+	print_codes(o);
 	printf("\nDurations are written 500ms, 5s, 1h30m, 168h.  "
 	       "See %s(1).\n",
 	    o->tool);

@@ -44,6 +44,7 @@ struct opts {
 	const char *about;    /* one sentence */
 	const struct opt *table;
 	size_t n;
+	const int *codes; /* that it may exit with but 0, which is the end */
 };
 
 /*

@@ -95,9 +95,9 @@ filled()
 	expect_code 0 philotes status
 	[[ $output == "shop: healthy, "* ]]
 	[[ $output =~ slot\ +t[0-9]+\ active ]]
-	[[ $output =~ $'\n'shop\ +[0-9A-F]+/[0-9A-F]+\ +250\  ]]
-	[[ $output =~ $'\n'default\ +[0-9A-F]+/ ]]
-	[[ $output =~ $'\n'buffer-gc\ +running\  ]]
+	grep -qE '^shop +[0-9A-F]+/[0-9A-F]+ +250 ' <<<"$output"
+	grep -qE '^default +[0-9A-F]+/' <<<"$output"
+	grep -qE '^buffer-gc +running ' <<<"$output"
 	[[ $output != *$'\e'* && $(wc -l <<<"$output") -lt 24 ]]
 	stop_philotes
 	expect_code 1 philotes status --json
@@ -105,7 +105,6 @@ filled()
 }
 
 @test "what is wrong is degraded, and named" {
-	local reader
 	filled 10
 	# without a supervisor, as under cron, all is well
 	expect_code 0 philotes status
@@ -214,7 +213,7 @@ check_metrics()
 }
 
 @test "metrics go to a file as a whole, readable by others, or not at all" {
-	local dir=$BATS_TEST_TMPDIR/textfile i
+	local dir=$BATS_TEST_TMPDIR/textfile
 	filled 3
 	mkdir "$dir"
 	umask 077
@@ -224,7 +223,7 @@ check_metrics()
 	child_rewrites() { while :; do
 		philotes metrics --output "$dir/philotes.prom"; done; }
 	child child_rewrites
-	for i in {1..300}; do
+	for _ in {1..300}; do
 		[[ $(tail -n 1 "$dir/philotes.prom") == philotes_up* ]]
 	done
 	kill_children
@@ -244,7 +243,7 @@ check_metrics()
 	[[ $stderr == *"is there already"* ]]
 	expect_code 0 philotes consumer add --start latest "it's new"
 	expect_code 0 philotes consumer list
-	[[ $output =~ ^audit$'\t'shop$'\t'5$'\t'[0-9.]+$'\n'default ]]
+	grep -qP '^audit\tshop\t5\t[0-9.]+$' <<<"$output"
 	[[ $output == *$'\n'"it's new"$'\tshop\t0\t0.0' ]]
 	expect_code 0 philotes consumer drop audit
 	expect_code 78 philotes consumer drop audit

@@ -68,6 +68,7 @@ static const struct opts opts = {
     "Hands on the events of the buffer in batches, to stdout or to a command.",
     table,
     sizeof(table) / sizeof(*table),
+    (const int[]){64, 69, 70, 71, 74, 75, 76, 77, 78, 0},
 };
 
 /* Options that do not go together. */

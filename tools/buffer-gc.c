@@ -31,6 +31,7 @@ static const struct opts opts = {
     "retention.",
     table,
     sizeof(table) / sizeof(*table),
+    (const int[]){64, 70, 71, 74, 75, 77, 78, 0},
 };
 
 int

@@ -36,6 +36,7 @@ static const struct opts opts = {
     "stdout.",
     table,
     sizeof(table) / sizeof(*table),
+    (const int[]){64, 65, 69, 70, 71, 74, 75, 77, 78, 0},
 };
 
 int

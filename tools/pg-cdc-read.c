@@ -61,6 +61,7 @@ static const struct opts opts = {
     "each.",
     table,
     sizeof(table) / sizeof(*table),
+    (const int[]){64, 65, 69, 70, 71, 74, 75, 76, 77, 78, 0},
 };
 
 /* Lets go a writer that waits in its open of the ack channel, then fails. */

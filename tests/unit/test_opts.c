@@ -29,7 +29,8 @@ static const struct opt table[] = {
 };
 
 static const struct opts options = {"tool", "tool [options] [FILE]",
-    "Does what it does.", table, sizeof(table) / sizeof(*table)};
+    "Does what it does.", table, sizeof(table) / sizeof(*table),
+    (const int[]){64, 78, 0}};
 
 /* What differs from the defaults, then what is behind the options. */
 static void

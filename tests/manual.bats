@@ -1,0 +1,260 @@
+#!/usr/bin/env bats
+# The examples of the manual work as printed, in an installation.
+#
+# An example is a literal block of the section EXAMPLES, in philotes(7) of any
+# section.  It is run by bash in an empty directory, a page's blocks one after
+# the other, and must succeed.  Comments before it say what else there is:
+#
+#   .\" test: setup COMMAND     to be run before
+#   .\" test: check COMMAND     to be run after, and to succeed
+#   .\" test: until COMMAND     the block does not end by itself: it is told to
+#                               once this succeeds
+#   .\" test: file NAME         it is what this file holds
+#   .\" test: output COMMAND    it is what this command prints
+#   .\" test: crontab           it is lines of a crontab(5)
+#
+# A prompt, "$ ", may stand before a command.
+#
+# shellcheck source=SCRIPTDIR/helper.bash
+load helper
+
+setup_file()
+{
+	clusters_up
+	make -s -C "$root" install "PREFIX=$BATS_FILE_TMPDIR/usr" \
+		"SAN=" >/dev/null
+}
+
+# Services of that name, in the file that libpq finds by HOME.
+setup()
+{
+	databases_up
+	bin=$BATS_TEST_TMPDIR/bin work=$BATS_TEST_TMPDIR/work
+	mkdir "$bin" "$work"
+	name=t$BATS_TEST_NUMBER
+	server_psql buf "CREATE DATABASE ${name}w"
+	{
+		service shop src "$name"
+		service buffer buf "$name"
+		service warehouse buf "${name}w"
+	} >"$BATS_TEST_TMPDIR/services"
+	stubs
+	unset PHILOTES_BIN
+	src_psql "CREATE TABLE orders
+	    (id int PRIMARY KEY, status text, amount numeric)"
+}
+
+teardown()
+{
+	kill_children
+	cluster_remove "$PHILOTES_STATE_DIR/buffer"
+	databases_down
+	server_psql buf "DROP DATABASE IF EXISTS ${name}w WITH (FORCE)"
+}
+
+service()
+{
+	printf '[%s]\nhost=%s\nport=5432\nuser=postgres\ndbname=%s\n' "$1" \
+		"$(cluster_sockets "$BATS_FILE_TMPDIR/$2")" "$3"
+}
+
+# In place of what is not there or not to be touched.
+stubs()
+{
+	stub systemctl 'echo "systemctl $*" >>systemctl.calls'
+	stub kcat 'while [ $# -gt 0 ]; do [ "$1" != -t ] || t=$2; shift; done
+		exec cat >>"$KAFKA/$t"'
+	export KAFKA=$work
+}
+
+stub()
+{
+	printf '#!/bin/sh\n%s\n' "$2" >"$bin/$1"
+	chmod +x "$bin/$1"
+}
+
+# The page's blocks as a script.
+examples()
+{
+	awk -v all="$([[ $1 == *.7 ]] && echo 1)" '
+		function flush_block(  i)
+		{
+			n++
+			printf "block=%d # line %d\n", n, start
+			printf "%s", before
+			if (kind == "until" || kind == "crontab") {
+				printf "cat >block.%d <<\"END OF BLOCK\"\n%s", n, text
+				printf "END OF BLOCK\n"
+				printf "run_%s block.%d <<\"END OF BLOCK\"\n%s\n", kind, n, arg
+				printf "END OF BLOCK\n"
+			} else if (kind == "file") {
+				printf "cat >%s <<\"END OF BLOCK\"\n%s", arg, text
+				printf "END OF BLOCK\nchmod +x %s\n", arg
+			} else if (kind == "output") {
+				printf "diff <(%s) - <<\"END OF BLOCK\"\n%s", arg, text
+				printf "END OF BLOCK\n"
+			} else
+				printf "%s", text
+			printf "%s", after
+			before = after = kind = arg = text = ""
+		}
+		/^\.Sh / { on = all || $0 == ".Sh EXAMPLES" }
+		!on { next }
+		/^\.\\" test: / {
+			sub(/^\.\\" test: /, "")
+			word = $1
+			sub(/^[a-z]+ ?/, "")
+			if (word == "setup")
+				before = before $0 "\n"
+			else if (word == "check")
+				after = after $0 "\n"
+			else {
+				kind = word
+				arg = $0
+			}
+			next
+		}
+		/^\.Bd -literal/ { inside = 1; start = NR; next }
+		/^\.Ed/ && inside { inside = 0; flush_block(); next }
+		/^\.Dl / { start = NR; sub(/^\.Dl /, "") ; single = 1 }
+		inside || single {
+			sub(/^\$ /, "")
+			gsub(/\\&/, ""); gsub(/\\-/, "-"); gsub(/\\e/, "\\")
+			text = text $0 "\n"
+			if (single) {
+				single = 0
+				flush_block()
+			}
+		}
+		END { if (n == 0) print "no_examples" }
+	' "$1"
+}
+
+# What examples and their directives may use.
+prelude()
+{
+	cat <<-'EOT'
+	set -euo pipefail
+	trap 'echo "block $block: \"$BASH_COMMAND\" failed"' ERR
+	trap 'kill $(jobs -p) 2>/dev/null || :' EXIT
+	block=0
+	no_examples() { echo "no examples"; false; }
+
+	# FILE, and the condition on stdin
+	run_until()
+	{
+		local pid condition left=300
+		condition=$(cat)
+		setsid bash -euo pipefail "$1" >stdout 2>stderr &
+		pid=$!
+		until eval "$condition"; do
+			((left-- > 0)) && kill -0 "$pid" || {
+				cat stdout stderr
+				echo "block $block: no \"$condition\""
+				kill -TERM -- "-$pid"
+				return 1
+			}
+			sleep 0.1
+		done
+		kill -TERM -- "-$pid"
+		wait "$pid" || (($? == 143)) || { cat stderr; return 1; }
+		while kill -0 -- "-$pid" 2>/dev/null; do sleep 0.1; done
+	}
+
+	run_crontab()
+	{
+		local line
+		while read -r line; do
+			[[ $line =~ ^([^ ]+\ +){5}(.*)$ ]]
+			sh -c "${BASH_REMATCH[2]//\/usr\/local/$PREFIX}"
+		done < <(grep -vE '^(#|$|[A-Z]+=)' "$1")
+	}
+
+	# a row now and then
+	source_changes()
+	{
+		(n=1000000; while psql -q -d service=shop -c "INSERT INTO orders
+		    VALUES ($((++n)), 'new', 1)"; do sleep 0.3; done) &
+	}
+
+	# so many events in the buffer, from a slot that exists
+	buffer_filled()
+	{
+		philotes init
+		psql -q -d service=shop -c "INSERT INTO orders
+		    SELECT n, 'new', n FROM generate_series(1, $1) n"
+		mkfifo filling
+		pg-cdc-read --ack filling --until now | buffer-write >filling
+		rm filling
+	}
+
+	warehouse_up()
+	{
+		psql -q -d service=warehouse -c "CREATE TABLE lines (line text)"
+		echo "\copy lines FROM pstdin CSV QUOTE e'\x01' DELIMITER e'\x02'" \
+			>load.sql
+	}
+
+	warehouse_has_lines()
+	{
+		[ "$(psql -At -d service=warehouse \
+			-c "SELECT count(*) > 0 FROM lines")" = t ]
+	}
+
+	file_has() { grep -q -- "$2" "$1" 2>/dev/null; }
+	EOT
+}
+
+# Everything from the environment that a user would not have goes.
+try_page()
+{
+	local page=$root/man/$1 script=$BATS_TEST_TMPDIR/script
+	{
+		prelude
+		examples "$page"
+	} >"$script"
+	mkdir "$work/home"
+	mv "$BATS_TEST_TMPDIR/services" "$work/home/.pg_service.conf"
+	cd "$work"
+	run env -i LC_ALL=C.UTF-8 HOME="$work/home" KAFKA="$work" \
+		PREFIX="$BATS_FILE_TMPDIR/usr" \
+		PATH="$bin:$BATS_FILE_TMPDIR/usr/bin:/usr/bin:/bin" \
+		PHILOTES_SOURCE_URL=service=shop \
+		PHILOTES_BUFFER_URL=service=buffer \
+		PHILOTES_SLOT="$PHILOTES_SLOT" PHILOTES_SOURCE_ID=shop \
+		PHILOTES_BUFFER_FLUSH_INTERVAL=200ms \
+		PHILOTES_STATE_DIR="$PHILOTES_STATE_DIR" \
+		bash "$script" 3>&-
+	((status == 0)) || {
+		echo "$output"
+		return 1
+	}
+}
+
+@test "examples of philotes(1)" {
+	try_page philotes.1
+}
+
+@test "examples of philotes.conf(5)" {
+	try_page philotes.conf.5
+}
+
+@test "examples of philotes-stream(5)" {
+	try_page philotes-stream.5
+}
+
+@test "examples of pg-cdc-read(1)" {
+	try_page pg-cdc-read.1
+}
+
+@test "examples of buffer-write(1)" {
+	try_page buffer-write.1
+}
+
+@test "examples of buffer-batch(1)" {
+	try_page buffer-batch.1
+}
+
+@test "examples of buffer-gc(1)" {
+	try_page buffer-gc.1
+}
