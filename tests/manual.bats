@@ -201,6 +201,19 @@ prelude()
 			-c "SELECT count(*) > 0 FROM lines")" = t ]
 	}
 
+	buffer_has()
+	{
+		[ "$(psql -At -d service=buffer -c "SELECT count(*) > 0
+		    FROM philotes.cdc_events WHERE table_name = '$1'")" = t ]
+	}
+
+	event_line()
+	{
+		echo '{"source_id":"x","schema_name":"","table_name":"t",' \
+			'"operation":"INSERT","lsn":"0/1",' \
+			'"event_time":"2026-11-25T12:00:00Z"}'
+	}
+
 	file_has() { grep -q -- "$2" "$1" 2>/dev/null; }
 	EOT
 }
@@ -214,6 +227,7 @@ try_page()
 		examples "$page"
 	} >"$script"
 	mkdir "$work/home"
+	ln -s "$BATS_FILE_TMPDIR/usr" "$work/usr"
 	mv "$BATS_TEST_TMPDIR/services" "$work/home/.pg_service.conf"
 	cd "$work"
 	run env -i LC_ALL=C.UTF-8 HOME="$work/home" KAFKA="$work" \
@@ -224,7 +238,7 @@ try_page()
 		PHILOTES_SLOT="$PHILOTES_SLOT" PHILOTES_SOURCE_ID=shop \
 		PHILOTES_BUFFER_FLUSH_INTERVAL=200ms \
 		PHILOTES_STATE_DIR="$PHILOTES_STATE_DIR" \
-		bash "$script" 3>&-
+		timeout 60 bash "$script" 3>&-
 	((status == 0)) || {
 		echo "$output"
 		return 1
