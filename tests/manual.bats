@@ -62,6 +62,7 @@ service()
 stubs()
 {
 	stub systemctl 'echo "systemctl $*" >>systemctl.calls'
+	# shellcheck disable=SC2016 # expanded by the stub
 	stub kcat 'while [ $# -gt 0 ]; do [ "$1" != -t ] || t=$2; shift; done
 		exec cat >>"$KAFKA/$t"'
 	export KAFKA=$work
@@ -229,7 +230,7 @@ try_page()
 	mkdir "$work/home"
 	ln -s "$BATS_FILE_TMPDIR/usr" "$work/usr"
 	mv "$BATS_TEST_TMPDIR/services" "$work/home/.pg_service.conf"
-	cd "$work"
+	cd "$work" || return
 	run env -i LC_ALL=C.UTF-8 HOME="$work/home" KAFKA="$work" \
 		PREFIX="$BATS_FILE_TMPDIR/usr" \
 		PATH="$bin:$BATS_FILE_TMPDIR/usr/bin:/usr/bin:/bin" \
