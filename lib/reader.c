@@ -24,6 +24,7 @@
 #include "stop.h"
 
 #define OUT_BYTES      ((size_t)256 * 1024) /* queued before we stop reading */
+#define MESSAGES       10000 /* looked at before the rest has its turn */
 #define DOZE_US        150   /* lets the server fill the socket */
 #define TRANSACTION_MS 3000  /* to its end, once we are to stop */
 #define ACK_MS         10000 /* for the last acks */
@@ -145,6 +146,7 @@ at_the_end(const struct reader *r)
 	    (r->until != 0 && r->progress.complete >= r->until);
 }
 
+/* Not without an end: what is left out fills no output, and others wait. */
 static int
 receive(struct reader *r)
 {
@@ -152,21 +154,23 @@ receive(struct reader *r)
 	int rc = EXIT_DONE;
 
 	r->dry = false;
-	while (rc == EXIT_DONE && !r->dry && !at_the_end(r) &&
-	    fdio_out_pending(&r->out) < OUT_BYTES) {
+	for (int n = 0; n < MESSAGES && !r->dry && !at_the_end(r) &&
+	     fdio_out_pending(&r->out) < OUT_BYTES;
+	     n++) {
 		rc = replstream_next(&r->stream, &m);
+		if (rc == EXIT_DONE && m.kind == REPLSTREAM_DATA)
+			rc = on_data(r, &m);
+		else if (rc == EXIT_DONE && m.kind == REPLSTREAM_KEEPALIVE)
+			rc = on_keepalive(r, &m);
 		if (rc != EXIT_DONE)
-			break;
-		if (m.kind == REPLSTREAM_DRY) {
-			r->dry = true;
-			maybe_checkpoint(r);
-			break;
-		}
-		r->busy = true;
-		liveness_hear(&r->liveness, clock_ms());
-		rc = m.kind == REPLSTREAM_DATA ? on_data(r, &m)
-					       : on_keepalive(r, &m);
+			return rc;
+		r->dry = m.kind == REPLSTREAM_DRY;
+		r->busy |= !r->dry;
 	}
+	if (r->busy)
+		liveness_hear(&r->liveness, clock_ms());
+	if (r->dry)
+		maybe_checkpoint(r);
 	return rc;
 }
 
