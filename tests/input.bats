@@ -58,12 +58,17 @@ beginnings()
 	LC_ALL=C awk '{ for (i = 1; i < length($0); i++) print substr($0, 1, i) }'
 }
 
-# with KEY VALUE: an event of which one member has another value
+# with KEY VALUE: an event of which one member has another value, or is new
 with()
 {
-	local line
-	line=$(event 0/200 1 | jq -c ".$1 = \"@\"")
-	printf '%s\n' "${line/\"@\"/"$2"}"
+	local good member
+	good=$(event 0/200 1)
+	member=$(grep -oE "\"${1#*.}\":(\"[^\"]*\"|[[:alnum:]]+|\[[^]]*]|\{[^}]*\})" \
+	    <<<"$good") || {
+		printf '%s\n' "${good%\}},\"${1#*.}\":$2}"
+		return
+	}
+	printf '%s\n' "${good/"$member"/"\"${1#*.}\":$2"}"
 }
 
 # Lines that are refused, many of them made of one that is not.
@@ -571,4 +576,98 @@ random_lines()
 	[ "$value" = "$(jq -s -r '[map(.after_data), map(.before_data),
 	    map(.key_columns), map(.metadata)]
 	    | map(map(select(. != null)) | length) | join("|")' "$in")" ]
+}
+
+# Each line of stdin with a byte or two changed, taken out or put in.
+damage()
+{
+	LC_ALL=C awk -v seed="$1" '
+	BEGIN {
+		srand(seed)
+		telling = "{}[]\",:\\/u0019-+.eEtfn \t\r"
+	}
+	function some_byte() {
+		if (rand() < 0.4)
+			return substr(telling, 1 + int(rand() * length(telling)), 1)
+		return sprintf("%c", 11 + int(rand() * 245))
+	}
+	{
+		for (n = int(rand() * 2); n >= 0; n--) {
+			at = 1 + int(rand() * length($0))
+			r = int(rand() * 3)
+			$0 = substr($0, 1, at - 1) (r ? some_byte() : "") \
+			    substr($0, at + (r < 2))
+		}
+		print
+	}'
+}
+
+@test "damaged lines: PostgreSQL agrees on what is JSON, jsonb takes what is stored" {
+	local seed=${SEED:-$RANDOM} refused
+	echo "# SEED=$seed" >&3
+	random_lines "$seed" 3000 | sed 's/"metadata":{.*/"metadata":null}/' |
+		damage "$seed" >"$in"
+	write_lines 0 --rejects "$bad"
+	local stored
+	stored=$(buf_psql "SELECT count(*) FROM philotes.cdc_log")
+	echo "# $stored accepted, $((3000 - stored)) rejected" >&3
+	((stored > 100 && stored < 2900))
+	[ "$(reasons | wc -l)" = $((3000 - stored)) ]
+	buf_psql "SELECT count(after_data), count(before_data),
+	    count(key_columns) FROM (SELECT after_data::text,
+	    before_data::text, key_columns::text FROM philotes.cdc_events) e" \
+		>/dev/null
+	# those that are said not to be JSON
+	refused=$BATS_TEST_TMPDIR/refused
+	paste -d '\001' <(reasons) <(rejected) |
+		LC_ALL=C grep -E '"reason":"(unexpected|control|unknown escape)' |
+		LC_ALL=C cut -d $'\001' -f 2- | grep -av $'\r' | iconv -c -f UTF-8 -t UTF-8 >"$refused"
+	(($(wc -l <"$refused") > 100))
+	buf_psql "CREATE TABLE refused (line text)"
+	buf_psql "CREATE FUNCTION is_json(line text) RETURNS boolean
+	    LANGUAGE plpgsql AS \$\$ BEGIN PERFORM line::json; RETURN true;
+	    EXCEPTION WHEN data_exception THEN RETURN false; END \$\$"
+	psql_on "$PHILOTES_BUFFER_URL" -c "\\copy refused FROM '$refused'
+	    WITH (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')"
+	[ -z "$(buf_psql "SELECT line FROM refused WHERE is_json(line)")" ]
+}
+
+@test "killed at its Nth system call, restarted: nothing is lost between buffer and file" {
+	{
+		start
+		event 0/110 1
+		echo first
+		checkpoint 0/118
+		event 0/120 1
+		event 0/120 2 '"second"'
+		event 0/120 3
+		checkpoint 0/128
+	} >"$in"
+	export ASAN_OPTIONS=detect_leaks=0
+	local n call code acks
+	for call in write fsync sendto; do
+		for ((n = 1; n < 100; n++)); do
+			rm -f "$bad"
+			buf_psql "TRUNCATE philotes.cdc_log, philotes.cdc_writes,
+			    philotes.cdc_sources"
+			code=0
+			acks=$(strace -o /dev/null -e "trace=$call" \
+			    -e "inject=$call:signal=KILL:when=$n" \
+			    buffer-write --batch-size 1 --rejects "$bad" <"$in" \
+			    2>/dev/null) || code=$?
+			if [[ $acks == *0/118* ]]; then
+				grep -qx first "$bad"
+			fi
+			if [[ $acks == *0/128* ]]; then
+				grep -q second "$bad"
+			fi
+			((code != 0)) || break
+			write_lines 0 --rejects "$bad"
+			[ "$(stored)" = $'0/110|1\n0/120|1\n0/120|3' ]
+			[ "$(rejected | sort -u | sed 's/.*second.*/second/')" = \
+			    $'first\nsecond' ]
+		done
+		((n > 1 && n < 100))
+		echo "# $call: $((n - 1)) kills" >&3
+	done
 }
