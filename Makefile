@@ -117,7 +117,7 @@ fuzz-%: tests/fuzz/fuzz_%.c $(BUILD)/sql.h
 	    -fno-sanitize-recover=all -o $(BUILD)/fuzz/fuzz_$* $< \
 	    $(wildcard tests/fuzz/mutate_$*.c lib/*.c) $(PQ_LIBS)
 	$(BUILD)/fuzz/fuzz_$* -max_total_time=$(FUZZ_TIME) \
-	    -artifact_prefix=$(BUILD)/fuzz/$*- -max_len=65536 \
+	    -artifact_prefix=$(BUILD)/fuzz/$*- -max_len=8192 \
 	    $(BUILD)/fuzz/$* tests/fuzz/corpus/$*
 
 fuzz-keep-%:

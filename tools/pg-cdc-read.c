@@ -5,6 +5,7 @@
 #include "ack.h"
 #include "check.h"
 #include "exitcode.h"
+#include "json_write.h"
 #include "log.h"
 #include "opts.h"
 #include "pg.h"
@@ -84,27 +85,41 @@ setting_code(const char *text, const char *variable)
 	return text == getenv(variable) ? EXIT_CONFIG : EXIT_USAGE;
 }
 
+static int
+refuse_name(
+    const char *what, const char *text, const char *variable, const char *why)
+{
+	log_error("could not use the %s \"%s\": %s", what, text, why);
+	return setting_code(text, variable);
+}
+
 /* As the server would have it, but before anything is made: it truncates a
  * name that is too long. */
 static int
 check_names(void)
 {
+	const struct {
+		const char *what, *text, *variable;
+	} names[] = {
+	    {"publication", reader.publication, "PHILOTES_PUBLICATION"},
+	    {"tables", tables, "PHILOTES_TABLES"},
+	    {"source id", reader.source_id, "PHILOTES_SOURCE_ID"},
+	};
 	size_t slot = strlen(reader.slot);
 
 	if (slot >= NAME_BYTES ||
 	    strspn(reader.slot, "abcdefghijklmnopqrstuvwxyz0123456789_") !=
-		slot) {
-		log_error("could not use the slot \"%s\": its name may have "
-			  "at most 63 of a-z, 0-9 and _",
-		    reader.slot);
-		return setting_code(reader.slot, "PHILOTES_SLOT");
-	}
-	if (strlen(reader.publication) >= NAME_BYTES) {
-		log_error("could not use the publication \"%s\": its name may "
-			  "have at most 63 bytes",
-		    reader.publication);
-		return setting_code(reader.publication, "PHILOTES_PUBLICATION");
-	}
+		slot)
+		return refuse_name("slot", reader.slot, "PHILOTES_SLOT",
+		    "its name may have at most 63 of a-z, 0-9 and _");
+	if (strlen(reader.publication) >= NAME_BYTES)
+		return refuse_name("publication", reader.publication,
+		    "PHILOTES_PUBLICATION",
+		    "its name may have at most 63 bytes");
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (!utf8_valid(view_of(names[i].text)))
+			return refuse_name(names[i].what, names[i].text,
+			    names[i].variable, "not UTF-8");
 	return EXIT_DONE;
 }
 
@@ -140,9 +155,8 @@ run_with_tables(void)
 	if (table_list_parse(&list, tables, &reason)) {
 		rc = run(&list);
 	} else {
-		log_error(
-		    "could not use the tables \"%s\": %s", tables, reason);
-		rc = fail(setting_code(tables, "PHILOTES_TABLES"));
+		rc = fail(
+		    refuse_name("tables", tables, "PHILOTES_TABLES", reason));
 	}
 	table_list_release(&list);
 	return rc;
