@@ -67,7 +67,7 @@ quoted()
 	url=$(cluster_url "$BATS_FILE_TMPDIR/src")
 	server_psql src "CREATE DATABASE $(quoted "$name")"
 	name=${name//\\/\\\\}
-	PHILOTES_SOURCE_URL=${url%dbname=*}dbname=\'${name//\'/\\\'}\'
+	export PHILOTES_SOURCE_URL=${url%dbname=*}dbname=\'${name//\'/\\\'}\'
 	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
 	expect_code 0 pg-cdc-read --create
 	src_psql "INSERT INTO t VALUES (1)"
