@@ -91,3 +91,23 @@ quoted()
 	expect_code 64 pg-cdc-read --slot 'a-b'
 	expect_code 64 pg-cdc-read --slot 'ä'
 }
+
+@test "--tables: what it cannot tell is printed rather than lost" {
+	src_psql "CREATE TABLE p (id int PRIMARY KEY) PARTITION BY LIST (id);
+	    CREATE TABLE p1 PARTITION OF p DEFAULT;
+	    CREATE TABLE other (id int PRIMARY KEY);
+	    CREATE PUBLICATION philotes_pub FOR ALL TABLES"
+	expect_code 0 pg-cdc-read --create
+	start_pipeline --tables p
+	wait_for src_psql "SELECT active FROM pg_replication_slots
+	    WHERE slot_name = '$PHILOTES_SLOT'" t
+	src_psql "ALTER TABLE p DETACH PARTITION p1;
+	    CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2);
+	    INSERT INTO other VALUES (0); INSERT INTO p VALUES (2);
+	    INSERT INTO p1 VALUES (1); DROP TABLE p2"
+	src_psql "INSERT INTO other VALUES (1); INSERT INTO p1 VALUES (3)"
+	wait_for buf_psql "SELECT string_agg(table_name, ' ' ORDER BY id)
+	    FROM philotes.cdc_log" "p2 p1 p1"
+	stop_pipeline
+	[ "$reader_code$writer_code" = 00 ]
+}
