@@ -178,7 +178,7 @@ static void
 listen_to(struct child *c)
 {
 	char bytes[4096];
-	ssize_t n;
+	ssize_t n = -1;
 
 	while (c->err >= 0 && (n = read(c->err, bytes, sizeof(bytes))) > 0) {
 		for (ssize_t done = 0, w; done < n; done += w) {
