@@ -12,7 +12,8 @@
  */
 #include "event_json.h"
 
-#define ACK_MAX 4000 /* an ack line is one write(2) of at most PIPE_BUF */
+#define SOURCE_ID_MAX 512  /* it is a part of keys of the ledgers */
+#define ACK_MAX       4000 /* an ack line is one write(2) of at most PIPE_BUF */
 
 enum field {
 	F_ID,
@@ -171,6 +172,8 @@ get_field(struct reading *g, enum field f, const struct json_member *m)
 	switch (f) {
 	case F_SOURCE_ID:
 		e->source_id = s->source_id = field_name(&g->f, m);
+		if (e->source_id.n > SOURCE_ID_MAX)
+			field_refuse(&g->f, m->value, m->key, "is too long");
 		break;
 	case F_SCHEMA_NAME:
 		e->schema_name = field_string(&g->f, m);

@@ -120,3 +120,13 @@ utf8_valid(struct view s)
 	}
 	return true;
 }
+
+struct view
+utf8_clip(struct view s, size_t max)
+{
+	if (s.n <= max)
+		return s;
+	while (max > 0 && ((unsigned char)s.p[max] & 0xc0) == 0x80)
+		max--;
+	return (struct view){s.p, max};
+}

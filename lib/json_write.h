@@ -14,4 +14,7 @@ void json_write_string(struct buf *b, struct view s);
 /* Is s well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates)? */
 bool utf8_valid(struct view s);
 
+/* The first bytes of s, max at the most, that are whole characters. */
+struct view utf8_clip(struct view s, size_t max);
+
 #endif

@@ -16,6 +16,7 @@
 #include "lsn.h"
 
 #define WRITE_BYTES ((size_t)64 * 1024)
+#define NAME_BYTES  512 /* of a name in a reason, the line has the rest */
 
 static int
 failed(const struct rejects *r, const char *doing)
@@ -114,13 +115,13 @@ rejects_begin(struct rejects *r, uint64_t line, const struct line_error *e)
 	    e->offset + 1);
 	if (e->key.p != NULL) {
 		buf_adds(&r->b, ",\"key\":");
-		json_write_string(&r->b, e->key);
+		json_write_string(&r->b, utf8_clip(e->key, NAME_BYTES));
 	}
 	buf_adds(&r->b, ",\"reason\":");
 	json_write_string(&r->b, view_of(e->reason));
 	if (e->source_id.p != NULL) {
 		buf_adds(&r->b, ",\"source_id\":");
-		json_write_string(&r->b, e->source_id);
+		json_write_string(&r->b, utf8_clip(e->source_id, NAME_BYTES));
 	}
 	if (e->seq != 0)
 		buf_addf(&r->b, ",\"commit_lsn\":\"%s\",\"seq\":%llu",

@@ -9,6 +9,7 @@
 #include "exitcode.h"
 #include "feed.h"
 #include "gap.h"
+#include "json_write.h"
 #include "line.h"
 #include "log.h"
 #include "lsn.h"
@@ -16,6 +17,7 @@
 #include "store.h"
 
 #define SILENCE_MS 60000 /* of stdin, in the middle of a transaction */
+#define NAME_BYTES 64    /* of a name in a message */
 #define ACK_MAX    4000  /* bytes: a line of them is written as one */
 
 /* (commit_lsn, seq) of an event; seq 0: none. */
@@ -146,18 +148,17 @@ static int
 refuse_line(struct writer *w, const struct line_error *e)
 {
 	struct buf more = BUF_INIT;
-	struct view key = e->key;
+	struct view key = utf8_clip(e->key, NAME_BYTES);
+	struct view source = utf8_clip(e->source_id, NAME_BYTES);
 
-	if (key.n > 64)
-		key.n = 64;
 	if (key.p != NULL)
 		buf_addf(&more, "key \"%.*s\", ", VIEW_FMT(key));
 	buf_addf(&more, "byte %zu", e->offset + 1);
 	if (e->seq != 0)
 		buf_addf(&more, ", event %s %llu", lsn_text(e->commit_lsn).s,
 		    (unsigned long long)e->seq);
-	if (e->source_id.p != NULL)
-		buf_addf(&more, " of \"%.*s\"", VIEW_FMT(e->source_id));
+	if (source.p != NULL)
+		buf_addf(&more, " of \"%.*s\"", VIEW_FMT(source));
 	log_error("could not accept line %llu: %s (%.*s)",
 	    (unsigned long long)w->in.number, e->reason,
 	    VIEW_FMT(buf_view(&more)));

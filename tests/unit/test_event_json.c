@@ -294,7 +294,8 @@ test_inverse(void)
 		add_utf8(&text[SOURCE], c);
 	for (uint64_t c = 0x800; c < 0x110000; c += c < 0xd000 ? 0x7c1 : 0x3fc1)
 		add_utf8(&text[SOURCE], c < 0xd800 || c > 0xdfff ? c : 0xfffd);
-	e.source_id = e.schema_name = e.table_name = buf_view(&text[SOURCE]);
+	e.schema_name = e.table_name = buf_view(&text[SOURCE]);
+	e.source_id = utf8_clip(e.table_name, 512);
 	ok(comes_back(&e), "names of every byte");
 	e.event_time = INT64_MAX;
 	ok(comes_back(&e), "an infinite time");
@@ -396,6 +397,23 @@ test_accepted(void)
 	    "escapes in names");
 	is_view(got.event.source_id, VIEW_LIT("\360\237\230\200\n"), "- first");
 	is_view(got.event.schema_name, VIEW_LIT("\""), "- second");
+}
+
+static void
+test_long_source(void)
+{
+	struct buf b = BUF_INIT;
+
+	for (size_t n = 512; n <= 513; n++) {
+		buf_clear(&b);
+		buf_adds(&b, "{'source_id':'");
+		for (size_t i = 0; i < n; i++)
+			buf_addc(&b, 's');
+		buf_adds(&b, "','schema_name':'','table_name':''," REST "}");
+		ok(get_quoted(buf_str(&b)) == (n == 512), "a source of %zu", n);
+	}
+	is_str(why.reason, "is too long", "- the reason");
+	buf_release(&b);
 }
 
 /* Which event a refused line is. */
@@ -922,6 +940,7 @@ main(void)
 	test_inverse();
 	test_accepted();
 	test_identity();
+	test_long_source();
 	test_member_counts();
 	test_bad_values();
 	test_refused();

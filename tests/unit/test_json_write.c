@@ -180,6 +180,20 @@ test_utf8(void)
 	}
 }
 
+static void
+test_clip(void)
+{
+	is_view(utf8_clip(VIEW_LIT("abc"), 3), VIEW_LIT("abc"), "not longer");
+	is_view(utf8_clip(VIEW_LIT("abc"), 2), VIEW_LIT("ab"), "longer");
+	is_view(utf8_clip(VIEW_LIT("a\303\251b"), 2), VIEW_LIT("a"),
+	    "a character is not cut");
+	is_view(utf8_clip(VIEW_LIT("a\303\251b"), 3), VIEW_LIT("a\303\251"),
+	    "nor left out");
+	is_view(utf8_clip(VIEW_LIT("\360\237\230\200"), 3), VIEW_LIT(""),
+	    "the first one");
+	is_view(utf8_clip(VIEW_NULL, 3), VIEW_NULL, "null stays");
+}
+
 int
 main(void)
 {
@@ -189,5 +203,6 @@ main(void)
 	test_failure();
 	test_utf8();
 	buf_release(&out);
+	test_clip();
 	return done_testing();
 }
