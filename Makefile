@@ -43,11 +43,11 @@ PG    = pg
 pg-cdc-read_OBJS  = $(EVENT) $(PG) ack progress liveness tablelist relation \
                     pgvalue tuple pgoutput preflight replstream source \
                     heartbeat emitter check reader
-buffer-write_OBJS = $(EVENT) $(PG) copyrow places rejects store copyin feed \
+buffer-write_OBJS = $(EVENT) $(PG) copyrow places rejects pooler store copyin feed \
                     history gap writer
-buffer-batch_OBJS = $(EVENT) $(PG) ack tablelist copyrow batch store ahead \
+buffer-batch_OBJS = $(EVENT) $(PG) ack tablelist copyrow batch pooler store ahead \
                     cursor handler replay attempts delivery batcher
-buffer-gc_OBJS    = $(BASE) $(PG) store gcreport collector
+buffer-gc_OBJS    = $(BASE) $(PG) pooler store gcreport collector
 
 FUZZ_TIME = 60
 CLANG     = clang

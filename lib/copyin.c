@@ -8,6 +8,7 @@
 #include "log.h"
 #include "lsn.h"
 #include "num.h"
+#include "pooler.h"
 #include "store.h"
 
 #define PIECE_BYTES 65536  /* of one CopyData: larger is slower */
@@ -92,9 +93,10 @@ send_begin(struct copyin *c)
 	struct buf sql = BUF_INIT;
 
 	buf_adds(&sql, store_begin);
-	buf_adds(&sql, "SELECT * FROM philotes.begin_write(");
+	buf_adds(
+	    &sql, "SELECT b.*, pg_backend_pid() FROM philotes.begin_write(");
 	pg_add_literal(c->pg, &sql, buf_view(&c->source));
-	buf_addc(&sql, ')');
+	buf_adds(&sql, ") b");
 	c->in_copy = 0;
 	return send(c, &sql, COPYIN_BEGIN);
 }
@@ -233,18 +235,23 @@ send_rows(struct copyin *c, bool *moved)
 
 /* What is answered */
 
-/* write_no, first_id, commit_lsn, seq, checkpoint. */
+/* write_no, first_id, commit_lsn, seq, checkpoint, process. */
 static int
 on_begun(struct copyin *c)
 {
 	const PGresult *res = c->answer;
 	struct copyin_mark found = {0};
+	int64_t backend;
 
 	if (!num_parse_i64(pg_value(res, 0, 0), &c->write_no) ||
-	    !num_parse_i64(pg_value(res, 0, 1), &c->first_id)) {
+	    !num_parse_i64(pg_value(res, 0, 1), &c->first_id) ||
+	    !num_parse_i64(pg_value(res, 0, 5), &backend)) {
 		log_error("could not begin to write: unexpected answer");
 		return EXIT_BUG;
 	}
+	/* the writer's lock is in the session that we began with */
+	if (backend != c->pg->backend)
+		return pooler_refuse();
 	lsn_parse(pg_value(res, 0, 2), &found.commit_lsn);
 	num_parse_u64(pg_value(res, 0, 3), &found.seq);
 	lsn_parse(pg_value(res, 0, 4), &found.checkpoint);

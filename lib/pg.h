@@ -21,6 +21,7 @@ struct pg {
 	PGconn *conn;
 	const char *what;     /* "source" or "buffer", for messages */
 	const char *expected; /* an SQLSTATE not to be logged, or NULL */
+	int64_t backend;      /* the server's process, where it was asked for */
 	/* Says in a message which row of a COPY the server means, the first one
 	 * being 1; NULL: nobody can. */
 	void (*name_row)(const void *arg, uint64_t row, struct buf *to);

@@ -5,6 +5,7 @@
 #include "log.h"
 #include "lsn.h"
 #include "num.h"
+#include "pooler.h"
 #include "sql.h"
 #include "version.h"
 
@@ -46,6 +47,8 @@ store_open(struct pg *pg, const char *conninfo)
 	const struct pg_target target = {"buffer", conninfo, false};
 	int rc = pg_open(pg, &target);
 
+	if (rc == EXIT_DONE)
+		rc = pooler_check(pg, &target);
 	if (rc == EXIT_DONE)
 		rc = pg_query(pg, "set up the session on the buffer",
 		    SQL_SESSION, 0, NULL, NULL);

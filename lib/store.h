@@ -9,8 +9,9 @@
 
 /*
  * Connects to the buffer, sets up the session so that neither role nor database
- * gets in the way, and checks that the schema is there and of the
- * version this tool works with, else EXIT_CONFIG.
+ * gets in the way, and checks that it is ours alone (see pooler.h) and that
+ * the schema is there and of the version this tool works with, else
+ * EXIT_CONFIG.
  */
 int store_open(struct pg *pg, const char *conninfo);
 

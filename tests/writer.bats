@@ -2,81 +2,12 @@
 # buffer-write: what it accepts, what it stores, what it acknowledges.
 
 load helper
-
-# event SOURCE COMMIT_LSN SEQ [AFTER_DATA]: a line
-event()
-{
-	printf '{"source_id":"%s","schema_name":"public","table_name":"t","operation":"INSERT","lsn":"0/1","transaction_id":7,"key_columns":["id"],"before_data":null,"after_data":%s,"event_time":"2026-11-22T13:12:35.949462Z","metadata":{"commit_lsn":"%s","seq":%s}}\n' \
-	    "$1" "${4:-{\"id\":1\}}" "$2" "$3"
-}
-
-# many_events SOURCE COMMIT_LSN N: one transaction
-many_events()
-{
-	seq "$3" | sed "s|.*|$(event "$1" "$2" \&)|"
-}
-
-checkpoint()
-{
-	printf '{"control":"checkpoint","ack":"%s"}\n' "$1"
-}
-
-# start [SYSTEM [SLOT [LSN [FLUSH [TIMELINE [HISTORY]]]]]]
-start()
-{
-	printf '{"control":"start","source_id":"s","system_id":"%s","timeline":%s,"history":%s,"slot":"%s","lsn":"%s","flush":"%s"}\n' \
-	    "${1:-sys}" "${5:-1}" "${6:-[]}" "${2:-slot}" "${3:-0/100}" \
-	    "${4:-0/100}"
-}
-
-stored()
-{
-	buf_psql "SELECT source_id, commit_lsn, seq FROM philotes.cdc_log
-	    ORDER BY id"
-}
-
-checkpoint_of()
-{
-	buf_psql "SELECT checkpoint FROM philotes.newest_write('$1')"
-}
+load lines
 
 setup()
 {
 	databases_up
 	in=$BATS_TEST_TMPDIR/in
-}
-
-# write_lines CODE [OPTION ...]: buffer-write reads $in and ends with that code
-write_lines()
-{
-	local code=$1
-	shift
-	expect_code "$code" buffer-write "$@" <"$in"
-}
-
-# A buffer-write that reads what is written to descriptor 7.
-open_writer()
-{
-	rm -f "$BATS_TEST_TMPDIR/fifo"
-	mkfifo "$BATS_TEST_TMPDIR/fifo"
-	exec 7<>"$BATS_TEST_TMPDIR/fifo"
-	child buffer-write <"$BATS_TEST_TMPDIR/fifo" \
-	    >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" 7>&-
-}
-
-# What it has taken out of its descriptors.
-bytes_read()
-{
-	sed -n 's/^rchar: //p' "/proc/${children[-1]}/io"
-}
-
-# It ends with this code.
-await_writer()
-{
-	local code=0
-	exec 7>&-
-	wait "${children[-1]}" || code=$?
-	[ "$code" = "$1" ]
 }
 
 @test "a line in is a line out, byte for byte" {
@@ -355,7 +286,7 @@ await_writer()
 	event s 0/110 1 >&7
 	checkpoint 0/118 >&7
 	wait_for cat "$BATS_TEST_TMPDIR/out" 0/118
-	kill -TERM "${children[-1]}"
+	kill -TERM "$writer"
 	await_writer 0
 	open_writer
 	start sys slot 0/118 0/200 >&7
@@ -365,7 +296,7 @@ await_writer()
 	read=$(bytes_read)
 	event s 0/120 1 >&7
 	wait_for bytes_read '' $((read + $(event s 0/120 1 | wc -c)))
-	kill -TERM "${children[-1]}"
+	kill -TERM "$writer"
 	await_writer 75
 	[ "$(stored)" = "s|0/110|1" ]
 }

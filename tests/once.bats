@@ -1,0 +1,431 @@
+#!/usr/bin/env bats
+# buffer-write: whole transactions, once, by one writer; what it holds and when
+# it commits; partitions.
+
+load helper
+load lines
+
+setup()
+{
+	databases_up
+	in=$BATS_TEST_TMPDIR/in
+	out=$BATS_TEST_TMPDIR/out
+	err=$BATS_TEST_TMPDIR/err
+}
+
+ledger()
+{
+	buf_psql "SELECT string_agg(events::text, ',' ORDER BY write_no)
+	    FROM philotes.cdc_writes WHERE kind = 'stream'"
+}
+
+# The state of the writer's session.
+session()
+{
+	buf_psql "SELECT state FROM pg_stat_activity
+	    WHERE application_name = 'philotes'"
+}
+
+# Whole transactions
+
+@test "complete transactions are stored, the one cut by the end is not" {
+	{
+		start sys slot 0/100 0/1000
+		event s 0/110 1
+		event s 0/110 2
+		event s 0/120 1
+		event s 0/130 1
+	} >"$in" && write_lines 75
+	expect_error 'stdin ended inside a transaction'
+	[ "$(stored)" = $'s|0/110|1\ns|0/110|2\ns|0/120|1' ]
+	[ "$(ledger)" = 3 ] && [ "$(checkpoint_of s)" = 0/100 ]
+	# the same again, with the rest
+	{
+		cat "$in"
+		event s 0/130 2
+		checkpoint 0/138
+	} >"$in.2" && expect_code 0 buffer-write <"$in.2"
+	[ "$(stored | tail -n 2)" = $'s|0/130|1\ns|0/130|2' ]
+	[ "$(ledger)" = 3,2 ] && [ "$output" = 0/138 ]
+}
+
+@test "also behind them, and before one that is too large to be held" {
+	{
+		start sys slot 0/100 0/1000
+		event s 0/110 1
+		checkpoint 0/118
+		event s 0/120 1
+		many_events s 0/130 20000
+	} >"$in" && write_lines 75
+	[ "$output" = 0/118 ]
+	[ "$(stored)" = $'s|0/110|1\ns|0/120|1' ]
+	{
+		cat "$in"
+		checkpoint 0/138
+	} >"$in.2" && expect_code 0 buffer-write <"$in.2"
+	[ "$(stored | wc -l)" = 20002 ] && [ "$(ledger)" = 2,20000 ]
+}
+
+@test "a malformed line takes only its own transaction with it" {
+	{
+		start
+		event s 0/110 1
+		checkpoint 0/118
+		event s 0/120 1
+		event s 0/130 1
+		echo '{'
+	} >"$in" && write_lines 65
+	[ "$output" = 0/118 ]
+	[ "$(stored)" = $'s|0/110|1\ns|0/120|1' ]
+}
+
+@test "a stream that begins anew inside a transaction has been cut: 75" {
+	{
+		start
+		event s 0/110 1
+		event s 0/120 1
+		start
+		event s 0/110 1
+	} >"$in" && write_lines 75
+	expect_error 'line 4 begins anew inside a transaction'
+	[ "$(stored)" = "s|0/110|1" ]
+}
+
+# When it commits
+
+@test "a commit has as many rows as --batch-size asks for, at a boundary" {
+	{
+		start
+		for i in 1 2 3 4 5 6; do
+			event s "0/1${i}0" 1
+			event s "0/1${i}0" 2
+		done
+		checkpoint 0/180
+	} >"$in" && write_lines 0 --batch-size 3
+	[ "$(ledger)" = 4,4,4 ]
+}
+
+@test "it commits when stdin is dry at a boundary, and not inside" {
+	open_writer --flush-interval 1h
+	start >&7
+	event s 0/110 1 >&7
+	checkpoint 0/118 >&7
+	wait_for cat "$out" 0/118
+	event s 0/120 1 >&7
+	event s 0/130 1 >&7
+	local read
+	read=$(bytes_read)
+	event s 0/130 2 >&7
+	wait_for bytes_read '' $((read + $(event s 0/130 2 | wc -c)))
+	[ "$(stored)" = "s|0/110|1" ]
+	# nor does it keep a transaction open while it waits
+	[ "$(session)" = idle ]
+	checkpoint 0/138 >&7
+	wait_for cat "$out" $'0/118\n0/138'
+	await_writer 0
+	[ "$(ledger)" = 1,3 ]
+}
+
+@test "what is complete does not wait for an unfinished one longer than asked" {
+	open_writer --flush-interval 50ms
+	start >&7
+	event s 0/110 1 >&7
+	event s 0/120 1 >&7
+	wait_for stored '' "s|0/110|1"
+	checkpoint 0/128 >&7
+	wait_for cat "$out" 0/128
+	await_writer 0
+}
+
+@test "it reads on while the server works" {
+	open_writer
+	start >&7
+	checkpoint 0/108 >&7
+	wait_for cat "$out" 0/108
+	hold "SELECT philotes.lock_source('s')"
+	event s 0/110 1 >&7
+	checkpoint 0/118 >&7
+	wait_for locks f 1
+	local read
+	read=$(bytes_read)
+	many_events s 0/120 1000 >&7
+	checkpoint 0/128 >&7
+	wait_for bytes_read '' \
+	    $((read + $({ many_events s 0/120 1000; checkpoint 0/128; } | wc -c)))
+	[ "$(cat "$out")" = 0/108 ]
+	echo "COMMIT;" >&8
+	wait_for cat "$out" $'0/108\n0/118\n0/128'
+	[ "$(ledger)" = 0,1,1000 ]
+	await_writer 0
+}
+
+@test "acks that nobody takes stop nothing; the last one comes" {
+	# of the pipe's 1 MiB, 300 of these make more
+	local long
+	printf -v long '%03900d' 0
+	for i in {1..300}; do
+		printf '%s\n' "$(event s "0/$((1000 + i))" 1)"
+		checkpoint "$long$i"
+	done >"$in"
+	mkfifo "$out"
+	exec 8<>"$out"
+	child buffer-write --batch-size 1 <"$in" >"$out" 2>"$err" 8>&-
+	writer=$!
+	wait_for buf_psql "SELECT max(total) FROM philotes.cdc_writes" 300
+	exec 9<"$out" 8>&-
+	cat <&9 >"$out.read"
+	writer_ends 0
+	exec 9<&-
+	[ "$(tail -n 1 "$out.read")" = "${long}300" ]
+	refute grep -qv "^$long[0-9]*$" "$out.read"
+}
+
+@test "an ack longer than a pipe takes at once is refused" {
+	event s 0/110 1 >"$in"
+	checkpoint "$(printf '%04001d' 0)" >>"$in" && write_lines 65
+	expect_error 'too long.*ack'
+}
+
+@test "who waits for acks and goes ends it, also when it is idle" {
+	mkfifo "$out"
+	exec 8<>"$out"
+	mkfifo "$BATS_TEST_TMPDIR/fifo"
+	exec 7<>"$BATS_TEST_TMPDIR/fifo"
+	child buffer-write <"$BATS_TEST_TMPDIR/fifo" >"$out" 2>"$err" 7>&- 8>&-
+	writer=$!
+	start >&7
+	checkpoint 0/108 >&7
+	read -r -t 20 line <&8
+	[ "$line" = 0/108 ]
+	exec 8>&-
+	writer_ends 74
+	exec 7>&-
+}
+
+@test "a buffer that goes ends it, also when it is idle" {
+	open_writer
+	start >&7
+	checkpoint 0/108 >&7
+	wait_for cat "$out" 0/108
+	buf_psql "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+	    WHERE application_name = 'philotes'" >/dev/null
+	writer_ends 75
+	exec 7>&-
+}
+
+@test "SIGTERM inside a transaction: its end is waited for" {
+	open_writer
+	start >&7
+	wait_for locks t 1
+	local read
+	read=$(bytes_read)
+	event s 0/110 1 >&7
+	wait_for bytes_read '' $((read + $(event s 0/110 1 | wc -c)))
+	kill -TERM "$writer"
+	event s 0/110 2 >&7
+	checkpoint 0/118 >&7
+	writer_ends 0
+	exec 7>&-
+	[ "$(stored)" = $'s|0/110|1\ns|0/110|2' ] && [ "$(cat "$out")" = 0/118 ]
+}
+
+# One writer
+
+# terminate: the session of the writer, as a lost connection would
+terminate()
+{
+	buf_psql "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+	    WHERE application_name = 'philotes'" >/dev/null
+}
+
+# A second writer takes over from one that stands still in a transaction, or
+# before it; whatever the first finds in its pipe when it wakes, it adds
+# nothing.
+take_over()
+{
+	{
+		start sys slot 0/100 0/1000
+		event s 0/110 1
+		event s 0/120 1
+		checkpoint 0/128
+	} >"$in" && write_lines 0
+	event s 0/130 1 >&7
+	checkpoint 0/138 >&7
+	kill -CONT "$writer"
+	writer_ends 75
+	exec 7>&-
+	[ "$(stored)" = $'s|0/110|1\ns|0/120|1' ] && [ ! -s "$out" ]
+}
+
+@test "a writer stopped inside its transaction wakes to write nothing" {
+	open_writer
+	start >&7
+	many_events s 0/110 20000 >&7
+	wait_for locks t 2
+	kill -STOP "$writer"
+	terminate
+	take_over
+}
+
+@test "a writer stopped before its transaction wakes to write nothing" {
+	open_writer
+	start >&7
+	wait_for locks t 1
+	kill -STOP "$writer"
+	terminate
+	take_over
+}
+
+@test "a checkpoint moved by somebody else fences the writer" {
+	open_writer
+	start >&7
+	checkpoint 0/108 >&7
+	wait_for cat "$out" 0/108
+	buf_psql "DO \$\$ DECLARE b record; BEGIN
+	    b := philotes.begin_write('s'); PERFORM philotes.end_write('s',
+	    b.write_no, b.first_id, 0, NULL, NULL, '0/200'); END \$\$"
+	event s 0/110 1 >&7
+	checkpoint 0/118 >&7
+	await_writer 75
+	grep 'another writer has, up to .* checkpoint 0/200' "$err"
+	[ -z "$(stored)" ]
+}
+
+@test "a row of the same source by INSERT is no other writer" {
+	open_writer
+	start >&7
+	event s 0/110 1 >&7
+	checkpoint 0/118 >&7
+	wait_for cat "$out" 0/118
+	buf_psql "INSERT INTO philotes.cdc_events (source_id, schema_name,
+	    table_name, operation, lsn, event_time)
+	    VALUES ('s', '', '', 'INSERT', '0/0', now())"
+	event s 0/120 1 >&7
+	checkpoint 0/128 >&7
+	wait_for cat "$out" $'0/118\n0/128'
+	await_writer 0
+	[ "$(stored)" = $'s|0/110|1\ns||\ns|0/120|1' ]
+}
+
+# Poolers
+
+# pooler MODE: a pgbouncer before the buffer; PHILOTES_BUFFER_URL is its
+pooler()
+{
+	local dir=$BATS_TEST_TMPDIR/pooler sockets
+	mkdir -p "$dir" && chmod 777 "$dir"
+	sockets=$(cluster_sockets "$BATS_FILE_TMPDIR/buf")
+	echo '"postgres" ""' >"$dir/users"
+	cat >"$dir/ini" <<-END
+	[databases]
+	* = host=$sockets
+	[pgbouncer]
+	unix_socket_dir = $dir
+	listen_addr =
+	listen_port = 6432
+	auth_type = trust
+	auth_file = $dir/users
+	pool_mode = $1
+	logfile =
+	pidfile =
+	END
+	chmod a+r "$dir"/*
+	child as_server "$(type -P pgbouncer || echo /usr/sbin/pgbouncer)" \
+	    "$dir/ini" >"$dir/log" 2>&1
+	PHILOTES_BUFFER_URL="host=$dir port=6432 user=postgres dbname=t$BATS_TEST_NUMBER"
+	wait_for buf_psql "SELECT 1" 1
+}
+
+@test "a pooler by session will do, one by transaction or statement is 78" {
+	local direct=$PHILOTES_BUFFER_URL mode
+	event s 0/110 1 >"$in"
+	for mode in transaction statement; do
+		pooler "$mode"
+		for tool in buffer-write "buffer-batch --once" buffer-gc; do
+			# shellcheck disable=SC2086
+			expect_code 78 $tool <"$in"
+			expect_error 'pooler gives the session to others'
+		done
+		kill_children
+		PHILOTES_BUFFER_URL=$direct
+		[ -z "$(stored)" ]
+	done
+	pooler session
+	write_lines 0
+	kill_children
+	PHILOTES_BUFFER_URL=$direct
+	[ "$(stored)" = "s|0/110|1" ]
+}
+
+# Partitions
+
+@test "several writers cross the ends of partitions, in transactions of any size" {
+	buf_psql "SELECT setval('philotes.cdc_log_id_seq', 29900000)" >/dev/null
+	local source
+	for source in a b c; do
+		many_events "$source" 0/110 120000 >"$in.$source"
+	done
+	for source in a b c; do
+		child buffer-write <"$in.$source" 2>"$err.$source"
+	done
+	for source in 1 2 3; do
+		wait "${children[-$source]}"
+	done
+	[ "$(buf_psql "SELECT source_id, count(*), max(seq) FROM philotes.cdc_log
+	    GROUP BY 1 ORDER BY 1")" = \
+	    $'a|120000|120000\nb|120000|120000\nc|120000|120000' ]
+	# two whole ones are ahead again
+	[ "$(buf_psql "SELECT to_regclass('philotes.cdc_log_5') IS NOT NULL")" = t ]
+}
+
+@test "a slow transaction goes on where others have used partitions up" {
+	open_writer
+	start >&7
+	many_events s 0/110 20000 >&7
+	# its COPY does not wait for stdin
+	wait_for session '' 'idle in transaction'
+	buf_psql "SELECT setval('philotes.cdc_log_id_seq', 50000000)" >/dev/null
+	buf_psql "SELECT philotes.ensure_partitions()" >/dev/null
+	many_events s 0/120 1 >&7
+	checkpoint 0/128 >&7
+	wait_for cat "$out" 0/128
+	await_writer 0
+	[ "$(buf_psql "SELECT count(*), max(id) > 50000000
+	    FROM philotes.cdc_log")" = "20001|t" ]
+}
+
+@test "making partitions waits for no COPY, and no COPY for it" {
+	hold "INSERT INTO philotes.cdc_log (source_id, schema_name, table_name,
+	    operation, lsn, event_time) VALUES ('x', '', '', '', '', now())"
+	buf_psql "SELECT setval('philotes.cdc_log_id_seq', 29900000)" >/dev/null
+	buf_psql "SET statement_timeout = '2s';
+	    SELECT philotes.ensure_partitions()" >/dev/null
+	# and while somebody makes some
+	echo "COMMIT; BEGIN; SELECT philotes.ensure_partitions(7);" >&8
+	wait_for buf_psql "SELECT count(*) FROM pg_locks WHERE granted
+	    AND mode = 'ShareUpdateExclusiveLock'" 1
+	event s 0/110 1 >"$in" && write_lines 0
+	[ "$(stored)" = "s|0/110|1" ]
+}
+
+# Consumers
+
+@test "two sources at once, one held open: a consumer skips nothing" {
+	open_writer
+	start >&7
+	many_events s 0/110 20000 >&7
+	wait_for locks t 2
+	# lower ids than these are drawn and not committed
+	many_events a 0/110 1000 >"$in" && write_lines 0
+	expect_code 0 buffer-batch --once --consumer c
+	[ "$(jq -r .source_id <<<"$output" | sort | uniq -c | xargs)" = "1000 a" ]
+	checkpoint 0/118 >&7
+	wait_for cat "$out" 0/118
+	many_events a 0/120 1000 >"$in" && write_lines 0
+	expect_code 0 buffer-batch --once --consumer c
+	[ "$(jq -r .source_id <<<"$output" | sort | uniq -c | xargs)" = \
+	    "1000 a 20000 s" ]
+	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_events
+	    WHERE processed_at IS NULL")" = 0 ]
+	await_writer 0
+}
