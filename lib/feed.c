@@ -181,23 +181,22 @@ begin_commit(struct feed *f)
 static int
 give(struct feed *f, bool dry)
 {
-	bool some = uncommitted(f);
-
 	/* a transaction outgrows what may be held: it gets a database
 	 * transaction of its own, behind what is complete */
 	bool outgrown = f->rows.len >= HOLD_BYTES && f->complete < GIVE_BYTES;
+	int rc = EXIT_DONE;
 
-	if (outgrown && !some)
-		f->streaming = true;
+	if (!f->streaming && uncommitted(f) &&
+	    (f->due || outgrown || (dry && (!f->inside || time_is_up(f)))))
+		rc = begin_commit(f);
+	if (rc != EXIT_DONE || f->copy.closing)
+		return rc;
+	f->due = false;
+	f->streaming = f->streaming || outgrown;
 	if (f->streaming)
 		hand_on(f, f->rows.len, f->count);
-	else if (some &&
-	    (f->due || outgrown || (dry && (!f->inside || time_is_up(f)))))
-		return begin_commit(f);
 	else if (f->complete >= GIVE_BYTES)
 		hand_on(f, f->complete, f->complete_count);
-	else
-		f->due = false;
 	return EXIT_DONE;
 }
 
