@@ -56,14 +56,17 @@ UNITS = $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 FUZZ  = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 LIBS  = $(patsubst lib/%.c,$(BUILD)/lib/%.o,$(wildcard lib/*.c))
 
-.PHONY: build unit probes fuzz-replay fuzz test soak demo bench lint install \
+.PHONY: build unit fault probes fuzz-replay fuzz test soak demo bench lint install \
     uninstall clean print-cflags
 .SECONDARY:
 .DELETE_ON_ERROR:
 
 build: $(TOOLS:%=$(BIN)/%)
 
-unit: $(UNITS:%=$(BIN)/unit/%) fuzz-replay
+unit: $(UNITS:%=$(BIN)/unit/%) fuzz-replay fault
+
+# What the bats files put between and around the tools.
+fault: $(BIN)/fault/proxy $(BIN)/fault/hasty.so
 
 fuzz-replay: $(FUZZ:%=$(BIN)/fuzz/%)
 
@@ -93,6 +96,14 @@ $(BIN)/fuzz/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/main.o \
 $(BIN)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/libphilotes.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PQ_LIBS)
+
+$(BIN)/fault/%: $(BUILD)/tests/fault/%.o
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^
+
+$(BIN)/fault/%.so: tests/fault/%.c
+	@mkdir -p $(@D)
+	$(CC) -shared -fPIC $(WARN) $(CFLAGS) -o $@ $<
 
 $(BUILD)/%.o: %.c | $(BUILD)/sql.h
 	@mkdir -p $(@D)

@@ -15,6 +15,7 @@
 #   checkpoint_of SOURCE
 #   hold SQL                       a session that has begun and done SQL, and
 #                                  reads more of it from descriptor 8
+#   release                        ... COMMIT, and it ends
 #   locks GRANTED                  number of advisory locks that are so, t or f
 # shellcheck shell=bash disable=SC2154
 
@@ -93,13 +94,21 @@ writer_ends()
 
 hold()
 {
+	rm -f "$BATS_TEST_TMPDIR/sql"
 	mkfifo "$BATS_TEST_TMPDIR/sql"
 	exec 8<>"$BATS_TEST_TMPDIR/sql"
 	child psql_on "$PHILOTES_BUFFER_URL" <"$BATS_TEST_TMPDIR/sql" \
 	    >/dev/null 7>&- 8>&-
+	holder=$!
 	echo "BEGIN; $1; SELECT pg_advisory_lock(4711);" >&8
 	wait_for buf_psql "SELECT count(*) FROM pg_locks
 	    WHERE locktype = 'advisory' AND objid = 4711" 1
+}
+
+release()
+{
+	printf 'COMMIT;\n\\q\n' >&8
+	wait "$holder"
 }
 
 locks()

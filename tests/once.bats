@@ -111,12 +111,15 @@ session()
 	event s 0/110 1 >&7
 	checkpoint 0/118 >&7
 	wait_for cat "$out" 0/118
-	event s 0/120 1 >&7
-	event s 0/130 1 >&7
 	local read
 	read=$(bytes_read)
-	event s 0/130 2 >&7
-	wait_for bytes_read '' $((read + $(event s 0/130 2 | wc -c)))
+	{
+		event s 0/120 1
+		event s 0/130 1
+		event s 0/130 2
+	} >"$in"
+	cat "$in" >&7
+	wait_for bytes_read '' $((read + $(wc -c <"$in")))
 	[ "$(stored)" = "s|0/110|1" ]
 	# nor does it keep a transaction open while it waits
 	[ "$(session)" = idle ]
@@ -153,7 +156,7 @@ session()
 	wait_for bytes_read '' \
 	    $((read + $({ many_events s 0/120 1000; checkpoint 0/128; } | wc -c)))
 	[ "$(cat "$out")" = 0/108 ]
-	echo "COMMIT;" >&8
+	release
 	wait_for cat "$out" $'0/108\n0/118\n0/128'
 	[ "$(ledger)" = 0,1,1000 ]
 	await_writer 0
@@ -177,7 +180,7 @@ session()
 	writer_ends 0
 	exec 9<&-
 	[ "$(tail -n 1 "$out.read")" = "${long}300" ]
-	refute grep -qv "^$long[0-9]*$" "$out.read"
+	refute grep -qv "^${long}[0-9]*$" "$out.read"
 }
 
 @test "an ack longer than a pipe takes at once is refused" {
@@ -312,7 +315,8 @@ take_over()
 # pooler MODE: a pgbouncer before the buffer; PHILOTES_BUFFER_URL is its
 pooler()
 {
-	local dir=$BATS_TEST_TMPDIR/pooler sockets
+	local dir=$BATS_TEST_TMPDIR/pooler sockets drop=()
+	((EUID != 0)) || drop=(-u "$(server_user)")
 	mkdir -p "$dir" && chmod 777 "$dir"
 	sockets=$(cluster_sockets "$BATS_FILE_TMPDIR/buf")
 	echo '"postgres" ""' >"$dir/users"
@@ -330,7 +334,7 @@ pooler()
 	pidfile =
 	END
 	chmod a+r "$dir"/*
-	child as_server "$(type -P pgbouncer || echo /usr/sbin/pgbouncer)" \
+	child "$(type -P pgbouncer || echo /usr/sbin/pgbouncer)" "${drop[@]}" \
 	    "$dir/ini" >"$dir/log" 2>&1
 	PHILOTES_BUFFER_URL="host=$dir port=6432 user=postgres dbname=t$BATS_TEST_NUMBER"
 	wait_for buf_psql "SELECT 1" 1
@@ -400,12 +404,17 @@ pooler()
 	buf_psql "SELECT setval('philotes.cdc_log_id_seq', 29900000)" >/dev/null
 	buf_psql "SET statement_timeout = '2s';
 	    SELECT philotes.ensure_partitions()" >/dev/null
+	release
 	# and while somebody makes some
-	echo "COMMIT; BEGIN; SELECT philotes.ensure_partitions(7);" >&8
-	wait_for buf_psql "SELECT count(*) FROM pg_locks WHERE granted
-	    AND mode = 'ShareUpdateExclusiveLock'" 1
-	event s 0/110 1 >"$in" && write_lines 0
-	[ "$(stored)" = "s|0/110|1" ]
+	open_writer
+	start >&7
+	wait_for locks t 1
+	hold "SELECT philotes.ensure_partitions(7)"
+	event s 0/110 1 >&7
+	checkpoint 0/118 >&7
+	wait_for cat "$out" 0/118
+	release
+	await_writer 0
 }
 
 # Consumers

@@ -1,0 +1,205 @@
+# What is killed, and what must hold afterwards.  `load crash` after
+# `load helper`.
+#
+#   crash_setup            table t on the source, and the slot
+#   transactions [N [M]]   N times three transactions on it, of 3, 1 and M rows
+#   whole                  the buffer holds each event once, in order, and only
+#                          whole transactions
+#   complete               whole, and all that the source has
+#   catch_up               the pipeline to here, again while it may be retried
+#   start_sampling         from now on confirmed_flush_lsn is compared with the
+#   end_sampling           stored checkpoint, all the time; it never was ahead
+#   reader_by, writer_by   words before the command in start_pipeline
+# shellcheck shell=bash disable=SC2154,SC2034
+
+crash_setup()
+{
+	reader_by=() writer_by=()
+	export PHILOTES_SOURCE_ID=s
+	psql_on "$PHILOTES_SOURCE_URL" -c "CREATE SEQUENCE txs;
+	    CREATE TABLE t (tx int, k int, n int, PRIMARY KEY (tx, k))"
+	pg-cdc-read --create >/dev/null
+}
+
+transactions()
+{
+	local n i insert=()
+	for ((i = 0; i < ${1:-1}; i++)); do
+		for n in 3 1 "${2:-40}"; do
+			insert+=(-c "INSERT INTO t SELECT x, k, $n FROM
+			    nextval('txs') x, generate_series(1, $n) k")
+		done
+	done
+	psql_on "$PHILOTES_SOURCE_URL" "${insert[@]}"
+}
+
+pipeline_reader()
+{
+	exec "${reader_by[@]}" pg-cdc-read --ack "$BATS_TEST_TMPDIR/acks" "$@" \
+		>"$BATS_TEST_TMPDIR/stream" 2>>"$BATS_TEST_TMPDIR/reader.log"
+}
+
+pipeline_writer()
+{
+	exec "${writer_by[@]}" buffer-write --batch-size 1 <"$BATS_TEST_TMPDIR/stream" \
+		>"$BATS_TEST_TMPDIR/acks" 2>>"$BATS_TEST_TMPDIR/writer.log"
+}
+
+whole()
+{
+	local found
+	found=$(buf_psql "WITH e AS (
+	        SELECT id, commit_lsn, seq, after_data->>'tx' AS tx,
+	            (after_data->>'n')::int AS n,
+	            lag(commit_lsn) OVER w AS last_lsn, lag(seq) OVER w AS last
+	        FROM philotes.cdc_log WINDOW w AS (ORDER BY id)),
+	    torn AS (SELECT FROM e GROUP BY tx, commit_lsn
+	        HAVING count(*) <> max(n) OR max(seq) <> max(n))
+	    SELECT count(*) FILTER (WHERE commit_lsn < last_lsn OR seq <>
+	            CASE WHEN commit_lsn = last_lsn THEN last + 1 ELSE 1 END),
+	        (SELECT count(*) FROM torn), count(tx) - count(*),
+	        (SELECT sum(events) FROM philotes.cdc_writes) - count(*)
+	    FROM e")
+	[[ $found =~ ^0\|0\|0\|0?$ ]] || {
+		echo "disorder, torn, foreign, not in the ledger: $found"
+		return 1
+	}
+}
+
+complete()
+{
+	whole
+	[ "$(src_psql "SELECT count(*), md5(string_agg(concat_ws(',', tx, k, n),
+	    ';' ORDER BY tx, k)) FROM t")" = "$(buf_psql "SELECT count(*), md5(
+	    string_agg(concat_ws(',', after_data->>'tx', after_data->>'k',
+	    after_data->>'n'), ';' ORDER BY (after_data->>'tx')::int,
+	    (after_data->>'k')::int)) FROM philotes.cdc_log")" ]
+}
+
+catch_up()
+{
+	local tries=0
+	while :; do
+		start_pipeline --until now
+		await_pipeline
+		((reader_code != 0 || writer_code != 0)) || return 0
+		((++tries < 60)) || return 1
+		[[ $reader_code =~ ^(74|75)$ && $writer_code =~ ^(0|74|75)$ ]] ||
+			return 1
+		sleep 0.1
+	done
+}
+
+# lsn TEXT: as a number
+lsn()
+{
+	echo $((16#${1%/*} << 32 | 16#${1#*/}))
+}
+
+# A slot confirmed first and a checkpoint stored afterwards would be a moment at
+# which the WAL may go before the events are safe.
+sample()
+{
+	local flush checkpoint
+	while [ ! -e "$BATS_TEST_TMPDIR/sampled" ]; do
+		flush=$(src_psql "SELECT confirmed_flush_lsn FROM
+		    pg_replication_slots WHERE slot_name = '$PHILOTES_SLOT'")
+		checkpoint=$(buf_psql "SELECT checkpoint
+		    FROM philotes.newest_write('s')")
+		[[ -n $flush && -n $checkpoint ]] || continue
+		(($(lsn "$flush") <= $(lsn "$checkpoint"))) || echo -n 'AHEAD '
+		echo "$flush $checkpoint"
+	done >"$BATS_TEST_TMPDIR/samples" 2>/dev/null
+}
+
+start_sampling()
+{
+	rm -f "$BATS_TEST_TMPDIR/sampled"
+	child sample
+	sampler=$!
+}
+
+end_sampling()
+{
+	: >"$BATS_TEST_TMPDIR/sampled"
+	wait "$sampler" || :
+	[ -s "$BATS_TEST_TMPDIR/samples" ]
+	refute grep AHEAD "$BATS_TEST_TMPDIR/samples"
+}
+
+# killed_at_each reader|writer SYSCALL [M]: at its first call, at its second,
+# until a run ends by itself; the largest transaction has M rows
+killed_at_each()
+{
+	local -n by=${1}_by code=${1}_code
+	local n=1
+	catch_up
+	start_sampling
+	while :; do
+		transactions 1 "${3-}"
+		by=(strace -qq -o /dev/null -e "trace=$2"
+			-e "inject=$2:signal=SIGKILL:when=$n")
+		start_pipeline --until now
+		await_pipeline
+		whole
+		((code != 0)) || break
+		# the server may still have the session of the one before
+		((code == 75)) || n=$((n + 1))
+		[[ $reader_code =~ ^(0|74|75|137)$ ]]
+		[[ $writer_code =~ ^(0|74|75|137)$ ]]
+	done
+	echo "# $1: $((n - 1)) calls of $2" >&3
+	((n > 1))
+	by=()
+	catch_up
+	complete
+	end_sampling
+}
+
+# stop_at_random N: the pipeline under load, and N times one of the servers
+# stops where it stands.  SEED repeats a run.
+stop_at_random()
+{
+	local seed=${SEED:-$RANDOM} server
+	RANDOM=$seed
+	echo "# seed $seed" | tee -a /dev/fd/3
+	catch_up
+	start_sampling
+	child keep_loading
+	local load=$!
+	child keep_running
+	local running=$!
+	for ((i = 0; i < $1; i++)); do
+		sleep "0.$((RANDOM % 4))$((RANDOM % 10))"
+		server=buf
+		((RANDOM % 2)) || server=src
+		stop_server "$server" immediate
+		start_server "$server"
+		((i % 10 != 9)) || whole
+	done
+	: >"$BATS_TEST_TMPDIR/enough"
+	wait "$load"
+	wait "$running"
+	catch_up
+	complete
+	end_sampling
+}
+
+keep_loading()
+{
+	while [ ! -e "$BATS_TEST_TMPDIR/enough" ]; do
+		transactions 5 2>/dev/null || sleep 0.1
+	done
+}
+
+# Codes that a supervisor would not go on after are left in a file.
+keep_running()
+{
+	local children=()
+	while [ ! -e "$BATS_TEST_TMPDIR/enough" ]; do
+		start_pipeline --until now
+		await_pipeline
+		[[ $reader_code =~ ^(0|74|75)$ && $writer_code =~ ^(0|74|75)$ ]] ||
+			return 1
+	done
+}

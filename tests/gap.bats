@@ -1,0 +1,219 @@
+#!/usr/bin/env bats
+# The gap check, each clause with real servers: what is missing is never skipped
+# in silence.
+
+load helper
+load crash
+
+setup_file()
+{
+	clusters_up wal_level=logical max_replication_slots=50 max_wal_senders=50
+}
+
+setup()
+{
+	databases_up
+	crash_setup
+	transactions
+	catch_up
+}
+
+# stops_with REGEX: the pipeline stops, the writer with 69 and a message like
+# this; nothing is stored and nothing confirmed
+stops_with()
+{
+	local before
+	before=$(buf_psql "SELECT count(*) FROM philotes.cdc_writes")
+	: >"$BATS_TEST_TMPDIR/writer.log"
+	start_pipeline --until now
+	await_pipeline
+	# shellcheck disable=SC2034 # of expect_error
+	stderr=$(<"$BATS_TEST_TMPDIR/writer.log")
+	expect_error "$1"
+	[ "$writer_code" = 69 ] && [[ $reader_code =~ ^(0|74|75)$ ]]
+	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_writes")" = "$before" ]
+}
+
+stored_checkpoint()
+{
+	buf_psql "SELECT checkpoint FROM philotes.newest_write('s')"
+}
+
+slot_at()
+{
+	src_psql "SELECT confirmed_flush_lsn FROM pg_replication_slots
+	    WHERE slot_name = '$PHILOTES_SLOT'"
+}
+
+total()
+{
+	buf_psql "SELECT count(*) FROM philotes.cdc_log"
+}
+
+# accepted EVENTS: --accept-gap goes on, and so many events come after it
+accepted()
+{
+	local before after
+	before=$(total)
+	pipeline_writer()
+	{
+		exec buffer-write --accept-gap <"$BATS_TEST_TMPDIR/stream" \
+		    >"$BATS_TEST_TMPDIR/acks"
+	}
+	catch_up
+	after=$(total)
+	[ "$((after - before))" = "$1" ]
+	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_writes
+	    WHERE kind = 'gap'")" = 1 ]
+	# and again: nothing is stored twice, nothing is a gap
+	catch_up
+	[ "$(total)" = "$after" ]
+}
+
+@test "a buffer restored from an older copy: 69 with both positions" {
+	server_psql buf "CREATE DATABASE older TEMPLATE t$BATS_TEST_NUMBER"
+	transactions
+	catch_up
+	local newer=$PHILOTES_BUFFER_URL slot
+	slot=$(slot_at)
+	PHILOTES_BUFFER_URL=$(cluster_url "$BATS_FILE_TMPDIR/buf" older)
+	transactions
+	stops_with "checkpoint $(stored_checkpoint): the slot is ahead.* at $slot"
+	[ "$(slot_at)" = "$slot" ]
+	accepted 44
+	PHILOTES_BUFFER_URL=$newer
+}
+
+@test "another slot for the same source: 69" {
+	PHILOTES_SLOT=other pg-cdc-read --create
+	PHILOTES_SLOT=other stops_with 'it is another slot.*slot "other"'
+	catch_up
+}
+
+@test "a slot that was dropped and made again: 69" {
+	pg-cdc-read --drop
+	transactions
+	pg-cdc-read --create
+	transactions
+	stops_with "checkpoint $(stored_checkpoint): the slot is ahead"
+	accepted 44
+}
+
+@test "a slot that somebody advanced: 69" {
+	transactions
+	src_psql "SELECT pg_replication_slot_advance('$PHILOTES_SLOT',
+	    pg_current_wal_lsn())" >/dev/null
+	stops_with "the slot is ahead.* at $(slot_at)"
+	accepted 0
+}
+
+@test "another cluster: 69; accepted, its lower positions are no duplicates" {
+	local mine=$PHILOTES_SOURCE_URL
+	# far ahead of a new cluster
+	for _ in {1..4}; do
+		src_psql "SELECT pg_switch_wal()" >/dev/null
+		transactions
+	done
+	catch_up
+	server_psql buf "CREATE DATABASE source"
+	PHILOTES_SOURCE_URL=$(cluster_url "$BATS_FILE_TMPDIR/buf" source)
+	crash_setup
+	transactions
+	stops_with 'it is another cluster'
+	(($(lsn "$(slot_at)") < $(lsn "$(stored_checkpoint)")))
+	accepted 44
+	pg-cdc-read --drop
+	PHILOTES_SOURCE_URL=$mine
+}
+
+# In version 15 a standby has no slots of its own; what tools that copy them do
+# is copying the slot's directory while the servers stand still.
+
+# standby_made: of the source, in $standby, stopped
+standby_made()
+{
+	standby=$BATS_TEST_TMPDIR/standby
+	chmod a+x "$BATS_TEST_TMPDIR"
+	install -d -o "$(server_user)" -m 700 "$standby"
+	as_server "$(pg_bin pg_basebackup)" -D "$standby" -c fast -X stream -R \
+	    -d "$(cluster_url "$BATS_FILE_TMPDIR/src")" 2>/dev/null
+	rm -f "$standby"/.s.*
+}
+
+# promoted: stops the source for good and goes on with the standby
+promoted()
+{
+	stop_server src
+	rm -rf "$standby/pg_replslot"
+	cp -a "$BATS_FILE_TMPDIR/src/pg_replslot" "$standby/pg_replslot"
+	cluster_start "$standby"
+	as_server "$(pg_bin pg_ctl)" promote -s -w -D "$standby"
+	PHILOTES_SOURCE_URL=$(cluster_url "$standby" "t$BATS_TEST_NUMBER")
+}
+
+demoted()
+{
+	cluster_stop "$standby" immediate
+	start_server src
+	PHILOTES_SOURCE_URL=$(cluster_url "$BATS_FILE_TMPDIR/src" "t$BATS_TEST_NUMBER")
+}
+
+@test "a promoted standby that has all that the buffer has: it goes on" {
+	standby_made
+	transactions
+	catch_up
+	cluster_start "$standby"
+	local lsn
+	lsn=$(src_psql "SELECT pg_current_wal_lsn()")
+	wait_replay "$lsn"
+	cluster_stop "$standby"
+	promoted
+	transactions
+	catch_up
+	[ "$(total)" = 132 ]
+	complete
+	[ "$(buf_psql "SELECT timeline FROM philotes.newest_write('s')")" = 2 ]
+	demoted
+}
+
+standby_psql()
+{
+	psql_on "$(cluster_url "$standby")" -At -c "$1"
+}
+
+# wait_replay LSN: the standby has got there
+wait_replay()
+{
+	wait_for standby_psql "SELECT pg_last_wal_replay_lsn() >= '$1'" t
+}
+
+@test "a promoted standby that lacks some of it: 69" {
+	standby_made
+	transactions
+	catch_up
+	# it has not streamed: what came after the copy is not there
+	promoted
+	stops_with "checkpoint $(stored_checkpoint): the source's (timeline|WAL)"
+	transactions 200
+	stops_with "the source's timeline left the buffer's before it"
+	demoted
+}
+
+@test "a source restored from an older snapshot of its storage: 69" {
+	local data=$BATS_FILE_TMPDIR/src
+	stop_server src
+	cp -a "$data" "$data.older"
+	start_server src
+	transactions 20
+	catch_up
+	stop_server src
+	mv "$data" "$data.newer"
+	mv "$data.older" "$data"
+	start_server src
+	stops_with "the source's WAL ends before it"
+	stop_server src
+	rm -rf "$data"
+	mv "$data.newer" "$data"
+	start_server src
+	catch_up
+}
