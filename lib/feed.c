@@ -11,8 +11,8 @@
 #include "log.h"
 #include "stop.h"
 
-#define HOLD_BYTES ((size_t)1024 * 1024) /* of rows held */
-#define GIVE_BYTES ((size_t)64 * 1024)   /* worth handing on */
+#define HOLD_BYTES ((size_t)512 * 1024) /* of rows held */
+#define GIVE_BYTES ((size_t)64 * 1024)  /* worth handing on */
 
 /* The row-th of the COPY in progress. */
 static void
