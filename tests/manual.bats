@@ -215,6 +215,13 @@ prelude()
 			'"event_time":"2026-11-25T12:00:00Z"}'
 	}
 
+	# a handler of that name that takes everything
+	handler()
+	{
+		printf '%s\n' '#!/bin/sh' 'cat >/dev/null' >"$1"
+		chmod +x "$1"
+	}
+
 	file_has() { grep -q -- "$2" "$1" 2>/dev/null; }
 	EOT
 }

@@ -85,6 +85,10 @@ may_not()
 	roles_up
 	expect_code 0 buffer-batch -d "$batcher_url" --once --consumer b
 	[[ $(wc -l <<<"$output") == 101 ]]
+	expect_code 0 env PHILOTES_SOURCE_URL="$reader_url" \
+		PHILOTES_BUFFER_URL="$batcher_url" philotes status
+	expect_code 0 buffer-gc -d "$(buffer_as philotes_gc)" --retention 0s
+	[[ $output == "deleted 101 events"* ]]
 	[[ $(buf_psql "SELECT total FROM philotes.cdc_writes
 	    ORDER BY write_no DESC LIMIT 1") == 101 ]]
 }
@@ -121,12 +125,14 @@ may_not()
 		"SELECT * FROM philotes.cdc_dead_letters" \
 		"SELECT * FROM philotes.cdc_batches" \
 		"INSERT INTO philotes.cdc_batches VALUES ('a','a',1,1,1,1,1)" \
-		"SELECT philotes.add_consumer('x')"
+		"SELECT philotes.add_consumer('x')" \
+		"SELECT philotes.gc_drop(0)"
 	may_not philotes_batcher \
 		"INSERT INTO philotes.cdc_log (source_id) VALUES ('a')" \
 		"INSERT INTO philotes.cdc_writes (source_id) VALUES ('a')" \
 		"SELECT nextval('philotes.cdc_log_id_seq')" \
 		"SELECT philotes.ensure_partitions()" \
+		"SELECT philotes.gc_truncate(0)" \
 		"UPDATE philotes.cdc_dead_letters SET after_data = NULL"
 	may_not philotes_gc \
 		"SELECT * FROM philotes.cdc_log" \

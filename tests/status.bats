@@ -205,7 +205,7 @@ check_metrics()
 	has 'philotes_cdc_pipeline_state{source="shop",state="stopped"} 0'
 	has 'philotes_cdc_errors_total{source="shop",stage="buffer-write"} 0'
 	has 'philotes_stage_up{source="shop",stage="pg-cdc-read"} 1'
-	#refute grep -q 'batches_total{.*} 0$' "$metrics"
+	refute grep -q 'batches_total{.*} 0$' "$metrics"
 	stop_philotes
 	expect_code 0 philotes metrics
 	grep -qxF 'philotes_cdc_pipeline_state{source="shop",state="stopped"} 1' \

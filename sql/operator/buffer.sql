@@ -79,8 +79,6 @@ ORDER BY l.consumer, l.source_id;
 
 -- partitions of the log, bytes of the schema; the last run of buffer-gc: its
 -- age, events let go, partitions dropped, and whom the rest waits for
-SELECT to_regclass('philotes.cdc_gc_runs') IS NOT NULL AS gc_runs \gset
-\if :gc_runs
 SELECT 'store',
        (SELECT count(*) FROM pg_inherits
         WHERE inhparent = 'philotes.cdc_log'::regclass),
@@ -92,11 +90,3 @@ SELECT 'store',
 FROM (SELECT) one
 LEFT JOIN (SELECT * FROM philotes.cdc_gc_runs
            ORDER BY started_at DESC LIMIT 1) g ON true;
-\else
-SELECT 'store',
-       (SELECT count(*) FROM pg_inherits
-        WHERE inhparent = 'philotes.cdc_log'::regclass),
-       (SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class
-        WHERE relnamespace = 'philotes'::regnamespace AND relkind = 'r'),
-       NULL, NULL, NULL, NULL;
-\endif
