@@ -79,6 +79,12 @@ may_not()
 		start_pipeline --until now
 	await_pipeline
 	expect_code 69 buffer-batch -d "$batcher_url" --once --retries 1 -- false
+	expect_code 0 buffer-batch -d "$batcher_url" --once --retries 0 \
+		--consumer c --on-failure dead-letter -- sh -c '! grep -q :101,'
+	expect_code 69 buffer-batch -d "$batcher_url" --consumer c \
+		--dead-letters --retries 0 -- false
+	expect_code 0 buffer-batch -d "$batcher_url" --consumer c \
+		--dead-letters -- cat
 	expect_code 0 buffer-batch -d "$batcher_url" --once -- cat
 	# roles again beside what is there, and the schema
 	psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
