@@ -5,15 +5,13 @@
 #include <stdlib.h>
 
 char *
-buf_reserve(struct buf *b, size_t n)
+buf_grow(struct buf *b, size_t n)
 {
 	size_t cap = b->cap;
 	char *data;
 
 	if (b->failed)
 		return NULL;
-	if (n <= cap - b->len && b->data != NULL)
-		return b->data + b->len;
 	if (n > SIZE_MAX / 2 - b->len) {
 		b->failed = true;
 		return NULL;

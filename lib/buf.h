@@ -25,11 +25,20 @@ struct buf {
 		NULL, 0, 0, false \
 	}
 
+/* buf_reserve where there is no room. */
+char *buf_grow(struct buf *b, size_t n);
+
 /*
  * Makes room for n more bytes and returns where they go, or NULL (and failed
  * is set).  The caller adds to len what it has written there.
  */
-char *buf_reserve(struct buf *b, size_t n);
+static inline char *
+buf_reserve(struct buf *b, size_t n)
+{
+	if (n <= b->cap - b->len && b->data != NULL && !b->failed)
+		return b->data + b->len;
+	return buf_grow(b, n);
+}
 
 void buf_addf(struct buf *b, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
