@@ -12,6 +12,9 @@
  */
 #include "event_json.h"
 
+#include "lsn.h"
+#include "num.h"
+
 #define SOURCE_ID_MAX 512  /* it is a part of keys of the ledgers */
 #define ACK_MAX       4000 /* an ack line is one write(2) of at most PIPE_BUF */
 
@@ -140,6 +143,36 @@ get_identity(
 	}
 }
 
+/*
+ * {"commit_lsn":"X/Y","seq":N}, which is what metadata is as a rule, and as we
+ * write it: no parser is needed.  False: it is something else.
+ */
+static bool
+get_bare_identity(struct event *e, struct view metadata)
+{
+	static const struct view head = NAME("{\"commit_lsn\":\""),
+				 middle = NAME("\",\"seq\":");
+	const char *p = metadata.p + head.n, *end = metadata.p + metadata.n - 1;
+	const char *quote;
+	uint64_t lsn;
+	int64_t seq;
+
+	if (p > end || memcmp(metadata.p, head.p, head.n) != 0)
+		return false;
+	quote = memchr(p, '"', (size_t)(end - p));
+	if (quote == NULL || (size_t)(end - quote) < middle.n ||
+	    memcmp(quote, middle.p, middle.n) != 0 ||
+	    !lsn_parse((struct view){p, (size_t)(quote - p)}, &lsn) || lsn == 0)
+		return false;
+	p = quote + middle.n;
+	if (!num_parse_i64((struct view){p, (size_t)(end - p)}, &seq) ||
+	    seq == 0)
+		return false;
+	e->commit_lsn = lsn;
+	e->seq = (uint64_t)seq;
+	return true;
+}
+
 static void
 get_metadata(struct reading *g, const struct json_member *metadata)
 {
@@ -151,6 +184,10 @@ get_metadata(struct reading *g, const struct json_member *metadata)
 	e->metadata = field_json(&g->f, metadata, JSON_OBJECT);
 	if (g->f.failed || e->metadata.p == NULL)
 		return;
+	if (get_bare_identity(e, e->metadata)) {
+		e->metadata = VIEW_NULL;
+		return;
+	}
 	if (!json_read_object(nested, e->metadata, &je)) {
 		field_refuse_json(&g->f, e->metadata, metadata->key, &je);
 		return;
@@ -327,7 +364,7 @@ identify(struct reading *g)
 {
 	struct line_error ignored = {0}, *e = g->f.e;
 	struct reading again = {
-	    {&g->r->scratch, g->f.line, &ignored, false}, g->r, g->l};
+	    {&g->r->scratch, g->f.line, &ignored, false, false}, g->r, g->l};
 	const struct json_reader *json = &g->r->json;
 
 	buf_clear(&g->r->scratch);
@@ -377,7 +414,7 @@ bool
 event_json_get(struct event_json_reader *r, struct view line,
     struct stream_line *l, struct line_error *e)
 {
-	struct reading g = {{&r->scratch, line, e, false}, r, l};
+	struct reading g = {{&r->scratch, line, e, false, false}, r, l};
 	struct json_error je;
 	unsigned known, seen;
 
@@ -389,6 +426,7 @@ event_json_get(struct event_json_reader *r, struct view line,
 		e->control = event_json_is_control(line);
 		return false;
 	}
+	g.f.storable = r->json.storable;
 	if (!reserve_scratch(r)) {
 		field_refuse(&g.f, VIEW_NULL, VIEW_NULL, "out of memory");
 		return false;

@@ -128,7 +128,8 @@ field_json(struct fields *g, const struct json_member *m, enum json_kind kind)
 		field_refuse(g, m->value, m->key,
 		    kind == JSON_ARRAY ? "is neither an array nor null"
 				       : "is neither an object nor null");
-	else if (!json_storable(m->value, JSON_STORE_DEPTH + 1, true, &je))
+	else if (!g->storable &&
+	    !json_storable(m->value, JSON_STORE_DEPTH + 1, true, &je))
 		field_refuse_json(g, m->value, m->key, &je);
 	return m->value;
 }

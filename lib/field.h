@@ -29,6 +29,7 @@ struct fields {
 	struct view line;
 	struct line_error *e;
 	bool failed;
+	bool storable; /* all values are known to be, see json_read.h */
 };
 
 /* Notes what is wrong with the member `key`, at a place in the line. */

@@ -104,7 +104,10 @@ json_read_object(struct json_reader *r, struct view text, struct json_error *e)
 	/* jsmn counts in int */
 	if (text.n > INT_MAX)
 		return fail(e, 0, "too long");
-	if (!json_scan(text, &ntokens, e))
+	/* nearly all are: one pass says it of all values */
+	r->storable = json_scan_storable(
+	    text, JSON_STORE_DEPTH + 2, &ntokens, e);
+	if (!r->storable && !json_scan(text, &ntokens, e))
 		return false;
 	while (strchr(" \t\r\n", text.p[at]) != NULL)
 		at++;

@@ -33,13 +33,15 @@ struct json_reader {
 	struct json_member *members;
 	size_t nmembers;
 	size_t cap_members;
+	bool storable; /* what was read last, see json_read_object */
 };
 
 /*
  * Parses a text that must be one object, white space around it allowed.
  * r->members[0..nmembers) are its members in order, views into text, valid
- * until the next call.  Duplicate keys are not looked for.  False on refusal
- * with *e set; reason "out of memory" if so.
+ * until the next call.  Duplicate keys do not matter.  False on refusal with *e
+ * set; reason "out of memory" if so.  r->storable: every member's value is
+ * known to be json_storable, with unique keys, at JSON_STORE_DEPTH + 1.
  */
 bool json_read_object(
     struct json_reader *r, struct view text, struct json_error *e);

@@ -405,22 +405,41 @@ json_scan(struct view text, size_t *ntokens, struct json_error *e)
 	return true;
 }
 
+static bool
+take_storable(struct scan *s, struct view text, size_t depth)
+{
+	s->max_depth = depth;
+	s->storable = true;
+	if (!take_text(s))
+		return false;
+	return jsonb_size_fits(text) || fail(s, s->text, "too large for jsonb");
+}
+
 bool
 json_storable(
     struct view text, size_t depth, bool unique_keys, struct json_error *e)
+{
+	struct scan s;
+	size_t ntokens;
+
+	if (unique_keys)
+		return json_scan_storable(text, depth, &ntokens, e);
+	scan_init(&s, text, e);
+	return take_storable(&s, text, depth);
+}
+
+bool
+json_scan_storable(
+    struct view text, size_t depth, size_t *ntokens, struct json_error *e)
 {
 	struct json_keys keys = {0};
 	struct scan s;
 	bool good;
 
 	scan_init(&s, text, e);
-	s.max_depth = depth;
-	s.storable = true;
-	if (unique_keys)
-		s.keys = &keys;
-	good = take_text(&s);
-	if (good && !jsonb_size_fits(text))
-		good = fail(&s, s.text, "too large for jsonb");
+	s.keys = &keys;
+	good = take_storable(&s, text, depth);
 	json_keys_release(&keys);
+	*ntokens = s.ntokens;
 	return good;
 }

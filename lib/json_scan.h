@@ -27,4 +27,8 @@ bool json_scan(struct view text, size_t *ntokens, struct json_error *e);
 bool json_storable(
     struct view text, size_t depth, bool unique_keys, struct json_error *e);
 
+/* Both in one pass: json_scan, and json_storable with unique_keys. */
+bool json_scan_storable(
+    struct view text, size_t depth, size_t *ntokens, struct json_error *e);
+
 #endif
