@@ -423,22 +423,33 @@ BEGIN
 END $$;
 
 -- Per source, the step function "at this time all registered consumers had
--- passed this id", as two arrays of equal length.
-CREATE OR REPLACE VIEW philotes.cdc_marks AS
-SELECT b.source_id, array_agg(b.last_id ORDER BY b.last_id) AS bounds,
-       array_agg(x.t ORDER BY b.last_id) AS times
-FROM (SELECT DISTINCT source_id, last_id FROM philotes.cdc_batches
-      JOIN philotes.cdc_consumers USING (consumer)) b
-CROSS JOIN LATERAL (
-	SELECT max(k.processed_at) AS t
-	FROM philotes.cdc_consumers c
-	LEFT JOIN LATERAL (
-		SELECT processed_at, last_id FROM philotes.cdc_batches k
-		WHERE k.consumer = c.consumer AND k.source_id = b.source_id
-		  AND k.first_id <= b.last_id
-		ORDER BY first_id DESC LIMIT 1) k ON true
-	HAVING count(*) = count(*) FILTER (WHERE k.last_id >= b.last_id)) x
-GROUP BY b.source_id;
+-- passed this id", as two arrays of equal length.  A function, since from tables
+-- as small as these the planner would expect so much work that it compiled the
+-- query, which takes longer than the query.
+CREATE OR REPLACE FUNCTION philotes.marks()
+RETURNS TABLE (source_id text, bounds bigint[], times timestamptz[])
+LANGUAGE plpgsql STABLE PARALLEL RESTRICTED SECURITY DEFINER
+ROWS 10 COST 1000
+SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+BEGIN
+	RETURN QUERY
+	SELECT b.source_id, array_agg(b.last_id ORDER BY b.last_id),
+	       array_agg(x.t ORDER BY b.last_id)
+	FROM (SELECT DISTINCT a.source_id, a.last_id FROM philotes.cdc_batches a
+	      JOIN philotes.cdc_consumers USING (consumer)) b
+	CROSS JOIN LATERAL (
+		SELECT max(k.processed_at) AS t
+		FROM philotes.cdc_consumers c
+		LEFT JOIN LATERAL (
+			SELECT k.processed_at, k.last_id
+			FROM philotes.cdc_batches k
+			WHERE k.consumer = c.consumer
+			  AND k.source_id = b.source_id
+			  AND k.first_id <= b.last_id
+			ORDER BY k.first_id DESC LIMIT 1) k ON true
+		HAVING count(*) = count(*) FILTER (WHERE k.last_id >= b.last_id)) x
+	GROUP BY b.source_id;
+END $$;
 
 CREATE OR REPLACE VIEW philotes.cdc_events AS
 SELECT l.id, l.source_id, l.schema_name, l.table_name, l.operation, l.lsn,
@@ -451,7 +462,7 @@ SELECT l.id, l.source_id, l.schema_name, l.table_name, l.operation, l.lsn,
        l.created_at,
        m.times[1 + width_bucket(l.id - 1, m.bounds)] AS processed_at
 FROM philotes.cdc_log l
-LEFT JOIN philotes.cdc_marks m ON m.source_id = l.source_id;
+LEFT JOIN philotes.marks() m ON m.source_id = l.source_id;
 
 -- What a consumer has not passed, found by its cursor: the ledger leads to the
 -- ranges of ids.  SELECT * FROM philotes.cdc_pending WHERE consumer = 'name'

@@ -83,6 +83,8 @@ END $$;
 
 GRANT EXECUTE ON FUNCTION philotes.ensure_partitions
 TO philotes_writer, philotes_gc;
+-- part of the view cdc_events, for whoever may read that
+GRANT EXECUTE ON FUNCTION philotes.marks TO PUBLIC;
 
 GRANT INSERT ON philotes.cdc_log TO philotes_writer;
 GRANT USAGE ON SEQUENCE philotes.cdc_log_id_seq TO philotes_writer;

@@ -20,7 +20,7 @@ fill()
 
 fill_log()
 {
-	psql_on "$PHILOTES_BUFFER_URL" <<-END
+	psql_on "$PHILOTES_BUFFER_URL" <<-EOF
 	DO \$\$
 	DECLARE
 		b record;
@@ -42,7 +42,7 @@ fill_log()
 			    k, pg_lsn('0/0') + (d + k), 1);
 		END LOOP;
 	END \$\$
-	END
+	EOF
 }
 
 processed()

@@ -93,6 +93,8 @@ slow|b|0|f|t" ]
 	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_events
 	    WHERE processed_at IS NULL")" = $((1000000 - other)) ]
 	echo "counted in $(($(milliseconds) - before)) ms" >&3
+	[[ $(buf_psql "EXPLAIN ANALYZE SELECT count(*) FROM philotes.cdc_events
+	    WHERE processed_at IS NULL") != *JIT* ]]
 }
 
 @test "no transaction is open while the consumer does not read" {

@@ -259,6 +259,7 @@ letters()
 	[ "$(buf_psql "SELECT sum(events) FROM philotes.cdc_batches")" = 9 ]
 }
 
+# shellcheck disable=SC2016 # for a shell elsewhere
 @test "--dead-letters with --ack: closed by the ack; of this consumer only" {
 	fill s 4
 	picky 2
