@@ -156,25 +156,25 @@ UNITDIR = $(DESTDIR)$(PREFIX)/lib/systemd/system
 
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/lib $(SHARE)/sql/operator
-	install -d $(MAN)/man1 $(MAN)/man5
+	install -d $(MAN)/man1 $(MAN)/man5 $(MAN)/man7 $(UNITDIR)
 	install $(TOOLS:%=bin/%) scripts/philotes $(DESTDIR)$(PREFIX)/bin
 	install -m 644 sql/*.sql $(SHARE)/sql
 	install -m 644 sql/operator/*.sql $(SHARE)/sql/operator
 	install -m 644 scripts/cluster.sh $(SHARE)
 	install -m 644 scripts/lib/*.sh $(SHARE)/lib
-	install -m 644 man/*.1 $(MAN)/man1
-	install -m 644 man/*.5 $(MAN)/man5
-	install -d $(UNITDIR)
-	for unit in share/systemd/*; do \
-	    sed 's|/usr/local/bin|$(PREFIX)/bin|' $$unit \
-	        >$(UNITDIR)/$${unit##*/} || exit; \
+	$(foreach s,1 5 7,install -m 644 man/*.$(s) $(MAN)/man$(s) &&) true
+	for file in share/systemd/*; do \
+	    sed 's|/usr/local/bin|$(PREFIX)/bin|' $$file \
+	        >$(UNITDIR)/$${file##*/} || exit; \
 	done
+	sed 's|/usr/local/bin|$(PREFIX)/bin|' share/crontab.example \
+	    >$(SHARE)/crontab.example
 
 uninstall:
 	rm -f $(TOOLS:%=$(DESTDIR)$(PREFIX)/bin/%) \
 	    $(DESTDIR)$(PREFIX)/bin/philotes
-	rm -f $(patsubst man/%,$(MAN)/man1/%,$(wildcard man/*.1)) \
-	    $(patsubst man/%,$(MAN)/man5/%,$(wildcard man/*.5))
+	rm -f $(foreach s,1 5 7,\
+	    $(patsubst man/%,$(MAN)/man$(s)/%,$(wildcard man/*.$(s))))
 	rm -f $(patsubst share/systemd/%,$(UNITDIR)/%,$(wildcard share/systemd/*))
 	rm -rf $(SHARE)
 

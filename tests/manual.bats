@@ -33,10 +33,12 @@ setup()
 	mkdir "$bin" "$work"
 	name=t$BATS_TEST_NUMBER
 	server_psql buf "CREATE DATABASE ${name}w"
+	server_psql buf "CREATE DATABASE ${name}n"
 	{
 		service shop src "$name"
 		service buffer buf "$name"
 		service warehouse buf "${name}w"
+		service newbuffer buf "${name}n"
 	} >"$BATS_TEST_TMPDIR/services"
 	stubs
 	unset PHILOTES_BIN
@@ -50,6 +52,7 @@ teardown()
 	cluster_remove "$PHILOTES_STATE_DIR/buffer"
 	databases_down
 	server_psql buf "DROP DATABASE IF EXISTS ${name}w WITH (FORCE)"
+	server_psql buf "DROP DATABASE IF EXISTS ${name}n WITH (FORCE)"
 }
 
 service()
@@ -178,6 +181,14 @@ prelude()
 		    VALUES ($((++n)), 'new', 1)"; do sleep 0.3; done) &
 	}
 
+	# once somebody reads from the slot
+	change_later()
+	{
+		(until philotes status --json | grep -q '"state":"active"'; do
+			sleep 0.2
+		done; psql -q -d service=shop -c "$1") &
+	}
+
 	# so many events in the buffer, from a slot that exists
 	buffer_filled()
 	{
@@ -279,4 +290,36 @@ try_page()
 
 @test "examples of buffer-gc(1)" {
 	try_page buffer-gc.1
+}
+
+@test "examples of philotes(7), from an empty database on" {
+	try_page philotes.7
+}
+
+@test "make install and uninstall: all of it, where it is told to" {
+	local dest=$BATS_TEST_TMPDIR/dest file
+	make -s -C "$root" install "DESTDIR=$dest" PREFIX=/opt/philotes SAN=
+	[[ $(find "$dest" -type f | wc -l) -gt 30 ]]
+	[[ -z $(find "$dest" -type f ! -path "$dest/opt/philotes/*") ]]
+	# each page, tool, unit and part is there
+	for file in "$root"/man/*.[157]; do
+		[[ -f $dest/opt/philotes/share/man/man${file##*.}/${file##*/} ]]
+	done
+	for file in pg-cdc-read buffer-write buffer-batch buffer-gc philotes; do
+		"$dest/opt/philotes/bin/$file" --version
+	done
+	for file in "$root"/scripts/lib/*.sh "$root"/scripts/cluster.sh \
+	    "$root"/sql/*.sql "$root"/sql/operator/*.sql; do
+		[[ -f $(find "$dest/opt/philotes/share/philotes" \
+			-name "${file##*/}") ]]
+	done
+	# a unit starts what is installed, and systemd understands it
+	for file in "$dest"/opt/philotes/lib/systemd/system/*; do
+		run ! grep -n /usr/local "$file"
+		while read -r file; do
+			[[ -x $dest$file ]]
+		done < <(sed -n 's/^ExecStart=\([^ ]*\).*/\1/p' "$file")
+	done
+	make -s -C "$root" uninstall "DESTDIR=$dest" PREFIX=/opt/philotes
+	[[ -z $(find "$dest" -type f) ]]
 }
