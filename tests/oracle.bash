@@ -1,0 +1,77 @@
+# The reader against other decoders of the same WAL: test_decoding and wal2json
+# have slots beside ours, and must say the same, change by change.  How they may
+# differ is the table in oracle.sql.  To be loaded behind helper:
+#
+#   prepare [SQL]        publication and slots, before the workload; SQL is for
+#                        the publication in place of the one --create makes
+#   compare [SQL]        reads and compares.  SQL does to the changes of the
+#                        others what the publication does to ours; `theirs` is
+#                        the condition that names them.  Leaves $stream, a file
+#                        of ours, and $changes, how many there were
+#   compare_streams SQL  compares $stream once more
+# shellcheck shell=bash
+
+# Small, so that transactions are spilled to disk while they are decoded.
+setup_file()
+{
+	clusters_up max_prepared_transactions=20 logical_decoding_work_mem=64kB
+}
+
+# A prepared transaction that is left would hold up everybody.
+teardown()
+{
+	local gid
+	kill_children
+	for gid in $(src_psql "SELECT gid FROM pg_prepared_xacts
+	    WHERE database = current_database()"); do
+		src_psql "ROLLBACK PREPARED '$gid'"
+	done
+	databases_down
+}
+
+prepare()
+{
+	(($# == 0)) || src_psql "CREATE PUBLICATION philotes_pub $*"
+	expect_code 0 pg-cdc-read --create
+	src_psql "SELECT pg_create_logical_replication_slot(
+	    '${PHILOTES_SLOT}_td', 'test_decoding'),
+	    pg_create_logical_replication_slot('${PHILOTES_SLOT}_wj',
+	    'wal2json')" >/dev/null
+}
+
+compare()
+{
+	stream=$BATS_TEST_TMPDIR/stream
+	pg-cdc-read --until now --messages >"$stream"
+	compare_streams "${1-SELECT}"
+	changes=$(wc -l <"$stream")
+	# each change has an identity of its own
+	[ "$(jq -r '"\(.metadata.commit_lsn) \(.metadata.seq)"' <"$stream" |
+		sort -u | wc -l)" = "$changes" ]
+	keep_seeds
+}
+
+compare_streams()
+{
+	psql_on "$PHILOTES_SOURCE_URL" -v slot="$PHILOTES_SLOT" \
+		-v stream="$stream" -v rules="${1//theirs/stream <> \'ours\'}" \
+		-f "${BASH_SOURCE[0]%/*}/oracle.sql" >"$stream.said" || return
+	if grep 'cannot read' "$stream.said"; then
+		return 1
+	fi
+	diff -u "$stream.ours" "$stream.test_decoding" &&
+		diff -u "$stream.ours_wal2json" "$stream.wal2json"
+}
+
+# For the corpus of tests/fuzz: the messages themselves, where it is told.
+keep_seeds()
+{
+	[[ -n ${PHILOTES_SEEDS-} ]] || return 0
+	src_psql "COPY (SELECT string_agg(int2send(length(data)::int2) || data, '')
+	    FROM pg_logical_slot_peek_binary_changes('$PHILOTES_SLOT', NULL, NULL,
+	    'proto_version', '1', 'messages', 'true', 'publication_names',
+	    quote_ident('${PHILOTES_PUBLICATION-philotes_pub}'))
+	    WHERE length(data) < 32768) TO STDOUT (FORMAT binary)" |
+		tail -c +26 | head -c -2 \
+		>"$PHILOTES_SEEDS/${BATS_TEST_FILENAME##*/}.$BATS_TEST_NUMBER"
+}
