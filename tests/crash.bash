@@ -10,11 +10,12 @@
 #   start_sampling         from now on confirmed_flush_lsn is compared with the
 #   end_sampling           stored checkpoint, all the time; it never was ahead
 #   reader_by, writer_by   words before the command in start_pipeline
+#   writer_options         words after it
 # shellcheck shell=bash disable=SC2154,SC2034
 
 crash_setup()
 {
-	reader_by=() writer_by=()
+	reader_by=() writer_by=() writer_options=()
 	export PHILOTES_SOURCE_ID=s
 	psql_on "$PHILOTES_SOURCE_URL" -c "CREATE SEQUENCE txs;
 	    CREATE TABLE t (tx int, k int, n int, PRIMARY KEY (tx, k))"
@@ -41,7 +42,8 @@ pipeline_reader()
 
 pipeline_writer()
 {
-	exec "${writer_by[@]}" buffer-write --batch-size 1 <"$BATS_TEST_TMPDIR/stream" \
+	exec "${writer_by[@]}" buffer-write "${writer_options[@]}" \
+		<"$BATS_TEST_TMPDIR/stream" \
 		>"$BATS_TEST_TMPDIR/acks" 2>>"$BATS_TEST_TMPDIR/writer.log"
 }
 
@@ -109,6 +111,7 @@ sample()
 		[[ -n $flush && -n $checkpoint ]] || continue
 		(($(lsn "$flush") <= $(lsn "$checkpoint"))) || echo -n 'AHEAD '
 		echo "$flush $checkpoint"
+		sleep 0.02
 	done >"$BATS_TEST_TMPDIR/samples" 2>/dev/null
 }
 

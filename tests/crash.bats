@@ -88,16 +88,20 @@ cut_at_each()
 @test "stdin silent inside a transaction for a minute: 75, what is complete stays" {
 	load lines
 	# its minute takes two seconds
-	start >"$BATS_TEST_TMPDIR/in"
-	event s 0/110 1 >>"$BATS_TEST_TMPDIR/in"
-	event s 0/120 1 >>"$BATS_TEST_TMPDIR/in"
+	mkfifo "$BATS_TEST_TMPDIR/fifo"
+	exec 7<>"$BATS_TEST_TMPDIR/fifo"
 	child env LD_PRELOAD="$PHILOTES_BIN/fault/hasty.so" \
 	    ASAN_OPTIONS=verify_asan_link_order=0 buffer-write \
-	    < <(cat "$BATS_TEST_TMPDIR/in" && exec sleep 60) \
-	    >/dev/null 2>"$BATS_TEST_TMPDIR/err"
+	    <"$BATS_TEST_TMPDIR/fifo" >/dev/null 2>"$BATS_TEST_TMPDIR/err" 7>&-
+	{
+		start
+		event s 0/110 1
+		event s 0/120 1
+	} >&7
 	# shellcheck disable=SC2034 # of writer_ends
 	writer=$!
 	writer_ends 75
+	exec 7>&-
 	grep 'stdin was silent inside a transaction' "$BATS_TEST_TMPDIR/err"
 	[ "$(stored)" = "s|0/110|1" ]
 }

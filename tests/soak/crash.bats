@@ -14,7 +14,8 @@ setup()
 	stop_at_random 100
 }
 
-@test "killed at each call with transactions too large to be held" {
+@test "killed at each call, with transactions too large to be held" {
+	writer_options=(--batch-size 1)
 	killed_at_each writer sendto 12000
 	killed_at_each writer recvfrom 12000
 	killed_at_each reader write 12000
