@@ -313,7 +313,7 @@ try_page()
 		[[ -f $(find "$dest/opt/philotes/share/philotes" \
 			-name "${file##*/}") ]]
 	done
-	# a unit starts what is installed, and systemd understands it
+	# a unit starts what is installed
 	for file in "$dest"/opt/philotes/lib/systemd/system/*; do
 		run ! grep -n /usr/local "$file"
 		while read -r file; do
@@ -322,4 +322,11 @@ try_page()
 	done
 	make -s -C "$root" uninstall "DESTDIR=$dest" PREFIX=/opt/philotes
 	[[ -z $(find "$dest" -type f) ]]
+}
+
+@test "systemd has nothing to say of the units" {
+	type -P systemd-analyze || skip "no systemd-analyze here"
+	run systemd-analyze verify --man=no \
+		"$BATS_FILE_TMPDIR"/usr/lib/systemd/system/*
+	[[ -z $output ]]
 }

@@ -276,3 +276,62 @@ watched_twice()
 {
 	(($(wc -l <"$out.watch") < 2)) || echo yes
 }
+
+# finding RESULT CHECK: a line of the report
+finding()
+{
+	grep -qE "^$1 +$2 " <<<"$output" || {
+		echo "no $1 $2 in:"
+		echo "$output"
+		return 1
+	}
+}
+
+@test "check: all in place, and each thing that is not" {
+	filled 3
+	expect_code 0 philotes check
+	finding ok schema
+	finding ok position
+	finding ok role
+	finding ok disk
+	finding ok slot
+	refute grep -qE '^ERROR' <<<"$output"
+	expect_code 0 philotes check --log-format json
+	[[ $(jq -r 'select(.check == "position").result' <<<"$output") == ok ]]
+	# another schema version
+	buf_psql "CREATE OR REPLACE FUNCTION philotes.schema_version()
+	    RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 99'"
+	expect_code 78 philotes check
+	finding ERROR schema
+	buf_psql "CREATE OR REPLACE FUNCTION philotes.schema_version()
+	    RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1'"
+	# a role that lacks rights
+	psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/roles.sql"
+	expect_code 77 env \
+		PHILOTES_BUFFER_URL="${PHILOTES_BUFFER_URL/=postgres/=philotes_batcher}" \
+		philotes check
+	finding ERROR role
+	[[ $output == *"philotes_batcher needs "*"INSERT on cdc_log"* ]]
+	# a slot that is beyond the buffer: changes are missing
+	changes 4 5
+	src_psql "SELECT pg_replication_slot_advance('$PHILOTES_SLOT',
+	    pg_current_wal_lsn())" >/dev/null
+	expect_code 69 philotes check
+	finding ERROR position
+	[[ $output == *"the slot is at "*", beyond the buffer's "* ]]
+	# another cluster, another slot
+	buf_psql "UPDATE philotes.cdc_sources SET system_id = '1'"
+	expect_code 69 philotes check
+	[[ $output == *"the buffer has events of system 1, the source is "* ]]
+	buf_psql "UPDATE philotes.cdc_sources SET system_id = NULL, slot = 'x'"
+	expect_code 69 philotes check
+	[[ $output == *'the buffer was filled from slot "x"'* ]]
+	# no slot, no schema, nobody there
+	src_psql "SELECT pg_drop_replication_slot('$PHILOTES_SLOT')" >/dev/null
+	expect_code 69 philotes check
+	pg-cdc-read --create
+	expect_code 78 env PHILOTES_BUFFER_URL="$PHILOTES_SOURCE_URL" \
+		philotes check
+	finding ERROR buffer
+	expect_code 75 env PHILOTES_SOURCE_URL=host=/nowhere philotes check
+}

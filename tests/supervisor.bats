@@ -2,6 +2,8 @@
 # scripts/philotes: init and run.
 # shellcheck source=SCRIPTDIR/helper.bash
 load helper
+# shellcheck source=SCRIPTDIR/supervisor.bash
+load supervisor
 
 setup()
 {
@@ -16,98 +18,6 @@ teardown()
 	kill_children
 	cluster_remove "$PHILOTES_STATE_DIR/buffer"
 	databases_down
-}
-
-start_philotes()
-{
-	child exec_philotes
-	supervisor=$!
-	wait_for logged running 1
-}
-
-exec_philotes()
-{
-	exec philotes run >>"$out" 2>"$log"
-}
-
-# How many lines of the log match?
-logged()
-{
-	grep -cE "$1" "$log" || :
-}
-
-# Without redeliveries, which a killed buffer may cause.
-lines()
-{
-	sort -u "$1" | grep -c . || :
-}
-
-# The pid of a child of the supervisor, or nothing.
-stage()
-{
-	local pid pids
-	read -ra pids <"/proc/$supervisor/task/$supervisor/children"
-	for pid in "${pids[@]}"; do
-		! tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" |
-			grep -q "/$1\$" || echo "$pid"
-	done
-}
-
-is_up()
-{
-	[[ -z $(stage "$1") ]] || echo yes
-}
-
-stop_philotes()
-{
-	kill -TERM "$supervisor"
-	await_philotes 0
-}
-
-await_philotes()
-{
-	local status=0
-	wait "$supervisor" || status=$?
-	((status == $1))
-}
-
-gone()
-{
-	! kill -0 "$1" 2>/dev/null
-}
-
-wait_gone()
-{
-	local deadline=$((SECONDS + 15))
-	until gone "$1"; do
-		((SECONDS < deadline))
-		sleep 0.05
-	done
-}
-
-# stub NAME SCRIPT: in place of a tool
-stub()
-{
-	printf '#!/bin/sh\n%s\n' "$2" >"$PHILOTES_BIN/$1"
-	chmod +x "$PHILOTES_BIN/$1"
-}
-
-# Tools that do nothing until they are told to stop.
-stubs()
-{
-	local tool
-	export PHILOTES_BIN=$BATS_TEST_TMPDIR/bin
-	mkdir "$PHILOTES_BIN"
-	stub pg-cdc-read 'cat <&5 >/dev/null & trap "exit 0" TERM; wait'
-	stub buffer-write 'exec cat'
-	for tool in buffer-batch buffer-gc; do
-		stub "$tool" 'sleep 100 & trap "kill $!; exit 0" TERM; wait'
-	done
-}
-
-changes()
-{
-	src_psql "INSERT INTO t SELECT n, n FROM generate_series($1, $2) n"
 }
 
 @test "wrong usage is 64, help and version are 0" {
@@ -495,28 +405,4 @@ stage_line()
 	wait_for lines "$out" 200 40
 	stop_philotes
 	expect_code 0 verify "$out"
-}
-
-@test "without a buffer the stream goes to a handler that acks" {
-	local before
-	philotes init
-	before=$(src_psql "SELECT confirmed_flush_lsn FROM pg_replication_slots
-	    WHERE slot_name = '$PHILOTES_SLOT'")
-	export PHILOTES_BUFFER_ENABLED=false SEEN=$BATS_TEST_TMPDIR/seen
-	# shellcheck disable=SC2016 # expanded by the handler's shell
-	export PHILOTES_STREAM_HANDLER='env >"$SEEN.env"; tee "$SEEN" |
-	    jq -r --unbuffered "select(.control==\"checkpoint\").ack"'
-	start_philotes
-	changes 1 50
-	wait_for src_psql "SELECT confirmed_flush_lsn > '$before'
-	    FROM pg_replication_slots WHERE slot_name = '$PHILOTES_SLOT'" t
-	wait_for grep_inserts "$SEEN" 50
-	[[ -z $(stage buffer-batch)$(stage buffer-gc) ]]
-	stop_philotes
-	run ! grep -E '^(PHILOTES_.*_URL|PG)' "$SEEN.env"
-}
-
-grep_inserts()
-{
-	grep -c '"operation":"INSERT"' "$1" || :
 }

@@ -91,7 +91,7 @@ check_buffer()
 		stored) check_position "${f[@]:1:3}" ;;
 		role)
 			roles=1
-			finding ERROR role "${f[2]} needs ${f[3]} for ${f[1]}" 77 \
+			finding ERROR role "${f[1]} needs ${f[3]} for ${f[2]}" 77 \
 				"See roles.sql."
 			;;
 		esac

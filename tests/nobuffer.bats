@@ -1,0 +1,88 @@
+#!/usr/bin/env bats
+# scripts/philotes: run without a buffer.
+# shellcheck source=SCRIPTDIR/helper.bash
+load helper
+# shellcheck source=SCRIPTDIR/supervisor.bash
+load supervisor
+
+setup()
+{
+	databases_up
+	# shellcheck disable=SC2034 # of supervisor.bash
+	out=$BATS_TEST_TMPDIR/out log=$BATS_TEST_TMPDIR/log
+	export PHILOTES_BUFFER_FLUSH_INTERVAL=100ms
+	src_psql "CREATE TABLE t (id int PRIMARY KEY, v text)"
+}
+
+teardown()
+{
+	kill_children
+	databases_down
+}
+
+@test "without a buffer the stream goes to a handler that acks" {
+	local before
+	philotes init
+	before=$(src_psql "SELECT confirmed_flush_lsn FROM pg_replication_slots
+	    WHERE slot_name = '$PHILOTES_SLOT'")
+	export PHILOTES_BUFFER_ENABLED=false SEEN=$BATS_TEST_TMPDIR/seen
+	# shellcheck disable=SC2016 # expanded by the handler's shell
+	export PHILOTES_STREAM_HANDLER='env >"$SEEN.env"; tee "$SEEN" |
+	    jq -r --unbuffered "select(.control==\"checkpoint\").ack"'
+	start_philotes
+	changes 1 50
+	wait_for src_psql "SELECT confirmed_flush_lsn > '$before'
+	    FROM pg_replication_slots WHERE slot_name = '$PHILOTES_SLOT'" t
+	wait_for grep_inserts "$SEEN" 50
+	[[ -z $(stage buffer-batch)$(stage buffer-gc) ]]
+	stop_philotes
+	run ! grep -E '^(PHILOTES_.*_URL|PG)' "$SEEN.env"
+}
+
+@test "a stream handler's acks and exit status decide" {
+	confirmed() { src_psql "SELECT confirmed_flush_lsn
+	    FROM pg_replication_slots WHERE slot_name = '$PHILOTES_SLOT'"; }
+	local before
+	philotes init
+	export PHILOTES_BUFFER_ENABLED=false SEEN=$BATS_TEST_TMPDIR/seen
+	# what is not acknowledged is not confirmed, and comes again
+	before=$(confirmed)
+	# shellcheck disable=SC2016 # expanded by the handler's shell
+	PHILOTES_STREAM_HANDLER='cat >"$SEEN"' start_philotes
+	changes 1 5
+	wait_for grep_inserts "$SEEN" 5
+	kill -TERM "$supervisor"
+	wait "$supervisor" || :
+	[[ $(confirmed) == "$before" ]]
+	# 75 is restarted, and gets it all again
+	rm "$SEEN"
+	# shellcheck disable=SC2016
+	PHILOTES_STREAM_HANDLER='cat >>"$SEEN" & sleep 0.5; exit 75' \
+		start_philotes
+	wait_for logged "restarting the pair unit in 2 s" 1
+	stop_philotes
+	[[ $(confirmed) == "$before" ]]
+	# other codes stop everything
+	PHILOTES_STREAM_HANDLER='head -n 1 >/dev/null; exit 65' \
+		child exec_philotes
+	supervisor=$!
+	await_philotes 65
+	PHILOTES_STREAM_HANDLER='head -n 1 >/dev/null; exit 3' \
+		child exec_philotes
+	supervisor=$!
+	await_philotes 69
+	PHILOTES_STREAM_HANDLER=no-such-command child exec_philotes
+	supervisor=$!
+	await_philotes 78
+	# an ack of nothing that was sent
+	PHILOTES_STREAM_HANDLER='echo FFFFFFF/0; cat >/dev/null' \
+		child exec_philotes
+	supervisor=$!
+	await_philotes 76
+	[[ $(confirmed) == "$before" ]]
+}
+
+grep_inserts()
+{
+	grep -c '"operation":"INSERT"' "$1" || :
+}

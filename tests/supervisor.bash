@@ -1,0 +1,96 @@
+# What tests of `philotes run` share, on top of helper.bash.  A file that loads it
+# has the log of the run in $log, its output in $out, and its pid in
+# $supervisor.
+# shellcheck shell=bash disable=SC2154 # set by the file and by helper.bash
+
+start_philotes()
+{
+	child exec_philotes
+	supervisor=$!
+	wait_for logged running 1
+}
+
+exec_philotes()
+{
+	exec philotes run >>"$out" 2>"$log"
+}
+
+# How many lines of the log match?
+logged()
+{
+	grep -cE "$1" "$log" || :
+}
+
+# Without redeliveries, which a killed buffer may cause.
+lines()
+{
+	sort -u "$1" | grep -c . || :
+}
+
+# The pid of a child of the supervisor, or nothing.
+stage()
+{
+	local pid pids
+	read -ra pids <"/proc/$supervisor/task/$supervisor/children"
+	for pid in "${pids[@]}"; do
+		! tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" |
+			grep -q "/$1\$" || echo "$pid"
+	done
+}
+
+is_up()
+{
+	[[ -z $(stage "$1") ]] || echo yes
+}
+
+stop_philotes()
+{
+	kill -TERM "$supervisor"
+	await_philotes 0
+}
+
+await_philotes()
+{
+	local status=0
+	wait "$supervisor" || status=$?
+	((status == $1))
+}
+
+gone()
+{
+	! kill -0 "$1" 2>/dev/null
+}
+
+wait_gone()
+{
+	local deadline=$((SECONDS + 15))
+	until gone "$1"; do
+		((SECONDS < deadline))
+		sleep 0.05
+	done
+}
+
+# stub NAME SCRIPT: in place of a tool
+stub()
+{
+	printf '#!/bin/sh\n%s\n' "$2" >"$PHILOTES_BIN/$1"
+	chmod +x "$PHILOTES_BIN/$1"
+}
+
+# Tools that do nothing until they are told to stop.
+stubs()
+{
+	local tool
+	export PHILOTES_BIN=$BATS_TEST_TMPDIR/bin
+	mkdir "$PHILOTES_BIN"
+	stub pg-cdc-read 'cat <&5 >/dev/null & trap "exit 0" TERM; wait'
+	stub buffer-write 'exec cat'
+	for tool in buffer-batch buffer-gc; do
+		stub "$tool" 'sleep 100 & trap "kill $!; exit 0" TERM; wait'
+	done
+}
+
+changes()
+{
+	src_psql "INSERT INTO t SELECT n, n FROM generate_series($1, $2) n"
+}
