@@ -1,0 +1,190 @@
+#!/usr/bin/env bats
+# INSERT and \copy into philotes.cdc_events by people: whatever their sessions
+# do, the ledger says what is there and no consumer skips a row.
+
+# shellcheck source=SCRIPTDIR/helper.bash
+load helper
+
+# Rows of cdc_writes whose range does not hold what they say, or overlaps, or
+# whose total is wrong; and events that are in no range.
+wrong()
+{
+	buf_psql "SELECT (SELECT count(*) FROM philotes.cdc_writes w
+	    WHERE events <> (SELECT count(*) FROM philotes.cdc_log l
+	        WHERE l.source_id = w.source_id
+	          AND l.id BETWEEN w.first_id AND w.last_id)),
+	    (SELECT count(*) FROM (SELECT first_id <= lag(last_id) OVER s
+	        OR total <> sum(events) OVER s AS bad FROM philotes.cdc_writes
+	        WINDOW s AS (PARTITION BY source_id ORDER BY write_no)) x
+	     WHERE bad),
+	    (SELECT count(*) FROM philotes.cdc_log l WHERE NOT EXISTS (
+	        SELECT FROM philotes.cdc_writes w
+	        WHERE w.source_id = l.source_id
+	          AND l.id BETWEEN w.first_id AND w.last_id))"
+}
+
+# A function to insert one with, as people have them in their own procedures.
+make_put()
+{
+	buf_psql "CREATE FUNCTION put(source text, n int) RETURNS int
+	    LANGUAGE plpgsql AS \$\$
+	    BEGIN
+	        INSERT INTO philotes.cdc_events (source_id, schema_name,
+	            table_name, operation, lsn, event_time, after_data)
+	        VALUES (source, '', '', 'INSERT', '', now(), to_jsonb(n));
+	        IF n < 0 THEN RAISE EXCEPTION 'no'; END IF;
+	        RETURN n;
+	    END \$\$;
+	    CREATE FUNCTION try(source text, n int) RETURNS int
+	    LANGUAGE plpgsql AS \$\$
+	    BEGIN
+	        RETURN put(source, n);
+	    EXCEPTION WHEN raise_exception THEN
+	        RETURN 0;
+	    END \$\$"
+}
+
+stored()
+{
+	buf_psql "SELECT string_agg(source_id || (after_data::text), ' '
+	    ORDER BY id) FROM philotes.cdc_log"
+}
+
+@test "savepoints, exceptions, statements within statements" {
+	make_put
+	buf_psql "BEGIN;
+	    SELECT put('a', 1);
+	    SAVEPOINT s;
+	    SELECT put('a', 2), put('b', 3);
+	    ROLLBACK TO s;
+	    SELECT put('b', 4);
+	    SAVEPOINT s;
+	    SELECT put('a', 5);
+	    RELEASE s;
+	    COMMIT" >/dev/null
+	[ "$(stored)" = "a1 b4 a5" ]
+	[ "$(wrong)" = "0|0|0" ]
+	buf_psql "SELECT try('a', n) FROM unnest('{6,-1,7,-2,8}'::int[]) n" \
+		>/dev/null
+	# inner statements write while the outer one is in the middle of a run
+	buf_psql "INSERT INTO philotes.cdc_events (source_id, schema_name,
+	        table_name, operation, lsn, event_time, after_data)
+	    SELECT 'a', '', '', 'INSERT', '', now(),
+	        to_jsonb(100 + CASE WHEN n % 3 = 0 THEN try('b', n)
+	            WHEN n % 3 = 1 THEN try('a', n) ELSE try('b', -n) END)
+	    FROM generate_series(10, 20) n"
+	[ "$(wrong)" = "0|0|0" ]
+	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_log")" = 24 ]
+	# a statement that fails in the middle of a run leaves none behind
+	psql_on "$PHILOTES_BUFFER_URL" -v ON_ERROR_STOP=0 -o /dev/null <<-'SQL' \
+		2>/dev/null
+		BEGIN;
+		SAVEPOINT s;
+		INSERT INTO philotes.cdc_events (source_id, schema_name,
+		    table_name, operation, lsn, event_time)
+		SELECT 'a', '', '', CASE WHEN n < 3 THEN 'INSERT' END, '', now()
+		FROM generate_series(1, 3) n;
+		ROLLBACK TO s;
+		SELECT put('a', 30);
+		COMMIT;
+	SQL
+	[ "$(wrong)" = "0|0|0" ]
+	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_log")" = 25 ]
+	expect_code 0 buffer-batch --once
+	[ "$(wc -l <<<"$output")" = 25 ]
+}
+
+# writer NUMBER STATEMENTS: rows of its own to both sources, now and then
+# rolled back, now and then by \copy; n says whose they are and in what order.
+writer()
+{
+	local i n=0
+	for ((i = 1; i <= $2; i++)); do
+		case $((i % 4)) in
+		0) echo "BEGIN; SELECT put('s$((i % 2))', 0); ROLLBACK;" ;;
+		1)
+			echo "COPY philotes.cdc_events (source_id, schema_name,"
+			echo "table_name, operation, lsn, event_time, after_data)"
+			echo "FROM STDIN (FORMAT csv);"
+			for ((n = 1; n <= 5; n++)); do
+				echo "s0,,$1,INSERT,,2026-01-01,$((10 * i + n))"
+			done
+			echo '\.'
+			;;
+		*) echo "SELECT put$1('s$((i / 2 % 2))', $((10 * i)));" ;;
+		esac
+	done | sed 's/,,/,"",/g' | psql_on "$PHILOTES_BUFFER_URL" -o /dev/null
+}
+
+@test "several sessions beside a consumer: each row once, each session in order" {
+	local i writers=() batch
+	make_put
+	for i in 1 2 3; do
+		buf_psql "CREATE FUNCTION put$i(source text, n int) RETURNS int
+		    LANGUAGE sql AS \$\$
+		    INSERT INTO philotes.cdc_events (source_id, schema_name,
+		        table_name, operation, lsn, event_time, after_data)
+		    VALUES (source, '', '$i', 'INSERT', '', now(), to_jsonb(n))
+		    RETURNING 1 \$\$"
+	done
+	child buffer-batch --batch-size 7 --flush-interval 10ms \
+	    >"$BATS_TEST_TMPDIR/out"
+	batch=$!
+	for i in 1 2 3; do
+		child writer "$i" 120
+		writers+=($!)
+	done
+	for i in "${writers[@]}"; do
+		wait "$i"
+	done
+	wait_for buf_psql "SELECT count(*) FROM philotes.cdc_events
+	    WHERE processed_at IS NULL" 0
+	kill -TERM "$batch"
+	wait "$batch"
+	[ "$(wrong)" = "0|0|0" ]
+	# 30 COPYs of 5 rows and 60 single ones each
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/out")" = 630 ]
+	jq -r '"\(.source_id) \(.table_name) \(.after_data)"' \
+		"$BATS_TEST_TMPDIR/out" | sort -s -k 1,2 >"$BATS_TEST_TMPDIR/got"
+	sort -s -k 1,2 -k 3n "$BATS_TEST_TMPDIR/got" |
+		diff "$BATS_TEST_TMPDIR/got" -
+}
+
+@test "sources in another order by another session: one is told to try again" {
+	local second code=0
+	mkfifo "$BATS_TEST_TMPDIR/sql"
+	exec {held}<>"$BATS_TEST_TMPDIR/sql"
+	make_put
+	child psql_on "$PHILOTES_BUFFER_URL" -o /dev/null -v VERBOSITY=verbose \
+		<"$BATS_TEST_TMPDIR/sql" 2>"$BATS_TEST_TMPDIR/first" {held}>&-
+	echo "BEGIN; SELECT put('a', 1);" >&"$held"
+	wait_for buf_psql "SELECT count(*) FROM pg_stat_activity
+	    WHERE state = 'idle in transaction'" 1
+	child psql_on "$PHILOTES_BUFFER_URL" -o /dev/null -v VERBOSITY=verbose \
+		-c "BEGIN; SELECT put('b', 2); SELECT put('a', 3); COMMIT" \
+		2>"$BATS_TEST_TMPDIR/second" {held}>&-
+	second=$!
+	wait_for buf_psql "SELECT count(*) FROM pg_locks
+	    WHERE NOT granted AND locktype = 'advisory'" 1
+	printf '%s\n' "SELECT put('b', 4); COMMIT;" '\q' >&"$held"
+	exec {held}>&-
+	wait "${children[0]}" || code=$((code + 1))
+	wait "$second" || code=$((code + 1))
+	[ "$code" = 1 ]
+	grep -q 40P01 "$BATS_TEST_TMPDIR/first" "$BATS_TEST_TMPDIR/second"
+	[[ $(stored) == "a1 b4" || $(stored) == "b2 a3" ]]
+	[ "$(wrong)" = "0|0|0" ]
+}
+
+@test "metadata that only looks like an identity stays what it is" {
+	local given='[null, 1, {}, {"seq": 1, "commit_lsn": "0/0AB"},
+	    {"seq": 1, "commit_lsn": "none"}, {"seq": "1", "commit_lsn": "0/AB"},
+	    {"seq": 1.5, "commit_lsn": "0/AB"}, {"seq": 1, "commit_lsn": "0/AB"}]'
+	buf_psql "INSERT INTO philotes.cdc_events (source_id, schema_name,
+	        table_name, operation, lsn, event_time, metadata)
+	    SELECT 'a', '', '', 'INSERT', '', now(), m
+	    FROM jsonb_array_elements('$given') m"
+	[ "$(buf_psql "SELECT jsonb_agg(metadata ORDER BY id) = '$given'
+	    FROM philotes.cdc_events")" = t ]
+	[ "$(buf_psql "SELECT count(seq) FROM philotes.cdc_log")" = 1 ]
+}
