@@ -337,8 +337,12 @@ print_version(const struct opts *o)
 bool
 opts_parse(const struct opts *o, int argc, char **argv, int *rest, int *rc)
 {
+	const char *format = getenv("PHILOTES_LOG_FORMAT");
 	bool given[OPT_MAX] = {false};
 
+	/* for what is wrong with the flags */
+	if (format != NULL && strcmp(format, "json") == 0)
+		log_configure(LOG_JSON, LOG_WARNING, false);
 	*rc = read_flags(o, argc, argv, given);
 	*rest = optind;
 	if (*rc != EXIT_DONE)

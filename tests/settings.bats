@@ -173,6 +173,11 @@ refused()
 	jq -es 'any(.level == "error" and
 	    (.message | startswith("could not go on with")))' <<<"$stderr"
 	grep -qx PHILOTES_LOG_FORMAT=json "$PHILOTES_BIN/pg-cdc-read.seen"
+	# also of what is wrong with the arguments
+	unset PHILOTES_BIN
+	expect_code 64 env PHILOTES_LOG_FORMAT=json "$root/bin/buffer-gc" --x
+	[[ $(jq -r .tool <<<"$stderr" | sort -u) == buffer-gc ]]
+	export PHILOTES_BIN=$BATS_TEST_TMPDIR/bin
 	: >"$conf.log"
 	JOURNAL_STREAM=$(stat -c %d:%i "$conf.log")
 	export JOURNAL_STREAM

@@ -270,6 +270,20 @@ stage_line()
 	stop_philotes
 }
 
+@test "nobody reads the log any more: the run goes on" {
+	philotes init
+	mkfifo "$log.pipe"
+	exec_unheard() { exec philotes run >>"$out" 2>"$log.pipe"; }
+	child exec_unheard
+	supervisor=$!
+	grep -m 1 running <"$log.pipe"
+	kill -KILL "$(stage buffer-gc)"
+	changes 1 20
+	wait_for lines "$out" 20
+	wait_for is_up buffer-gc yes
+	stop_philotes
+}
+
 @test "a run directory of somebody else's, or a link, is refused" {
 	stubs
 	mkdir -p "$PHILOTES_STATE_DIR/run"

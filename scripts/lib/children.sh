@@ -39,7 +39,7 @@ hide_secrets()
 # A session of its own: a terminal's Ctrl-C is for us alone, who stop things in
 # order; and if we are killed, the child is told to stop, or does not begin if
 # that came before it had asked to be told.  For a shell's `&` SIGINT is
-# ignored, which no handler expects.  Descriptor 9 is the lock, which must go
+# ignored, which no handler expects, and we ignore SIGPIPE.  Descriptor 9 is the lock, which must go
 # with us.
 spawn()
 {
@@ -47,7 +47,7 @@ spawn()
 	shift
 	hide_secrets "$name"
 	# shellcheck disable=SC2016 # expanded by that shell
-	env --default-signal=INT,QUIT "${hidden[@]}" \
+	env --default-signal=INT,QUIT,PIPE "${hidden[@]}" \
 		setsid setpriv --pdeathsig TERM -- \
 		sh -c '[ "$PPID" -ne "$0" ] || exec "$@"; exit 75' "$$" "$@" \
 		<&0 9>&- &

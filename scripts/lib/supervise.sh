@@ -98,10 +98,11 @@ start_batch()
 		</dev/null
 }
 
+# Its report on stdout is for people; what it did is in philotes.cdc_gc_runs.
 start_gc()
 {
 	start_stage gc "$bin/buffer-gc" "${verbosity[@]}" --interval \
-		"$PHILOTES_BUFFER_CLEANUP_INTERVAL" </dev/null >&2
+		"$PHILOTES_BUFFER_CLEANUP_INTERVAL" </dev/null >/dev/null
 }
 
 # REPLY: 0 done, 1 worth a restart, 2 needs a person.
@@ -286,6 +287,8 @@ run()
 	make_state
 	take_lock
 	$log_journal || export "PHILOTES_LOG_TIMESTAMPS=${PHILOTES_LOG_TIMESTAMPS:-true}"
+	# nobody may listen to us any more
+	trap '' PIPE
 	stage_runs philotes $$
 	trap run_ended EXIT
 	timer alarm infinity
