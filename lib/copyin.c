@@ -11,10 +11,10 @@
 #include "pooler.h"
 #include "store.h"
 
-#define PIECE_BYTES 65536  /* of one CopyData: larger is slower */
-#define COPY_ROWS   100000 /* of one COPY, */
-#define COPY_MS     1000   /* and its age */
-#define AHEAD       2      /* partitions to be there before a COPY begins */
+#define PIECE_BYTES 65536 /* of one CopyData: larger is slower */
+#define COPY_ROWS   50000 /* of one COPY, */
+#define COPY_MS     1000  /* and its age */
+#define AHEAD       2     /* partitions to be there before a COPY begins */
 
 static const char doing[] = "write to philotes.cdc_log";
 

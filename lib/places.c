@@ -4,7 +4,7 @@
 
 #include "lsn.h"
 
-#define PLACES ((uint64_t)1 << 17)
+#define PLACES ((uint64_t)1 << 16)
 
 bool
 places_add(struct places *p, const struct place *at)

@@ -1,6 +1,6 @@
 /*
  * Where the rows of a stream came from, for the message should the server
- * refuse one: it only says which row of the COPY it was.  The last 131,072 rows
+ * refuse one: it only says which row of the COPY it was.  The last 65,536 rows
  * are remembered, more than are in a COPY or on their way into one.
  */
 #ifndef PLACES_H

@@ -53,9 +53,16 @@ start_reader()
 	exec 7>"$BATS_TEST_TMPDIR/acks"
 }
 
+# shellcheck disable=SC2329 # by wait_for
+state_of()
+{
+	! grep -qs '^State:.[^Z]' "/proc/$1/status" || echo running
+}
+
 await_reader()
 {
 	reader_code=0
+	wait_for state_of "$reader" '' 60
 	wait "$reader" || reader_code=$?
 }
 
@@ -306,15 +313,15 @@ confirmed_after()
 @test "a server busy with WAL that is not published is not taken for dead" {
 	src_psql "ALTER DATABASE t$BATS_TEST_NUMBER SET wal_sender_timeout = '1s'"
 	src_psql "CREATE TABLE t (id int PRIMARY KEY, v text)"
-	# a filter that takes about 2 ms a row and lets none through
+	# a filter that takes about 0.4 ms a row and lets none through
 	src_psql "CREATE PUBLICATION philotes_pub FOR TABLE t
-	    WHERE (v = '' OR md5(repeat(v, 1000000)) = '')"
+	    WHERE (v = '' OR md5(repeat(v, 200000)) = '')"
 	expect_code 0 pg-cdc-read --create
 	start_reader --server-timeout 2s
 	wait_for_sender
-	src_psql "INSERT INTO t SELECT i, 'x' FROM generate_series(1, 3000) i"
+	src_psql "INSERT INTO t SELECT i, 'x' FROM generate_series(1, 12000) i"
 	src_psql "INSERT INTO t VALUES (0, '')"
-	wait_for events '' '0 ' 60
+	wait_for events '' '0 ' 120
 	kill -0 "$reader"
 }
 

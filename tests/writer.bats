@@ -308,7 +308,7 @@ setup()
 		checkpoint 0/118
 	} >"$in" && write_lines 0
 	[ "$(buf_psql "SELECT count(*), count(DISTINCT xmin::text),
-	    count(DISTINCT cmin::text) FROM philotes.cdc_log")" = "250000|1|3" ]
+	    count(DISTINCT cmin::text) >= 5 FROM philotes.cdc_log")" = "250000|1|t" ]
 	[ "$(buf_psql "SELECT events FROM philotes.newest_write('s')")" = 250000 ]
 }
 
