@@ -14,9 +14,22 @@ setup()
 	stop_at_random 100
 }
 
-@test "killed at each call, with transactions too large to be held" {
+# Transactions too large to be held are written as they come.
+
+@test "buffer-write is killed at its Nth sendto, in large transactions" {
+	killed_at_each writer sendto 5000
+}
+
+@test "buffer-write is killed at its Nth recvfrom, in large transactions" {
+	killed_at_each writer recvfrom 5000
+}
+
+@test "pg-cdc-read is killed at its Nth write, in large transactions" {
+	killed_at_each reader write 5000
+}
+
+@test "buffer-write is killed at its Nth sendto, each transaction a commit" {
+	# shellcheck disable=SC2034 # of pipeline_writer
 	writer_options=(--batch-size 1)
-	killed_at_each writer sendto 12000
-	killed_at_each writer recvfrom 12000
-	killed_at_each reader write 12000
+	killed_at_each writer sendto
 }
