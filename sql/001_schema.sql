@@ -241,16 +241,19 @@ DECLARE
 	w philotes.cdc_writes;
 BEGIN
 	PERFORM philotes.lock_source(source);
-	w := philotes.newest_write(source);
+	-- not newest_write(): a function in SQL is planned at each call
+	SELECT * INTO w FROM philotes.cdc_writes n
+	WHERE n.source_id = source ORDER BY n.write_no DESC LIMIT 1;
 	write_no := coalesce(w.write_no, 0) + 1;
 	first_id := nextval('philotes.cdc_log_id_seq');
 	commit_lsn := w.commit_lsn;
 	seq := w.seq;
 	checkpoint := w.checkpoint;
-	INSERT INTO philotes.cdc_sources (source_id) SELECT source
-	WHERE NOT EXISTS (SELECT FROM philotes.cdc_sources s
-	                  WHERE s.source_id = source)
-	ON CONFLICT DO NOTHING;
+	IF NOT EXISTS (SELECT FROM philotes.cdc_sources s
+	               WHERE s.source_id = source) THEN
+		INSERT INTO philotes.cdc_sources (source_id) VALUES (source)
+		ON CONFLICT DO NOTHING;
+	END IF;
 END $$;
 
 -- ... and between COPY and COMMIT: the ledger row.  Null means unchanged.  The
@@ -263,7 +266,8 @@ LANGUAGE plpgsql AS $$
 DECLARE
 	w philotes.cdc_writes;
 BEGIN
-	w := philotes.newest_write(source);
+	SELECT * INTO w FROM philotes.cdc_writes n
+	WHERE n.source_id = source ORDER BY n.write_no DESC LIMIT 1;
 	INSERT INTO philotes.cdc_writes VALUES (source, no, first,
 	    CASE WHEN events > 0 THEN currval('philotes.cdc_log_id_seq')
 	         ELSE coalesce(w.last_id, 0) END,
