@@ -96,10 +96,11 @@ BEGIN
 	SELECT 'default' WHERE EXISTS (SELECT FROM plain);
 
 	INSERT INTO philotes.cdc_batches (consumer, source_id, first_id, last_id,
-	    events, total, write_no, processed_at)
+	    events, total, write_no, batch_no, processed_at)
 	SELECT 'default', source_id,
-	       1 + coalesce(lag(last_id) OVER w, 0), last_id, n,
-	       sum(n) OVER w, (sum(n) OVER w - 1)::bigint / events + 1, processed_at
+	       1 + coalesce(lag(last_id) OVER w, 0), last_id, n, sum(n) OVER w,
+	       (sum(n) OVER w - 1)::bigint / events + 1, row_number() OVER w,
+	       processed_at
 	FROM (SELECT source_id, max(id) AS last_id, count(*) AS n, processed_at
 	      FROM (SELECT source_id, id, processed_at,
 	                   row_number() OVER (PARTITION BY source_id ORDER BY id)

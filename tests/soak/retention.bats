@@ -1,0 +1,88 @@
+#!/usr/bin/env bats
+# A writer, a batcher and buffer-gc side by side for SOAK_SECONDS (1800), with a
+# retention of SOAK_RETENTION seconds (60): years of retention in half an hour.
+# What is kept must stop growing, and the clean-up leave nothing dead behind but
+# in the oldest partition.
+
+# shellcheck source=SCRIPTDIR/../helper.bash
+load ../helper
+
+# As large as it is said to be in the end; the tables and indexes in kB.
+size()
+{
+	buf_psql "SELECT sum(pg_total_relation_size(oid)) / 1024
+	    FROM pg_class WHERE relnamespace = 'philotes'::regnamespace
+	    AND relkind = 'r'" | cut -d. -f1
+}
+
+partitions()
+{
+	buf_psql "SELECT count(*) FROM philotes.gc_leaves()"
+}
+
+insert_always()
+{
+	while [ -e "$BATS_TEST_TMPDIR/go" ]; do
+		src_psql "INSERT INTO t (x) SELECT repeat('x', 200)
+		    FROM generate_series(1, 500)"
+		sleep 0.1
+	done
+}
+
+# Dead rows outside the oldest partition that holds events.
+dead()
+{
+	buf_psql "SELECT string_agg(relname || ' ' || n_dead_tup, ', ')
+	    FROM pg_stat_user_tables
+	    WHERE schemaname = 'philotes' AND n_dead_tup > 0
+	      AND relname IS DISTINCT FROM 'cdc_log_' || (
+	        SELECT min(id) / philotes.partition_width()
+	        FROM philotes.cdc_log)"
+}
+
+@test "sizes are flat, nothing dead is left outside the oldest partition" {
+	local seconds=${SOAK_SECONDS:-1800} retention=${SOAK_RETENTION:-60}
+	local inserter batch gc now first=0 second=0 most=0 n end
+	src_psql "CREATE TABLE t (n serial PRIMARY KEY, x text)"
+	pg-cdc-read --create 2>/dev/null
+	: >"$BATS_TEST_TMPDIR/go"
+	start_pipeline
+	child buffer-batch -- wc -l >/dev/null
+	batch=$!
+	child buffer-gc --retention "${retention}s" \
+		--interval "$((retention / 6 + 1))s" >"$BATS_TEST_TMPDIR/gc.out"
+	gc=$!
+	child insert_always
+	inserter=$!
+	end=$((SECONDS + seconds))
+	while ((SECONDS < end)); do
+		sleep "$((retention / 10 + 1))"
+		now=$(size)
+		n=$(partitions)
+		echo "$((seconds - end + SECONDS)) s: $now kB, $n partitions"
+		((n <= most)) || most=$n
+		# the first two retentions are for getting there
+		if ((SECONDS < end - seconds + 2 * retention)); then
+			continue
+		elif ((SECONDS < end - (seconds - 2 * retention) / 2)); then
+			((now <= first)) || first=$now
+		else
+			((now <= second)) || second=$now
+		fi
+	done
+	rm "$BATS_TEST_TMPDIR/go"
+	wait "$inserter"
+	stop_pipeline
+	[ "$reader_code $writer_code" = "0 0" ]
+	kill -TERM "$batch" "$gc"
+	wait "$batch"
+	wait "$gc"
+	expect_code 0 buffer-batch --once
+	expect_code 0 buffer-gc --retention "${retention}s"
+	tail -n 3 "$BATS_TEST_TMPDIR/gc.out"
+	echo "most: $first kB in the first half, $second kB in the second," \
+		"$most partitions; events: $(src_psql "SELECT count(*) FROM t")"
+	((second * 10 <= first * 13))
+	((most <= 12))
+	wait_for dead x ''
+}
