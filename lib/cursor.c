@@ -10,6 +10,8 @@
 #include "sql.h"
 #include "store.h"
 
+#define MARK "mark" /* a prepared statement */
+
 static const char marking[] = "mark the batch as processed";
 
 /* A parameter of a query. */
@@ -57,6 +59,15 @@ add_consumer(struct cursor_session *s)
 	return rc;
 }
 
+/* The one statement that is run for each batch. */
+static int
+prepare_mark(struct cursor_session *s)
+{
+	if (PQsendPrepare(s->pg.conn, MARK, SQL_MARK, 7, NULL) == 0)
+		return pg_failed(&s->pg, marking, NULL);
+	return pg_finish(&s->pg, marking, NULL);
+}
+
 int
 cursor_open(struct cursor_session *s, const char *conninfo)
 {
@@ -65,6 +76,8 @@ cursor_open(struct cursor_session *s, const char *conninfo)
 	if (rc == EXIT_DONE)
 		rc = pg_query(&s->pg, "set up the session on the buffer",
 		    SQL_SESSION_READ, 0, NULL, NULL);
+	if (rc == EXIT_DONE && s->mode == CURSOR_CONSUME)
+		rc = prepare_mark(s);
 	return rc == EXIT_DONE ? add_consumer(s) : rc;
 }
 
@@ -282,8 +295,8 @@ cursor_mark(
 		sent = PQsendQueryParams(
 		    s->pg.conn, SQL_CLOSE_LETTERS, 4, NULL, p.p, NULL, NULL, 0);
 	else
-		sent = PQsendQueryParams(
-		    s->pg.conn, SQL_MARK, 7, NULL, p.p, NULL, NULL, 0);
+		sent = PQsendQueryPrepared(
+		    s->pg.conn, MARK, 7, p.p, NULL, NULL, 0);
 	buf_release(&p.source);
 	if (sent == 0)
 		return pg_failed(&s->pg, marking, NULL);
