@@ -160,7 +160,9 @@ kill_children()
 {
 	local pid
 	for pid in "${children[@]}"; do
-		kill -KILL "$pid" 2>/dev/null || :
+		# a number of one that was waited for may be somebody else's
+		! grep -qsx "PPid:[[:space:]]*$BASHPID" "/proc/$pid/status" ||
+			kill -KILL "$pid" 2>/dev/null || :
 		wait "$pid" 2>/dev/null || :
 	done
 	children=()
