@@ -51,7 +51,8 @@ explain_psql()
 	*"permission denied"* | *"role "*"does not exist"* | \
 	*"certificate verify failed"* | *"does not match host name"*) code=77 ;;
 	*"certificate file "* | *"private key file "* | \
-	*"server does not support SSL"* | *"database "*"does not exist"* | *"invalid "* | *"missing "* | \
+	*"server does not support SSL"* | *"database "*"does not exist"* | \
+	*"invalid "* | *"missing "* | \
 	*"unrecognized "*) code=78 ;;
 	esac
 	said=${said##*psql: error: }

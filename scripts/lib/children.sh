@@ -8,8 +8,8 @@
 #   timer NAME SECONDS      a child that ends after this time
 #   alive NAME              is there one of that name?
 #   cancel NAME             ends it, without child_ended
-#   attend                  to the end of the last: calls child_ended NAME STATUS
-#                           for each, which is to be defined by whoever uses this
+#   attend                  to the end of the last; calls child_ended NAME
+#                           STATUS for each, which the user of this defines
 
 declare -A name_of=() pid_of=()
 
@@ -39,8 +39,8 @@ hide_secrets()
 # A session of its own: a terminal's Ctrl-C is for us alone, who stop things in
 # order; and if we are killed, the child is told to stop, or does not begin if
 # that came before it had asked to be told.  For a shell's `&` SIGINT is
-# ignored, which no handler expects, and we ignore SIGPIPE.  Descriptor 9 is the lock, which must go
-# with us.
+# ignored, which no handler expects, and we ignore SIGPIPE.  Descriptor 9 is the
+# lock, which must go with us.
 spawn()
 {
 	local name=$1 hidden

@@ -108,8 +108,8 @@ check_settings()
 			"not a duration such as 5s, 1h30m or 168h"
 }
 
-# A duration of the tools, such as 1h30m, leaves its seconds in REPLY, rounded up;
-# false: it is none.
+# A duration as the tools have it leaves its seconds in REPLY, rounded up; false:
+# it is none.
 parse_duration()
 {
 	[[ $1 =~ ^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$ ]] || return

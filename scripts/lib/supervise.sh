@@ -24,6 +24,7 @@ child_ended()
 	*) stage_ended "$1" "$2" ;;
 	esac
 }
+
 start()
 {
 	since[$1]=$SECONDS
@@ -78,6 +79,7 @@ start_pair()
 		consumer=(handler sh -c "$PHILOTES_STREAM_HANDLER")
 	fi
 	if ! open_pipes 2>/dev/null; then
+		exec 3<&- 4>&- 5<&- 6>&- 7>&- 8>&-
 		log warning "could not make pipes in \"$run\""
 		restart_later pair
 		return
@@ -286,7 +288,8 @@ run()
 	check_settings
 	make_state
 	take_lock
-	$log_journal || export "PHILOTES_LOG_TIMESTAMPS=${PHILOTES_LOG_TIMESTAMPS:-true}"
+	$log_journal ||
+		export PHILOTES_LOG_TIMESTAMPS="${PHILOTES_LOG_TIMESTAMPS:-true}"
 	# nobody may listen to us any more
 	trap '' PIPE
 	stage_runs philotes $$
