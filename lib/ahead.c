@@ -84,7 +84,7 @@ find_write(struct ahead *a, bool *more)
 	snprintf(write_no, sizeof(write_no), "%lld", (long long)a->write_no);
 	snprintf(id, sizeof(id), "%lld", (long long)a->read_to);
 	snprintf(limit, sizeof(limit), "%d", PAGE);
-	rc = pg_query(
+	rc = pg_query_again(
 	    &a->pg, "find the next events", SQL_RANGES, 4, params, &a->writes);
 	*more = rc == EXIT_DONE && PQntuples(a->writes) > 0;
 	return rc;

@@ -124,7 +124,8 @@ query_pending(struct cursor_session *s, const char *doing, const char *source,
 	switch (s->mode) {
 	case CURSOR_CONSUME:
 	case CURSOR_PEEK:
-		return pg_query(&s->pg, doing, SQL_PENDING, 4, params, res);
+		return pg_query_again(
+		    &s->pg, doing, SQL_PENDING, 4, params, res);
 	case CURSOR_REPLAY:
 		return pg_query(&s->pg, doing, SQL_REPLAY, 4, span, res);
 	case CURSOR_LETTERS:

@@ -318,6 +318,7 @@ pg_close(struct pg *pg)
 {
 	PQfinish(pg->conn);
 	pg->conn = NULL;
+	pg->prepared = NULL;
 }
 
 /* Until PQgetResult will not block. */
@@ -432,6 +433,28 @@ pg_query(struct pg *pg, const char *doing, const char *sql, int n,
 	else
 		sent = PQsendQuery(pg->conn, sql);
 	if (sent == 0)
+		return pg_failed(pg, doing, NULL);
+	return pg_finish(pg, doing, res);
+}
+
+int
+pg_query_again(struct pg *pg, const char *doing, const char *sql, int n,
+    const char *const *params, PGresult **res)
+{
+	int rc;
+
+	if (res != NULL)
+		*res = NULL;
+	if (pg->prepared != sql) {
+		if (PQsendPrepare(pg->conn, "again", sql, n, NULL) == 0)
+			return pg_failed(pg, doing, NULL);
+		rc = pg_finish(pg, doing, NULL);
+		if (rc != EXIT_DONE)
+			return rc;
+		pg->prepared = sql;
+	}
+	if (PQsendQueryPrepared(pg->conn, "again", n, params, NULL, NULL, 0) ==
+	    0)
 		return pg_failed(pg, doing, NULL);
 	return pg_finish(pg, doing, res);
 }

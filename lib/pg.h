@@ -22,6 +22,7 @@ struct pg {
 	const char *what;     /* "source" or "buffer", for messages */
 	const char *expected; /* an SQLSTATE not to be logged, or NULL */
 	int64_t backend;      /* the server's process, where it was asked for */
+	const char *prepared; /* see pg_query_again; NULL: nothing */
 	/* Says in a message which row of a COPY the server means, the first one
 	 * being 1; NULL: nobody can. */
 	void (*name_row)(const void *arg, uint64_t row, struct buf *to);
@@ -62,6 +63,11 @@ bool pg_turns_away(const struct pg_target *t);
  * message's "VERB OBJECT".
  */
 int pg_query(struct pg *pg, const char *doing, const char *sql, int n,
+    const char *const *params, PGresult **res);
+
+/* As pg_query, for the one statement of a session that is asked again and
+ * again: it is parsed once, and planned a few times. */
+int pg_query_again(struct pg *pg, const char *doing, const char *sql, int n,
     const char *const *params, PGresult **res);
 
 /* Waits for the results still to come, as after a COPY. */
