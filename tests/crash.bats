@@ -42,6 +42,8 @@ cut_at_each()
 	local direct=$PHILOTES_BUFFER_URL dir=$BATS_TEST_TMPDIR/proxy
 	local n before lost=0
 	[ "$1" = answer ] || lost=1
+	# each transaction a COMMIT, however fast they come
+	writer_options=(--batch-size 1)
 	mkdir "$dir"
 	catch_up
 	start_sampling
