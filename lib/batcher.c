@@ -197,8 +197,18 @@ let_go(struct batcher *b, struct view source)
 	return rc == EXIT_DONE ? cursor_unclaim_all(&b->session) : rc;
 }
 
+/*
+ * A stream that ends by itself is acknowledged as one: its consumer may do that
+ * only at the end, so the sources are kept until then.
+ */
+static bool
+keeps_all(const struct batcher *b)
+{
+	return b->once && b->o->ack != NULL;
+}
+
 static int
-work_on(struct batcher *b, const struct cursor *listed, bool last, bool *got)
+work_on(struct batcher *b, const struct cursor *listed, bool *got)
 {
 	struct cursor_list l = {0};
 	struct cursor c;
@@ -207,12 +217,14 @@ work_on(struct batcher *b, const struct cursor *listed, bool last, bool *got)
 	if (rc != EXIT_DONE || !*got)
 		return rc;
 	rc = refresh(b, listed, &l, &c);
+	c.source_id = listed->source_id; /* which outlives l */
 	b->delivery.attempts.failing = c.failing;
+	delivery_turn(&b->delivery);
 	if (rc == EXIT_DONE && c.last_id < c.newest_id)
 		rc = take_turn(b, &c);
-	if (rc == EXIT_DONE)
-		rc = delivery_settle(&b->delivery, c.source_id, last);
-	if (rc == EXIT_DONE)
+	if (rc == EXIT_DONE && !keeps_all(b))
+		rc = delivery_settle(&b->delivery, false);
+	if (rc == EXIT_DONE && !keeps_all(b))
 		rc = let_go(b, c.source_id);
 	cursor_list_release(&l);
 	return rc;
@@ -254,7 +266,7 @@ round_of_turns(struct batcher *b, int64_t *wait)
 		}
 		rc = is_due(b, c, &due);
 		if (rc == EXIT_DONE && due) {
-			rc = work_on(b, c, b->once && i + 1 == b->list.n, &got);
+			rc = work_on(b, c, &got);
 			worked = worked || got;
 			if (!got)
 				soonest = CLAIM_MS;
@@ -262,6 +274,8 @@ round_of_turns(struct batcher *b, int64_t *wait)
 			soonest = b->o->flush_interval - c->age_ms;
 		}
 	}
+	if (rc == EXIT_DONE && keeps_all(b))
+		rc = delivery_settle(&b->delivery, true);
 	b->turn++;
 	b->poll_ms = worked || b->poll_ms == 0 ? POLL_MIN_MS : b->poll_ms * 2;
 	if (b->poll_ms > POLL_MAX_MS)
@@ -325,6 +339,7 @@ start(struct batcher *b)
 	if (o->nsources > 0)
 		b->session.sources = pg_array_end(&b->sources);
 	b->delivery.ack = o->ack;
+	b->delivery.once = b->once;
 	b->delivery.attempts = (struct attempts){
 	    .handler = o->handler,
 	    .retries = o->retries,

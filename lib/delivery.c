@@ -1,5 +1,6 @@
 #include "delivery.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -80,28 +81,30 @@ write_checkpoint(struct delivery *d, const struct batch *b)
 /* Acks */
 
 static int
-mark_acked(struct delivery *d, struct view source, size_t n)
+mark_acked(struct delivery *d, size_t first, size_t n)
 {
 	int rc = EXIT_DONE;
 
-	for (size_t i = 0; i < n && rc == EXIT_DONE; i++)
-		rc = cursor_mark(d->attempts.session, source, &d->unacked[i]);
-	for (size_t i = n; i < DELIVERY_UNACKED; i++)
-		d->unacked[i - n] = d->unacked[i];
+	d->heard = true;
+	for (size_t i = 0; i < n && rc == EXIT_DONE; i++) {
+		struct delivery_sent *s = &d->sent[(first + i) % ACK_WINDOW];
+
+		rc = cursor_mark(d->attempts.session, s->source, &s->mark);
+	}
 	return rc;
 }
 
 static int
-on_ack(struct delivery *d, struct view source, struct view text)
+on_ack(struct delivery *d, struct view text)
 {
+	size_t popped, first = d->window.first;
 	uint64_t id;
-	size_t popped;
 
 	if (!num_parse_u64(text, &id))
 		return ack_refuse(&d->acks, text, "not a checkpoint's value");
 	switch (ack_received(&d->window, id, &popped)) {
 	case ACK_NEW:
-		return mark_acked(d, source, popped);
+		return mark_acked(d, first, popped);
 	case ACK_OLD:
 		return EXIT_DONE;
 	case ACK_UNKNOWN:
@@ -111,14 +114,14 @@ on_ack(struct delivery *d, struct view source, struct view text)
 }
 
 static int
-read_acks(struct delivery *d, struct view source)
+read_acks(struct delivery *d)
 {
 	struct view text;
 	int rc;
 
 	while ((rc = ack_channel_next(&d->acks, &text)) == EXIT_DONE &&
 	    text.p != NULL) {
-		rc = on_ack(d, source, text);
+		rc = on_ack(d, text);
 		if (rc != EXIT_DONE)
 			break;
 	}
@@ -132,54 +135,113 @@ acks_ended(const struct delivery *d, bool expected)
 	return expected || stop_requested() ? EXIT_RETRY : EXIT_IO;
 }
 
-/*
- * Waits until at most `left` batches are unacknowledged; at the end of the
- * stream not for ever.
- */
+/* Has the consumer taken all that we wrote? */
+static bool
+all_was_taken(const struct delivery *d)
+{
+	int left = 0;
+
+	return ioctl(d->out.fd, FIONREAD, &left) != 0 || left == 0;
+}
+
+/* Waits until at most `left` batches are unacknowledged; at the end of the
+ * stream not for ever.  More than that are, if all was taken and none ever
+ * acknowledged of a stream that will end: that may be what is waited for. */
 static int
-wait_acks(struct delivery *d, struct view source, size_t left, bool end)
+wait_acks(struct delivery *d, size_t left, bool end)
 {
 	struct pollfd p = {d->acks.fd, POLLIN, 0};
-	int64_t deadline = 0;
-	int rc = read_acks(d, source);
+	int64_t until = clock_ms() + ACK_MS;
+	bool closed = false, limited;
+	int rc = read_acks(d);
 
 	while (rc == EXIT_DONE && d->window.n > left) {
 		if (d->acks.eof)
 			return acks_ended(d, end);
-		if (deadline == 0 && (end || stop_requested())) {
-			deadline = clock_ms() + ACK_MS;
+		limited = closed || (d->once && !d->heard);
+		if (!closed && (end || stop_requested())) {
+			until = clock_ms() + ACK_MS;
+			limited = closed = true;
 			rc = fdio_out_close(&d->out);
-		} else if (deadline != 0 && clock_left(deadline) == 0) {
+		} else if (closed && clock_left(until) == 0) {
 			log_error("could not stop in order: the last "
 				  "checkpoint was not acknowledged");
 			return EXIT_RETRY;
+		} else if (limited && clock_left(until) == 0) {
+			if (all_was_taken(d))
+				return rc;
+			until = clock_ms() + ACK_MS;
 		}
 		if (rc == EXIT_DONE)
 			rc = ahead_wait(d->attempts.ahead, &p, 1,
-			    deadline != 0 ? clock_left(deadline) : -1);
+			    limited ? clock_left(until) : -1);
 		if (rc == EXIT_DONE)
-			rc = read_acks(d, source);
+			rc = read_acks(d);
 	}
 	return rc;
 }
 
-/* Batches */
-
+/* The stream ends early, so that the consumer gets on. */
 static int
-to_stdout(struct delivery *d, struct view source, const struct batch *b)
+end_early(struct delivery *d)
 {
-	struct batch_mark m = batch_mark(&d->attempts.ahead->queue, b);
-	int rc = write_batch(d, b);
+	int rc = wait_acks(d, 0, true);
 
-	if (rc == EXIT_DONE && d->ack == NULL)
-		return cursor_mark(d->attempts.session, source, &m);
-	if (rc == EXIT_DONE)
-		rc = write_checkpoint(d, b);
 	if (rc != EXIT_DONE)
 		return rc;
-	d->unacked[d->window.n] = m;
+	log_error("could not deliver all: the first batches were acknowledged "
+		  "only when the stream ended");
+	log_hint("Such a consumer gets %d batches of a source in a run.",
+	    DELIVERY_UNACKED);
+	return EXIT_RETRY;
+}
+
+/* Batches */
+
+/* Waits until one more may be on the way; false in *room: a stop came. */
+static int
+make_room(struct delivery *d, bool *room)
+{
+	size_t left = d->turn++ < DELIVERY_UNACKED ? ACK_WINDOW - 1
+						   : DELIVERY_UNACKED - 1;
+	int rc = wait_acks(d, left, false);
+
+	if (rc == EXIT_DONE && d->window.n > left)
+		rc = end_early(d);
+	*room = rc == EXIT_DONE && !stop_requested();
+	return rc;
+}
+
+static int
+to_stdout(
+    struct delivery *d, struct view source, const struct batch *b, bool *done)
+{
+	struct delivery_sent s = {
+	    source, batch_mark(&d->attempts.ahead->queue, b)};
+	int rc = EXIT_DONE;
+
+	*done = true;
+	if (d->ack != NULL)
+		rc = make_room(d, done);
+	if (rc == EXIT_DONE && *done)
+		rc = write_batch(d, b);
+	if (rc == EXIT_DONE && *done && d->ack != NULL)
+		rc = write_checkpoint(d, b);
+	if (rc != EXIT_DONE || !*done) {
+		*done = false;
+		return rc;
+	}
+	if (d->ack == NULL)
+		return cursor_mark(d->attempts.session, source, &s.mark);
+	d->sent[(d->window.first + d->window.n) % ACK_WINDOW] = s;
 	ack_sent(&d->window, (uint64_t)b->last_id);
-	return wait_acks(d, source, DELIVERY_UNACKED - 1, false);
+	return read_acks(d);
+}
+
+void
+delivery_turn(struct delivery *d)
+{
+	d->turn = 0;
 }
 
 int
@@ -188,13 +250,11 @@ delivery_batch(
 {
 	int rc;
 
-	if (d->attempts.handler.argv != NULL) {
+	if (d->attempts.handler.argv != NULL)
 		rc = attempts_process(&d->attempts, source, b, done);
-	} else {
-		rc = to_stdout(d, source, b);
-		*done = rc == EXIT_DONE;
-	}
-	if (*done)
+	else
+		rc = to_stdout(d, source, b, done);
+	if (rc == EXIT_DONE && *done)
 		log_info("delivered events %lld to %lld, %llu in all",
 		    (long long)b->first_id, (long long)b->last_id,
 		    (unsigned long long)b->events);
@@ -202,12 +262,12 @@ delivery_batch(
 }
 
 int
-delivery_settle(struct delivery *d, struct view source, bool end)
+delivery_settle(struct delivery *d, bool end)
 {
 	int rc = EXIT_DONE;
 
 	if (d->ack != NULL)
-		rc = wait_acks(d, source, 0, end);
+		rc = wait_acks(d, 0, end);
 	return rc == EXIT_DONE ? cursor_settle(d->attempts.session) : rc;
 }
 
@@ -226,7 +286,7 @@ delivery_idle(struct delivery *d, int64_t wait_ms)
 		return EXIT_IO;
 	}
 	if (rc == EXIT_DONE && p[0].revents != 0)
-		rc = read_acks(d, VIEW_NULL);
+		rc = read_acks(d);
 	if (rc == EXIT_DONE && d->acks.eof)
 		rc = acks_ended(d, false);
 	return rc;

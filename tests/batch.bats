@@ -135,6 +135,34 @@ load buffer
 	exec 8>&-
 }
 
+# at_the_end CONSUMER SIZE: reads all there is before it acknowledges any of it
+at_the_end()
+{
+	local dir=$BATS_TEST_TMPDIR/$1
+	mkdir "$dir"
+	mkfifo "$dir/acks"
+	# shellcheck disable=SC2016 # for a shell elsewhere
+	timeout 30 bash -c 'set -o pipefail
+	    buffer-batch --once --consumer "$1" --batch-size "$2" \
+		--ack "$0/acks" 2>"$0/err" |
+	    { cat >"$0/out"; jq -r ".ack // empty" "$0/out"; } >"$0/acks"' \
+	    "$dir" "$1" "$2" 3>&-
+}
+
+@test "--ack: a consumer may wait for the end, of four batches a source" {
+	fill b 40
+	fill a 30
+	fill c 1
+	at_the_end four 10
+	[ "$(processed four)" = "71|8" ]
+	[ "$(grep -c '"control":"checkpoint"' "$BATS_TEST_TMPDIR/four/out")" = 8 ]
+	# five are too many: it ends rather than wait for ever
+	run at_the_end five 8
+	[ "$status" = 75 ]
+	[ "$(processed five)" = "62|8" ]
+	grep -q 'only when the stream ended' "$BATS_TEST_TMPDIR/five/err"
+}
+
 grep_checkpoints()
 {
 	grep -c checkpoint "$BATS_TEST_TMPDIR/out"
