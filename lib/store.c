@@ -24,7 +24,7 @@ check_version(struct pg *pg)
 	PGresult *res;
 	int rc = pg_query(pg, "read the schema version of the buffer",
 	    SQL_SCHEMA_VERSION, 0, NULL, &res);
-	uint64_t version;
+	uint64_t version = PHILOTES_SCHEMA;
 
 	if (rc == EXIT_CONFIG) {
 		log_hint("Make the schema with philotes init, or load "
@@ -35,6 +35,8 @@ check_version(struct pg *pg)
 		log_error("could not use the schema philotes: version %d is "
 			  "expected, %.*s was found",
 		    PHILOTES_SCHEMA, VIEW_FMT(pg_value(res, 0, 0)));
+		if (version < PHILOTES_SCHEMA)
+			log_hint("philotes init upgrades it.");
 		rc = EXIT_CONFIG;
 	}
 	PQclear(res);

@@ -3,6 +3,6 @@
 #define VERSION_H
 
 #define PHILOTES_VERSION "0.1.0"
-#define PHILOTES_SCHEMA  1
+#define PHILOTES_SCHEMA  2
 
 #endif

@@ -4,7 +4,8 @@
 --
 -- It may be loaded again at any time, also beside running tools.  One
 -- transaction: it is there as a whole or not at all.  A plain table of the name
--- philotes.cdc_events is converted.
+-- philotes.cdc_events is converted, an older schema upgraded with what it holds;
+-- tools of the older version go on until they are started again.
 --
 --   cdc_log      the events, append-only, partitioned by id
 --   cdc_writes   one row per commit of a writer; the newest row of a source is
@@ -20,7 +21,17 @@
 -- Ids are drawn under the source's lock, so that within one source the order
 -- of ids is the order of commits.  Nothing is ever updated per event.
 
+-- What is beside this file is found by psql -f, not by psql < FILE.
+\set ON_ERROR_STOP off
+\ir beside.sql
 \set ON_ERROR_STOP on
+\if :{?beside}
+\else
+	DO 'BEGIN RAISE EXCEPTION ''001_schema.sql needs the files beside it''
+	    USING HINT = ''Load it with psql -f, from the directory it came in.'';
+	END';
+\endif
+
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 SET LOCAL client_min_messages = warning;
 SET LOCAL search_path = pg_catalog, pg_temp;
@@ -34,8 +45,8 @@ DECLARE
 BEGIN
 	IF to_regprocedure('philotes.schema_version()') IS NOT NULL THEN
 		EXECUTE 'SELECT philotes.schema_version()' INTO v;
-		IF v > 1 THEN
-			RAISE EXCEPTION 'schema philotes has version %, newer than 1', v;
+		IF v > 2 THEN
+			RAISE EXCEPTION 'schema philotes has version %, newer than 2', v;
 		END IF;
 	END IF;
 END $$;
@@ -47,7 +58,7 @@ CREATE SCHEMA IF NOT EXISTS philotes;
 
 -- What every tool asks for first.
 CREATE OR REPLACE FUNCTION philotes.schema_version() RETURNS int
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT 1';
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT 2';
 
 -- Ids per partition of cdc_log; the only place that says so.
 CREATE OR REPLACE FUNCTION philotes.partition_width() RETURNS bigint
@@ -171,6 +182,8 @@ CREATE TABLE IF NOT EXISTS philotes.cdc_dead_letters (
 CREATE INDEX IF NOT EXISTS cdc_dead_letters_open
 ON philotes.cdc_dead_letters (consumer, source_id, id)
 WHERE closed_at IS NULL;
+
+\ir upgrade.sql
 
 -- The partition of the ids n * partition_width() and following, unless it is
 -- there.  CREATE TABLE PARTITION OF would wait for every running COPY; LIKE and
@@ -467,6 +480,9 @@ SELECT l.id, l.source_id, l.schema_name, l.table_name, l.operation, l.lsn,
        m.times[1 + width_bucket(l.id - 1, m.bounds)] AS processed_at
 FROM philotes.cdc_log l
 LEFT JOIN philotes.marks() m ON m.source_id = l.source_id;
+
+-- of version 1
+DROP VIEW IF EXISTS philotes.cdc_marks;
 
 -- What a consumer has not passed, found by its cursor: the ledger leads to the
 -- ranges of ids.  SELECT * FROM philotes.cdc_pending WHERE consumer = 'name'

@@ -31,7 +31,7 @@ copy_session()
 	insert a 3
 	psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
 	[[ $(buf_psql "SELECT count(*) FROM philotes.cdc_events") == 3 ]]
-	[[ $(buf_psql "SELECT philotes.schema_version()") == 1 ]]
+	[[ $(buf_psql "SELECT philotes.schema_version()") == 2 ]]
 }
 
 @test "cdc_events has exactly the columns of the plain table, in order" {
@@ -235,4 +235,96 @@ copy_session()
 	expect_code 78 philotes init
 	expect_error 'version 99, newer than'
 	[[ $(buf_psql "SELECT philotes.schema_version()") == 99 ]]
+}
+
+# What version 1 of the tools leaves in a buffer: events of a slot and of people,
+# cursors of two consumers, and a run of its buffer-gc.
+version_1()
+{
+	local system lsn
+	buf_psql "DROP SCHEMA philotes CASCADE" 2>/dev/null
+	psql_on "$PHILOTES_BUFFER_URL" -f "$root/tests/data/schema-1.sql"
+	src_psql "CREATE TABLE t (n int PRIMARY KEY)"
+	pg-cdc-read --create 2>/dev/null
+	system=$(src_psql "SELECT system_identifier FROM pg_control_system()")
+	lsn=$(src_psql "SELECT confirmed_flush_lsn FROM pg_replication_slots
+	    WHERE slot_name = '$PHILOTES_SLOT'")
+	buf_psql "SELECT philotes.start_source('$source', '$system',
+	    '$PHILOTES_SLOT', '$lsn', 1, 'start')"
+	insert "$source" 10
+	insert people 4
+	insert "$source" 5
+	buf_psql "SELECT philotes.add_consumer(c),
+	        philotes.mark_processed(c, '$source', 6),
+	        philotes.mark_processed(c, '$source', 9)
+	    FROM unnest('{default,slow}'::text[]) c;
+	    SELECT philotes.mark_processed('default', '$source', 19)"
+	buf_psql "UPDATE philotes.cdc_sources s SET removed_to = r.up_to
+	    FROM philotes.removable('0') r
+	    WHERE r.source_id = s.source_id AND r.up_to > 0;
+	    DELETE FROM philotes.cdc_log WHERE source_id = '$source' AND id <= 9"
+}
+
+@test "the schema of version 1 is upgraded in place, and all goes on" {
+	local source=postgres-t$BATS_TEST_NUMBER before tool
+	local state="SELECT e, w, b FROM (SELECT jsonb_agg(e ORDER BY id) AS e
+	        FROM philotes.cdc_events e) e,
+	    (SELECT jsonb_agg(w ORDER BY source_id, write_no) AS w
+	     FROM philotes.cdc_writes w) w,
+	    (SELECT jsonb_agg(to_jsonb(b) - 'batch_no' ORDER BY consumer,
+	        source_id, first_id) AS b FROM philotes.cdc_batches b) b"
+	version_1 >/dev/null
+	for tool in buffer-write buffer-batch buffer-gc; do
+		expect_code 78 "$tool"
+		expect_error 'version 2 is expected, 1 was found'
+		[[ $stderr == *"hint: philotes init upgrades it"* ]]
+	done
+	before=$(buf_psql "$state")
+	expect_code 0 philotes init
+	[[ $(buf_psql "$state") == "$before" ]]
+	psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
+	[[ $(buf_psql "$state") == "$before" ]]
+	[[ $(buf_psql "SELECT source_id, removed FROM philotes.cdc_sources
+	    ORDER BY removed") == "people|0"$'\n'"$source|7" ]]
+	[[ $(buf_psql "SELECT to_regclass('philotes.cdc_marks') IS NULL") == t ]]
+
+	# the slot goes on where its ledger says
+	start_pipeline
+	src_psql "INSERT INTO t SELECT generate_series(1, 3)"
+	wait_for buf_psql "SELECT count(*) FROM philotes.cdc_log" 15
+	stop_pipeline
+	[[ "$reader_code $writer_code" == "0 0" ]]
+	expect_code 0 buffer-batch --once
+	[[ $(jq -r .source_id <<<"$output" | sort | uniq -c | xargs) == \
+	    "4 people 7 $source" ]]
+	expect_code 0 buffer-batch --once --consumer slow
+	[[ $(wc -l <<<"$output") == 15 ]]
+	[[ $(buf_psql "SELECT consumer, batch_no, total FROM (SELECT DISTINCT
+	        ON (consumer) * FROM philotes.cdc_batches
+	        WHERE source_id = '$source' ORDER BY consumer, first_id DESC) b
+	    ORDER BY 1") == $'default|4|18\nslow|3|18' ]]
+	expect_code 0 buffer-gc --retention 0
+	[[ $output == "deleted 15 events, dropped 0 partitions" ]]
+}
+
+@test "no upgrade under a buffer-gc that is at work; psql < FILE says why not" {
+	local held
+	buf_psql "DROP SCHEMA philotes CASCADE" 2>/dev/null
+	psql_on "$PHILOTES_BUFFER_URL" -f "$root/tests/data/schema-1.sql"
+	mkfifo "$BATS_TEST_TMPDIR/sql"
+	exec {held}<>"$BATS_TEST_TMPDIR/sql"
+	child psql_on "$PHILOTES_BUFFER_URL" <"$BATS_TEST_TMPDIR/sql" \
+	    >/dev/null {held}>&-
+	echo "SELECT pg_advisory_lock(hashtextextended('philotes.gc', 0));" \
+	    >&"$held"
+	wait_for buf_psql "SELECT count(*) FROM pg_locks
+	    WHERE locktype = 'advisory'" 1
+	expect_code 75 philotes init
+	expect_error 'a buffer-gc of an older version is at work'
+	exec {held}>&-
+	[[ $(buf_psql "SELECT philotes.schema_version()") == 1 ]]
+	cd "$BATS_TEST_TMPDIR"
+	expect_code 3 psql_on "$PHILOTES_BUFFER_URL" <"$root/sql/001_schema.sql"
+	[[ $stderr == *"Load it with psql -f"* ]]
+	[[ $(buf_psql "SELECT philotes.schema_version()") == 1 ]]
 }

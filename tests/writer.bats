@@ -342,9 +342,9 @@ setup()
 	expect_error 'batch-size "0"'
 	expect_code 64 buffer-write --flush-interval 5
 	buf_psql "CREATE OR REPLACE FUNCTION philotes.schema_version()
-	    RETURNS int LANGUAGE sql AS 'SELECT 2'"
+	    RETURNS int LANGUAGE sql AS 'SELECT 99'"
 	for tool in buffer-write buffer-batch buffer-gc; do
 		expect_code 78 "$tool"
-		expect_error 'version 1 is expected, 2 was found'
+		expect_error 'version 2 is expected, 99 was found'
 	done
 }
