@@ -515,33 +515,53 @@ CROSS JOIN LATERAL (
 	OFFSET 0) l;
 
 -- Are commit_lsn and seq of the metadata what columns can hold, so that the view
--- shows them again as they came?
+-- and the stream show them again as they came?
 CREATE OR REPLACE FUNCTION philotes.identified(metadata jsonb) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
 	SELECT coalesce(jsonb_typeof(metadata) = 'object'
 	    AND jsonb_typeof(metadata->'commit_lsn') = 'string'
 	    AND metadata->>'commit_lsn' ~
 	        '^(0|[1-9A-F][0-9A-F]{0,7})/(0|[1-9A-F][0-9A-F]{0,7})$'
+	    AND metadata->>'commit_lsn' <> '0/0'
 	    AND jsonb_typeof(metadata->'seq') = 'number'
-	    AND metadata->>'seq' ~ '^(0|[1-9][0-9]{0,17})$', false)
+	    AND metadata->>'seq' ~ '^[1-9][0-9]{0,17}$', false)
 $$;
 
 -- INSERT and \copy into the view.  A run of rows of one source is one write:
--- its first row takes the lock and numbers it, the row of another source or
--- the end of the statement writes the ledger row.  The run is kept in
+-- its first row takes the lock, the row of another source or the end of the
+-- statement writes the ledger row.  Where a run began is kept in
 -- transaction-local settings, which a ROLLBACK TO takes back together with the
--- rows.  The right to INSERT into the view is all that it takes.
+-- rows: philotes.run is the source behind a '=', or empty.  Everybody may set
+-- them, so the ledger row says what is found in the log.  The right to INSERT
+-- into the view is all that it takes.
+CREATE OR REPLACE FUNCTION philotes.end_run(run text) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+	source CONSTANT text := substr(run, 2);
+	first  bigint := current_setting('philotes.run_first');
+	w      philotes.cdc_writes;
+	n      bigint;
+BEGIN
+	PERFORM philotes.lock_source(source);
+	SELECT * INTO w FROM philotes.cdc_writes k
+	WHERE k.source_id = source ORDER BY k.write_no DESC LIMIT 1;
+	first := greatest(first, w.last_id + 1);
+	SELECT count(*) INTO n FROM philotes.cdc_log l
+	WHERE l.source_id = source
+	  AND l.id BETWEEN first AND currval('philotes.cdc_log_id_seq');
+	IF n > 0 THEN
+		PERFORM philotes.end_write(source, coalesce(w.write_no, 0) + 1,
+		    first, n, NULL, NULL, kind => 'sql');
+	END IF;
+END $$;
+
 CREATE OR REPLACE FUNCTION philotes.events_insert_end() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	run text := coalesce(current_setting('philotes.run', true), '');
 BEGIN
 	IF run <> '' THEN
-		PERFORM philotes.end_write(run,
-		    current_setting('philotes.run_no')::bigint,
-		    current_setting('philotes.run_first')::bigint,
-		    current_setting('philotes.run_events')::bigint,
-		    NULL, NULL, kind => 'sql');
+		PERFORM philotes.end_run(run);
 		PERFORM set_config('philotes.run', '', true);
 	END IF;
 	RETURN NULL;
@@ -552,30 +572,20 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	run text := coalesce(current_setting('philotes.run', true), '');
 	b   record;
-	n   bigint;
 	identified boolean := philotes.identified(NEW.metadata);
 BEGIN
 	IF NEW.id IS NOT NULL OR NEW.processed_at IS NOT NULL THEN
 		RAISE EXCEPTION
 		    'id and processed_at of philotes.cdc_events are given by Philotes';
 	END IF;
-	IF NEW.source_id = run THEN
-		n := current_setting('philotes.run_events')::bigint + 1;
-	ELSE
+	IF run <> '=' || NEW.source_id OR NEW.source_id IS NULL THEN
 		IF run <> '' THEN
-			PERFORM philotes.end_write(run,
-			    current_setting('philotes.run_no')::bigint,
-			    current_setting('philotes.run_first')::bigint,
-			    current_setting('philotes.run_events')::bigint,
-			    NULL, NULL, kind => 'sql');
+			PERFORM philotes.end_run(run);
 		END IF;
 		SELECT * INTO b FROM philotes.begin_write(NEW.source_id);
-		PERFORM set_config('philotes.run', NEW.source_id, true),
-		        set_config('philotes.run_no', b.write_no::text, true),
+		PERFORM set_config('philotes.run', '=' || NEW.source_id, true),
 		        set_config('philotes.run_first', b.first_id::text, true);
-		n := 1;
 	END IF;
-	PERFORM set_config('philotes.run_events', n::text, true);
 	NEW.id := nextval('philotes.cdc_log_id_seq');
 	NEW.created_at := coalesce(NEW.created_at, now());
 	INSERT INTO philotes.cdc_log (id, source_id, schema_name, table_name,

@@ -50,6 +50,56 @@ stored()
 	    ORDER BY id) FROM philotes.cdc_log"
 }
 
+@test "odd rows: stored and delivered as they are, or refused" {
+	local row=0 metadata source
+	for metadata in NULL "'[1]'" "'\"x\"'" "'null'" \
+	    "'{\"commit_lsn\":\"0/0\",\"seq\":1}'" \
+	    "'{\"commit_lsn\":\"0/1\",\"seq\":0}'" \
+	    "'{\"commit_lsn\":\"0/1\",\"seq\":1,\"x\":2}'" \
+	    "'{\"commit_lsn\":\"FFFFFFFF/FFFFFFFF\",\"seq\":99999999999999999999}'"
+	do
+		# in one transaction: a source without a name is one, too
+		buf_psql "BEGIN;
+		    INSERT INTO philotes.cdc_events (source_id, schema_name,
+		        table_name, operation, lsn, event_time, metadata)
+		    VALUES ('a', '', '', '', '', 'infinity', $metadata);
+		    INSERT INTO philotes.cdc_events (source_id, schema_name,
+		        table_name, operation, lsn, event_time, metadata)
+		    VALUES ('', '', '', '', '', '-infinity', $metadata),
+		        ('=', '', '', '', '', now(), $metadata);
+		    COMMIT"
+		row=$((row + 1))
+	done
+	[ "$(wrong)" = "0|0|0" ]
+	expect_code 0 buffer-batch --once
+	for source in '' '=' a; do
+		jq -cS "select(.source_id == \"$source\").metadata" <<<"$output" |
+			diff - <(buf_psql "SELECT coalesce(metadata, 'null')
+			    FROM philotes.cdc_events
+			    WHERE source_id = '$source' ORDER BY id" | jq -cS .)
+	done
+	[ "$(wc -l <<<"$output")" = $((3 * row)) ]
+	expect_code 1 buf_psql "INSERT INTO philotes.cdc_events (schema_name,
+	    table_name, operation, lsn, event_time)
+	    VALUES ('', '', '', '', now())"
+	[[ $stderr == *'null value in column "source_id"'* ]]
+}
+
+@test "settings of a session cannot make the ledger say what is not so" {
+	buf_psql "SELECT set_config('philotes.run', '=a', false),
+	        set_config('philotes.run_no', '9223372036854775807', false),
+	        set_config('philotes.run_events', '7', false),
+	        set_config('philotes.run_first', '-5', false);
+	    INSERT INTO philotes.cdc_events (source_id) SELECT 'x' WHERE false;
+	    INSERT INTO philotes.cdc_events (source_id, schema_name, table_name,
+	        operation, lsn, event_time)
+	    SELECT s, '', '', 'INSERT', '', now() FROM unnest('{a,b}'::text[]) s" \
+		>/dev/null
+	[ "$(wrong)" = "0|0|0" ]
+	[ "$(buf_psql "SELECT source_id, write_no, events
+	    FROM philotes.cdc_writes ORDER BY 1")" = $'a|1|1\nb|1|1' ]
+}
+
 @test "savepoints, exceptions, statements within statements" {
 	make_put
 	buf_psql "BEGIN;
