@@ -218,6 +218,22 @@ setup()
 	start sys slot 0/100 0/700 2 '[[1,"0/600"]]' >"$in" && write_lines 0
 }
 
+@test "gap check: the watermark of a stream without control lines counts" {
+	event s 5/110 1 >"$in" && write_lines 0
+	{
+		start sys slot 0/100 0/200
+		event s 0/110 1
+		checkpoint 0/118
+	} >"$in" && write_lines 69
+	expect_error 'buffer.s watermark 5/110: the source.s WAL ends before it'
+	[ -z "$output" ] && [ -z "$(checkpoint_of s)" ]
+	write_lines 0 --accept-gap
+	[ "$(stored)" = $'s|5/110|1\ns|0/110|1' ]
+	# what the source may have sent is no gap
+	event t 0/110 1 >"$in" && write_lines 0
+	start sys slot 0/100 0/200 | sed 's/"s"/"t"/' >"$in" && write_lines 0
+}
+
 @test "--accept-gap records it, and low LSNs are not duplicates after it" {
 	{
 		start
