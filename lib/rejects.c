@@ -101,6 +101,11 @@ rejects_open(struct rejects *r, const char *path)
 	r->fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
 	if (r->fd < 0 || fstat(r->fd, &st) != 0)
 		return failed(r, "open");
+	/* it cannot be synced, and a full one would hold us up for ever */
+	if (S_ISFIFO(st.st_mode)) {
+		errno = ESPIPE;
+		return failed(r, "open");
+	}
 	if (S_ISREG(st.st_mode))
 		rc = mend(r);
 	if (rc == EXIT_DONE && S_ISREG(st.st_mode))

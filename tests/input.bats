@@ -292,12 +292,17 @@ at()
 		checkpoint 0/118
 	} >"$in"
 	local file
+	mkfifo "$BATS_TEST_TMPDIR/fifo"
 	for file in /dev/full /dev/null "$BATS_TEST_TMPDIR" \
-	    "$BATS_TEST_TMPDIR/no/such"; do
+	    "$BATS_TEST_TMPDIR/no/such" "$BATS_TEST_TMPDIR/fifo"; do
 		write_lines 74 --rejects "$file"
 		expect_error "could not (write|open|sync) \"$file\""
 		[ -z "$output" ] && [ -z "$(stored)" ]
 	done
+	# a line that a pipe would not take
+	head -c 2000000 /dev/zero | tr '\0' x >>"$in" && echo >>"$in"
+	write_lines 74 --rejects "$BATS_TEST_TMPDIR/fifo"
+	sed -i '/xx/d' "$in"
 	# without a bad line nothing needs to be written
 	sed -i /nonsense/d "$in" && write_lines 0 --rejects /dev/full
 	[ "$output" = 0/118 ]
