@@ -292,6 +292,8 @@ pg_open(struct pg *pg, const struct pg_target *t)
 		    "could not connect to the %s: out of memory", t->what);
 		return EXIT_OS;
 	}
+	/* the server may say something before it lets us in */
+	PQsetNoticeReceiver(pg->conn, on_notice, NULL);
 	PQsetErrorVerbosity(pg->conn, PQERRORS_VERBOSE);
 	if (PQstatus(pg->conn) == CONNECTION_BAD)
 		rc = connect_failed(pg);
@@ -300,7 +302,6 @@ pg_open(struct pg *pg, const struct pg_target *t)
 	if (rc != EXIT_DONE)
 		return rc;
 	PQsetErrorVerbosity(pg->conn, PQERRORS_DEFAULT);
-	PQsetNoticeReceiver(pg->conn, on_notice, NULL);
 	return EXIT_DONE;
 }
 

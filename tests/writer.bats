@@ -342,8 +342,12 @@ setup()
 	buf_psql "ALTER DATABASE $db
 	    SET default_transaction_isolation = 'serializable'"
 	buf_psql "ALTER DATABASE $db SET default_transaction_read_only = on"
+	# which the server warns of before there is a session
+	PGOPTIONS='-c default_transaction_read_only=off' \
+	    buf_psql "ALTER DATABASE $db SET default_tablespace = 'nosuch'"
 	event s 0/1 1 >"$in" && write_lines 0
-	[ "$(buf_psql "SELECT string_agg(setting, ',' ORDER BY name) FROM seen")" = \
+	[ -z "$stderr" ]
+	[ "$(PGOPTIONS='-c client_min_messages=error' buf_psql "SELECT string_agg(setting, ',' ORDER BY name) FROM seen" 2>/dev/null)" = \
 	    '0,on,read committed' ]
 }
 
