@@ -103,6 +103,13 @@ copy_session()
 	    == '0/AB|7|{"x": 1}' ]]
 	[[ $(buf_psql "SELECT metadata FROM philotes.cdc_events") == \
 	    '{"x": 1, "seq": 7, "commit_lsn": "0/AB"}' ]]
+	# what is no identity stays where it was
+	buf_psql "INSERT INTO philotes.cdc_events (source_id, schema_name,
+	    table_name, operation, lsn, event_time, metadata)
+	    VALUES ('b', 's', 't', 'INSERT', '0/1', now(),
+	    '{\"commit_lsn\":\"0/AB\",\"seq\":0}')"
+	[ "$(buffer-batch --source-id b --once | jq -c .metadata.commit_lsn,.metadata.seq)" = \
+	    $'"0/AB"\n0' ]
 }
 
 @test "a given id or processed_at is refused" {
