@@ -17,7 +17,7 @@
  *	                         COPY ──────────────────▶ END ────────┘
  *	                          commit, or large or old enough
  *
- * A COPY sees no partition made after it began.  So it ends after 100,000 rows
+ * A COPY sees no partition made after it began.  So it ends after 50,000 rows
  * or a second, whatever the transaction is, and before the next one there are
  * two whole partitions ahead: in that time nobody can fill them.
  */

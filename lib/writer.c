@@ -158,7 +158,8 @@ refuse_line(struct writer *w, const struct line_error *e)
 		buf_addf(&more, ", event %s %llu", lsn_text(e->commit_lsn).s,
 		    (unsigned long long)e->seq);
 	if (source.p != NULL)
-		buf_addf(&more, " of \"%.*s\"", VIEW_FMT(source));
+		buf_addf(&more, "%s \"%.*s\"", e->seq != 0 ? " of" : ", source",
+		    VIEW_FMT(source));
 	log_error("could not accept line %llu: %s (%.*s)",
 	    (unsigned long long)w->in.number, e->reason,
 	    VIEW_FMT(buf_view(&more)));
