@@ -43,6 +43,7 @@ cut_at_each()
 	local n before lost=0
 	[ "$1" = answer ] || lost=1
 	# each transaction a COMMIT, however fast they come
+	# shellcheck disable=SC2034 # of crash.bash
 	writer_options=(--batch-size 1)
 	mkdir "$dir"
 	catch_up
