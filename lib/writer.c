@@ -39,6 +39,7 @@ struct writer {
 	struct position last;     /* event read last */
 	bool started;             /* by a start line: acks are LSNs */
 	bool whole;               /* control lines were seen */
+	uint64_t skipped;         /* events that the watermark covers */
 
 	bool finished;
 	int64_t silent_from; /* stdin is dry since then; 0: it is not */
@@ -235,8 +236,10 @@ on_event(struct writer *w, const struct event *e)
 	w->feed.inside = w->whole;
 	feed_touch(&w->feed);
 	stored = (struct position){w->state.commit_lsn, w->state.seq};
-	if (at.seq != 0 && position_order(at, stored) <= 0)
-		return EXIT_DONE; /* stored before */
+	if (at.seq != 0 && position_order(at, stored) <= 0) {
+		w->skipped++; /* stored before */
+		return EXIT_DONE;
+	}
 	if (at.seq != 0 && position_order(at, w->last) <= 0)
 		return refuse_order(w, at);
 	if (at.seq != 0)
@@ -431,6 +434,9 @@ writer_run(const struct writer_options *o)
 		rc = copyin_init(&w.feed.copy, &w.pg, o->conninfo);
 	if (rc == EXIT_DONE)
 		rc = run_loop(&w);
+	if (w.skipped > 0)
+		log_info("skipped %llu events at or below the watermark",
+		    (unsigned long long)w.skipped);
 	closed = feed_release(&w.feed);
 	pg_close(&w.pg);
 	store_state_release(&w.state);

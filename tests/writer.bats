@@ -31,8 +31,9 @@ setup()
 	[ "$output" = 0/130 ]
 	local before
 	before=$(buf_psql "TABLE philotes.cdc_log; TABLE philotes.cdc_writes")
-	write_lines 0
+	write_lines 0 -v
 	[ "$output" = 0/130 ]
+	[[ $stderr == *'skipped 3 events at or below the watermark'* ]]
 	[ "$before" = "$(buf_psql "TABLE philotes.cdc_log; TABLE philotes.cdc_writes")" ]
 	[ "$(checkpoint_of s)" = 0/130 ]
 }
