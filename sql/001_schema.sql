@@ -38,11 +38,12 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL statement_timeout = 0;
 SET LOCAL lock_timeout = '10s';
 
--- A newer schema is left as it is.
+-- One at a time; a newer schema is left as it is.
 DO $$
 DECLARE
 	v int;
 BEGIN
+	PERFORM pg_advisory_xact_lock(hashtextextended('philotes.schema', 0));
 	IF to_regprocedure('philotes.schema_version()') IS NOT NULL THEN
 		EXECUTE 'SELECT philotes.schema_version()' INTO v;
 		IF v > 2 THEN

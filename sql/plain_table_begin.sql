@@ -45,7 +45,8 @@ BEGIN
 		USING HINT = 'Rename it, or use another database for the buffer.';
 	END IF;
 	SELECT string_agg(DISTINCT what, ', ') INTO odd
-	FROM (SELECT 'view ' || r.ev_class::regclass AS what
+	FROM (SELECT CASE r.ev_class WHEN plain THEN 'rule ' || quote_ident(rulename)
+	             ELSE 'view ' || r.ev_class::regclass END AS what
 	      FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
 	      WHERE d.classid = 'pg_rewrite'::regclass AND d.refobjid = plain
 	      UNION ALL
@@ -56,7 +57,10 @@ BEGIN
 	      FROM pg_trigger WHERE tgrelid = plain AND NOT tgisinternal
 	      UNION ALL
 	      SELECT 'policy ' || quote_ident(polname)
-	      FROM pg_policy WHERE polrelid = plain) x;
+	      FROM pg_policy WHERE polrelid = plain
+	      UNION ALL
+	      SELECT 'row level security'
+	      FROM pg_class WHERE oid = plain AND relrowsecurity) x;
 	IF odd IS NOT NULL THEN
 		RAISE EXCEPTION 'the table philotes.cdc_events cannot become a view '
 		    'while it has: %', odd

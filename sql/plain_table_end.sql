@@ -12,6 +12,7 @@ DECLARE
 	events CONSTANT bigint := 10000; -- in a row of cdc_writes
 	top    bigint;
 	moving bigint;
+	odd    text;
 	q      record;
 BEGIN
 	IF current_setting('philotes.plain') = '' THEN
@@ -37,13 +38,16 @@ BEGIN
 
 	-- the last id that was ever given, also to a row that is gone
 	SELECT coalesce(max(id), 0) INTO top FROM philotes.cdc_events_plain;
-	FOR q IN SELECT pg_get_serial_sequence('philotes.cdc_events_plain', 'id')
-	             AS name LOOP
-		IF q.name IS NOT NULL THEN
-			EXECUTE format('SELECT greatest($1, last_value - '
-			    'CASE WHEN is_called THEN 0 ELSE 1 END) FROM %s', q.name)
-			INTO top USING top;
-		END IF;
+	FOR q IN SELECT DISTINCT s.oid::regclass AS name
+	         FROM pg_class s
+	         JOIN pg_depend d ON s.oid IN (d.objid, d.refobjid)
+	         LEFT JOIN pg_attrdef f ON d.classid = 'pg_attrdef'::regclass
+	                               AND f.oid = d.objid
+	         WHERE s.relkind = 'S' AND 'philotes.cdc_events_plain'::regclass
+	               IN (d.refobjid, f.adrelid) LOOP
+		EXECUTE format('SELECT greatest($1, last_value - '
+		    'CASE WHEN is_called THEN 0 ELSE 1 END) FROM %s', q.name)
+		INTO top USING top;
 	END LOOP;
 	SELECT coalesce(sum(waiting), 0) INTO moving FROM plain WHERE moves;
 	IF top + moving > 0 THEN
@@ -65,7 +69,9 @@ BEGIN
 	       e.transaction_id,
 	       CASE WHEN x.known THEN (x.metadata->>'commit_lsn')::pg_lsn END,
 	       CASE WHEN x.known THEN (x.metadata->>'seq')::bigint END,
-	       e.key_columns::json, e.before_data::json, e.after_data::json,
+	       -- what is json may be what the view's jsonb cannot
+	       e.key_columns::jsonb::json, e.before_data::jsonb::json,
+	       e.after_data::jsonb::json,
 	       e.event_time,
 	       CASE WHEN x.known
 	            THEN nullif(x.metadata - 'commit_lsn' - 'seq', '{}')
@@ -125,5 +131,13 @@ BEGIN
 		EXECUTE format('GRANT %s ON philotes.cdc_events TO %s%s',
 		    q.what, q.who, q.again);
 	END LOOP;
-	DROP TABLE philotes.cdc_events_plain;
+	BEGIN
+		DROP TABLE philotes.cdc_events_plain;
+	EXCEPTION WHEN dependent_objects_still_exist THEN
+		GET STACKED DIAGNOSTICS odd = PG_EXCEPTION_DETAIL;
+		RAISE EXCEPTION 'the table philotes.cdc_events cannot become a view '
+		    'while it has: %', replace(replace(odd, E'\n', ', '),
+		    'cdc_events_plain', 'cdc_events')
+		USING HINT = 'Drop them, and make them again afterwards if needed.';
+	END;
 END $$;

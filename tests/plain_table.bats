@@ -143,8 +143,9 @@ untouched()
 	    WHERE processed_at IS NOT NULL")" = 0 ]
 }
 
-@test "an empty one is replaced, the sequence goes on" {
-	buf_psql "SELECT setval('philotes.cdc_events_id_seq', 41)"
+@test "an empty one is replaced, whoever owns its sequence goes on" {
+	buf_psql "SELECT setval('philotes.cdc_events_id_seq', 41);
+	    ALTER SEQUENCE philotes.cdc_events_id_seq OWNED BY NONE"
 	convert
 	[ "$(buf_psql "SELECT nextval('philotes.cdc_log_id_seq')")" = 42 ]
 	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_consumers")" = 0 ]
@@ -164,11 +165,38 @@ untouched()
 	[ "$(wc -l <<<"$output")" = 2 ]
 }
 
-@test "philotes init converts it" {
+@test "philotes init converts it, also several at once" {
+	local i
 	plain 600
 	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
-	expect_code 0 philotes init
+	pg-cdc-read --create 2>/dev/null
+	for i in 1 2 3; do
+		child philotes init
+	done
+	for i in "${children[@]}"; do
+		wait "$i"
+	done
 	[ "$(different)" = 0 ]
+	buf_psql "DROP SCHEMA philotes CASCADE" 2>/dev/null
+	for i in 1 2 3; do
+		child philotes init
+	done
+	for i in "${children[@]:3}"; do
+		wait "$i"
+	done
+}
+
+@test "json that jsonb cannot hold is not taken in" {
+	buf_psql "ALTER TABLE philotes.cdc_events ALTER after_data TYPE json;
+	    INSERT INTO philotes.cdc_events (source_id, schema_name, table_name,
+	        operation, lsn, event_time, after_data)
+	    VALUES ('s', '', '', 'INSERT', '', now(), '{\"a\":\"\\u0000\"}')"
+	expect_code 3 convert
+	[[ $stderr == *"unsupported Unicode escape sequence"* ]]
+	buf_psql "UPDATE philotes.cdc_events SET after_data = '{\"a\":1,\"a\":2}'"
+	convert
+	expect_code 0 buffer-batch --once
+	[ "$(jq -c .after_data <<<"$output")" = '{"a":2}' ]
 }
 
 @test "interrupted at random: as it was, or whole" {
@@ -223,6 +251,21 @@ untouched()
 	    ON philotes.cdc_events"
 	buf_psql "CREATE TABLE public.r (id bigint REFERENCES philotes.cdc_events)"
 	refused 'while it has: foreign key of public.r' "DROP TABLE public.r"
+	buf_psql "CREATE RULE mine AS ON DELETE TO philotes.cdc_events
+	    DO ALSO NOTHING"
+	refused 'while it has: rule mine' "DROP RULE mine
+	    ON philotes.cdc_events"
+	buf_psql "ALTER TABLE philotes.cdc_events ENABLE ROW LEVEL SECURITY"
+	refused 'while it has: row level security' "ALTER TABLE
+	    philotes.cdc_events DISABLE ROW LEVEL SECURITY"
+	buf_psql "CREATE FUNCTION public.f(philotes.cdc_events) RETURNS int
+	        LANGUAGE sql AS 'SELECT 1';
+	    CREATE TABLE public.child () INHERITS (philotes.cdc_events)"
+	expect_code 78 philotes init
+	expect_error 'has: function public.f.*, table public.child'
+	[[ $stderr != *CASCADE* ]]
+	buf_psql "DROP FUNCTION public.f; DROP TABLE public.child"
+	untouched
 	buf_psql "ALTER TABLE philotes.cdc_events ADD mine text"
 	refused 'by its columns mine' "ALTER TABLE philotes.cdc_events
 	    DROP mine"
