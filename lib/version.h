@@ -1,4 +1,5 @@
-/* The version of the tools, and of the schema they work with. */
+/* The version of the tools, and of the schema they work with, which
+ * sql/001_schema.sql and the queries of sql/operator know, too. */
 #ifndef VERSION_H
 #define VERSION_H
 

@@ -286,6 +286,11 @@ version_1()
 		expect_error 'version 2 is expected, 1 was found'
 		[[ $stderr == *"hint: philotes init upgrades it"* ]]
 	done
+	expect_code 78 philotes check
+	grep -q '^ERROR *schema *version 1, but the tools need 2' <<<"$output"
+	refute grep -qE '^[A-Za-z]+ +(role|buffer) ' <<<"$output"
+	expect_code 1 philotes status
+	[[ $output == *"its schema is older, philotes init upgrades it"* ]]
 	before=$(buf_psql "$state")
 	expect_code 0 philotes init
 	[[ $(buf_psql "$state") == "$before" ]]

@@ -32,7 +32,7 @@ check_schema()
 		finding ok schema "version $1"
 	else
 		finding ERROR schema "version $1, but the tools need $expected" \
-			78 'Run "philotes init" of that version.'
+			78 'If it is older, "philotes init" upgrades it.'
 	fi
 }
 
@@ -70,7 +70,7 @@ lsn_at_most()
 
 check_buffer()
 {
-	local row f roles=0
+	local row f ok=no
 	if $embedded; then
 		cluster_running "$buffer_cluster" || {
 			finding WARNING buffer "the embedded server does not run" \
@@ -88,15 +88,18 @@ check_buffer()
 		IFS=$US read -r -a f <<<"$row$US"
 		case ${f[0]} in
 		version) check_schema "${f[1]}" ;;
-		stored) check_position "${f[@]:1:3}" ;;
+		stored)
+			ok=yes
+			check_position "${f[@]:1:3}"
+			;;
 		role)
-			roles=1
+			ok=no
 			finding ERROR role "${f[1]} needs ${f[3]} for ${f[2]}" 77 \
 				"See roles.sql."
 			;;
 		esac
 	done <<<"$REPLY"
-	((roles > 0)) || finding ok role "may do what the tools do"
+	[[ $ok == no ]] || finding ok role "may do what the tools do"
 }
 
 check_disk()

@@ -6,7 +6,14 @@ SET statement_timeout = '10s';
 SET search_path = pg_catalog, pg_temp;
 SET jit = off;
 
-SELECT philotes.schema_version() AS version \gset
+SELECT philotes.schema_version() AS version,
+       philotes.schema_version() >= 2 AS known \gset
+\if :known
+\else
+	DO 'BEGIN
+		RAISE EXCEPTION ''its schema is older, philotes init upgrades it'';
+	END';
+\endif
 SELECT 'version', :version;
 
 -- source, its slot, checkpoint and last commit, events in all, a second, age of

@@ -1,10 +1,17 @@
 -- For philotes check: the schema's version; of the source :'source' the system,
 -- the slot and the checkpoint that are stored, null if there is none; and, per
 -- tool, what the role of this session is not allowed to do that the tool does.
+-- Of an older schema the version alone.
 SET statement_timeout = '10s';
 SET search_path = pg_catalog, pg_temp;
 
-SELECT 'version', philotes.schema_version();
+SELECT philotes.schema_version() AS version,
+       philotes.schema_version() >= 2 AS known \gset
+SELECT 'version', :version;
+\if :known
+\else
+	\q
+\endif
 
 SELECT 'stored', s.system_id, s.slot,
        (philotes.newest_write(s.source_id)).checkpoint
