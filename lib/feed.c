@@ -248,6 +248,7 @@ static int
 time_left(const struct feed *f, int64_t until)
 {
 	until = earlier(until, copyin_deadline(&f->copy));
+	until = earlier(until, f->gone_by);
 	if (f->inside && !f->streaming && uncommitted(f) &&
 	    copyin_takes(&f->copy))
 		until = earlier(until, f->began_ms + f->flush_interval);
@@ -256,11 +257,20 @@ time_left(const struct feed *f, int64_t until)
 	return clock_left(until) > INT_MAX ? INT_MAX : (int)clock_left(until);
 }
 
+static int
+ack_reader_gone(const struct feed *f)
+{
+	log_error("could not write \"%s\": %s", f->out.name, strerror(EPIPE));
+	return EXIT_IO;
+}
+
+/* With nothing to be sent, it may have ended since all is acknowledged, and
+ * what is between us and the end of the stream is slower. */
 int
 feed_wait(struct feed *f, int in_fd, int64_t until, bool *readable)
 {
 	bool pending = fdio_out_pending(&f->out) > 0;
-	bool watched = pending || (f->acked && in_fd != -1);
+	bool watched = pending || (f->acked && in_fd != -1 && f->gone_by == 0);
 	struct pollfd p[4] = {
 	    {PQsocket(f->copy.pg->conn), copyin_events(&f->copy), 0},
 	    {watched ? f->out.fd : -1, pending ? POLLOUT : 0, 0},
@@ -271,15 +281,19 @@ feed_wait(struct feed *f, int in_fd, int64_t until, bool *readable)
 
 	*readable = false;
 	if (poll(p, 4, time_left(f, until)) <= 0)
-		return EXIT_DONE;
+		return f->gone_by != 0 && clock_left(f->gone_by) == 0
+		    ? ack_reader_gone(f)
+		    : EXIT_DONE;
 	if (p[2].revents != 0)
 		stop_drain();
 	*readable = p[3].revents != 0;
 	/* who has gone may have left something to read */
 	if (*readable || (p[1].revents & (POLLERR | POLLHUP)) == 0)
 		return EXIT_DONE;
-	log_error("could not write \"%s\": %s", f->out.name, strerror(EPIPE));
-	return EXIT_IO;
+	if (pending)
+		return ack_reader_gone(f);
+	f->gone_by = clock_ms() + STOP_GRACE_MS;
+	return EXIT_DONE;
 }
 
 int

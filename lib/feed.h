@@ -34,7 +34,8 @@ struct feed {
 	int64_t flush_interval; /* or ms */
 
 	bool inside; /* of a transaction whose end is not known; the caller's */
-	bool acked;  /* somebody waits for acks: the end of it is an error */
+	bool acked;  /* somebody waits for acks: the end of it is an error, */
+	int64_t gone_by; /* unless stdin ends by then; 0: it has not come */
 
 	struct rejects
 	    rejects; /* the caller's; on disk before what is behind */

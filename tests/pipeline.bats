@@ -55,6 +55,12 @@ end_load()
 	wait "$load"
 }
 
+slot_active()
+{
+	src_psql "SELECT active FROM pg_replication_slots
+	    WHERE slot_name = '$PHILOTES_SLOT'"
+}
+
 # At least this many events are in the buffer now.
 wait_events()
 {
@@ -90,6 +96,19 @@ verify()
 	[ "$(src_psql "SELECT confirmed_flush_lsn <= '$(buf_psql "SELECT
 	    max(checkpoint) FROM philotes.cdc_writes")' FROM
 	    pg_replication_slots WHERE slot_name = '$PHILOTES_SLOT'")" = t ]
+}
+
+@test "something between reader and writer: the reader ends first, both with 0" {
+	local i acks=$BATS_TEST_TMPDIR/acks
+	mkfifo "$acks"
+	for i in 1 2 3; do
+		src_psql "INSERT INTO acc VALUES ($i, 0)"
+		pg-cdc-read --ack "$acks" --until now |
+			{ cat; wait_for slot_active '' f; } |
+			buffer-write >"$acks"
+		[ "${PIPESTATUS[*]}" = '0 0 0' ]
+	done
+	[ "$(buf_psql 'SELECT count(*) FROM philotes.cdc_log')" = 3 ]
 }
 
 @test "as typed: mkfifo acks; pg-cdc-read --ack acks | buffer-write > acks" {
