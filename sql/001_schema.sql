@@ -21,22 +21,15 @@
 -- Ids are drawn under the source's lock, so that within one source the order
 -- of ids is the order of commits.  Nothing is ever updated per event.
 
--- What is beside this file is found by psql -f, not by psql < FILE.
-\set ON_ERROR_STOP off
-\ir beside.sql
 \set ON_ERROR_STOP on
-\if :{?beside}
-\else
-	DO 'BEGIN RAISE EXCEPTION ''001_schema.sql needs the files beside it''
-	    USING HINT = ''Load it with psql -f, from the directory it came in.'';
-	END';
-\endif
-
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 SET LOCAL client_min_messages = warning;
 SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL statement_timeout = 0;
 SET LOCAL lock_timeout = '10s';
+
+-- Before anything
+-- ===============
 
 -- One at a time; a newer schema is left as it is.
 DO $$
@@ -54,8 +47,80 @@ END $$;
 
 CREATE SCHEMA IF NOT EXISTS philotes;
 
--- The plain table of that name, if there is one, makes way for the view.
-\ir plain_table_begin.sql
+-- A plain table philotes.cdc_events makes way for the view: it is recognised,
+-- locked and renamed.  Below, what it holds moves into the log.
+--
+-- What the view could not stand in for is refused: other columns, and objects
+-- that hang on the table.
+
+DO $$
+DECLARE
+	plain CONSTANT regclass := to_regclass('philotes.cdc_events');
+	kind  "char" := (SELECT relkind FROM pg_class WHERE oid = plain);
+	odd   text;
+BEGIN
+	PERFORM set_config('philotes.plain', '', true);
+	IF plain IS NULL OR kind = 'v' THEN
+		RETURN;
+	END IF;
+	IF kind NOT IN ('r', 'p') OR to_regclass('philotes.cdc_log') IS NOT NULL
+	THEN
+		RAISE EXCEPTION 'philotes.cdc_events is not the view of Philotes'
+		USING HINT = 'Rename it, or use another database for the buffer.';
+	END IF;
+	LOCK TABLE philotes.cdc_events IN ACCESS EXCLUSIVE MODE;
+	SELECT string_agg(coalesce(a.name, w.name), ', ') INTO odd
+	FROM (SELECT attname::text AS name, format_type(atttypid, NULL) AS type
+	      FROM pg_attribute
+	      WHERE attrelid = plain AND attnum > 0 AND NOT attisdropped) a
+	FULL JOIN (VALUES ('id', '{bigint,integer}'::text[]),
+	    ('source_id', '{text,character varying}'),
+	    ('schema_name', '{text,character varying}'),
+	    ('table_name', '{text,character varying}'),
+	    ('operation', '{text,character varying}'),
+	    ('lsn', '{text,character varying,pg_lsn}'),
+	    ('transaction_id', '{bigint,integer}'),
+	    ('key_columns', '{jsonb,json}'), ('before_data', '{jsonb,json}'),
+	    ('after_data', '{jsonb,json}'),
+	    ('event_time', '{timestamp with time zone}'),
+	    ('metadata', '{jsonb,json}'),
+	    ('created_at', '{timestamp with time zone}'),
+	    ('processed_at', '{timestamp with time zone}')) w (name, types)
+	  ON w.name = a.name AND a.type = ANY (w.types)
+	WHERE a.name IS NULL OR w.name IS NULL;
+	IF odd IS NOT NULL THEN
+		RAISE EXCEPTION 'philotes.cdc_events is a table that is not the plain '
+		    'one, by its columns %', odd
+		USING HINT = 'Rename it, or use another database for the buffer.';
+	END IF;
+	SELECT string_agg(DISTINCT what, ', ') INTO odd
+	FROM (SELECT CASE r.ev_class WHEN plain THEN 'rule ' || quote_ident(rulename)
+	             ELSE 'view ' || r.ev_class::regclass END AS what
+	      FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
+	      WHERE d.classid = 'pg_rewrite'::regclass AND d.refobjid = plain
+	      UNION ALL
+	      SELECT 'foreign key of ' || conrelid::regclass
+	      FROM pg_constraint WHERE confrelid = plain
+	      UNION ALL
+	      SELECT 'trigger ' || quote_ident(tgname)
+	      FROM pg_trigger WHERE tgrelid = plain AND NOT tgisinternal
+	      UNION ALL
+	      SELECT 'policy ' || quote_ident(polname)
+	      FROM pg_policy WHERE polrelid = plain
+	      UNION ALL
+	      SELECT 'row level security'
+	      FROM pg_class WHERE oid = plain AND relrowsecurity) x;
+	IF odd IS NOT NULL THEN
+		RAISE EXCEPTION 'the table philotes.cdc_events cannot become a view '
+		    'while it has: %', odd
+		USING HINT = 'Drop them, and make them again afterwards if needed.';
+	END IF;
+	ALTER TABLE philotes.cdc_events RENAME TO cdc_events_plain;
+	PERFORM set_config('philotes.plain', 'renamed', true);
+END $$;
+
+-- Tables
+-- ======
 
 -- What every tool asks for first.
 CREATE OR REPLACE FUNCTION philotes.schema_version() RETURNS int
@@ -184,7 +249,59 @@ CREATE INDEX IF NOT EXISTS cdc_dead_letters_open
 ON philotes.cdc_dead_letters (consumer, source_id, id)
 WHERE closed_at IS NULL;
 
-\ir upgrade.sql
+-- Upgrade
+-- =======
+
+-- What the tables of an older schema lack, and what would have been in it.  Only what is missing is touched, so that loading the
+-- schema again waits for nobody.
+--
+--   2   cdc_sources.removed, cdc_batches.batch_no
+
+DO $$
+BEGIN
+	IF EXISTS (SELECT FROM pg_attribute
+	           WHERE attrelid = 'philotes.cdc_batches'::regclass
+	             AND attname = 'batch_no') AND
+	   EXISTS (SELECT FROM pg_attribute
+	           WHERE attrelid = 'philotes.cdc_sources'::regclass
+	             AND attname = 'removed') THEN
+		RETURN;
+	END IF;
+	-- an older buffer-gc goes by what it knew when it began
+	IF NOT pg_try_advisory_xact_lock(hashtextextended('philotes.gc', 0)) THEN
+		RAISE EXCEPTION 'a buffer-gc of an older version is at work'
+		USING ERRCODE = 'lock_not_available',
+		    HINT = 'Stop it, then load the schema again.';
+	END IF;
+	LOCK TABLE philotes.cdc_sources, philotes.cdc_writes, philotes.cdc_batches
+	IN ACCESS EXCLUSIVE MODE;
+
+	ALTER TABLE philotes.cdc_sources
+	ADD COLUMN IF NOT EXISTS removed bigint NOT NULL DEFAULT 0;
+	-- as total_at() has it, which is not there yet
+	UPDATE philotes.cdc_sources s
+	SET removed = w.total - (SELECT count(*) FROM philotes.cdc_log l
+	                         WHERE l.source_id = s.source_id
+	                           AND l.id > s.removed_to AND l.id <= w.last_id)
+	FROM philotes.cdc_writes w
+	WHERE s.removed_to > 0 AND w.source_id = s.source_id
+	  AND w.write_no = (SELECT min(n.write_no) FROM philotes.cdc_writes n
+	                    WHERE n.source_id = s.source_id
+	                      AND n.last_id >= s.removed_to);
+
+	ALTER TABLE philotes.cdc_batches
+	ADD COLUMN IF NOT EXISTS batch_no bigint NOT NULL DEFAULT 0;
+	-- those that are there are counted in the newest one
+	UPDATE philotes.cdc_batches b SET batch_no = k.n
+	FROM (SELECT consumer, source_id, max(first_id) AS first_id,
+	             count(*) FILTER (WHERE events > 0) AS n
+	      FROM philotes.cdc_batches GROUP BY consumer, source_id) k
+	WHERE b.consumer = k.consumer AND b.source_id = k.source_id
+	  AND b.first_id = k.first_id AND b.batch_no < k.n;
+END $$;
+
+-- Partitions
+-- ==========
 
 -- The partition of the ids n * partition_width() and following, unless it is
 -- there.  CREATE TABLE PARTITION OF would wait for every running COPY; LIKE and
@@ -222,6 +339,9 @@ BEGIN
 END $$;
 
 DO 'BEGIN PERFORM philotes.ensure_partitions(); END';
+
+-- Writing
+-- =======
 
 -- The fence of a source: held to the end of the transaction, taken before the
 -- first id is drawn.  Under any other isolation level the snapshot would be
@@ -323,6 +443,9 @@ LANGUAGE sql STABLE AS $$
 	WHERE w.source_id = source AND w.last_id >= up_to
 	ORDER BY w.write_no LIMIT 1
 $$;
+
+-- Consumers
+-- =========
 
 -- A consumer's first use: from the oldest event there is, or after the newest.
 -- It and the moment in which buffer-gc decides what goes exclude each other.
@@ -440,6 +563,9 @@ BEGIN
 	RETURN n;
 END $$;
 
+-- Views
+-- =====
+
 -- Per source, the step function "at this time all registered consumers had
 -- passed this id", as two arrays of equal length.  A function, since from tables
 -- as small as these the planner would expect so much work that it compiled the
@@ -514,6 +640,9 @@ CROSS JOIN LATERAL (
 	SELECT * FROM philotes.cdc_log
 	WHERE source_id = s.source_id AND id BETWEEN w.low AND w.high
 	OFFSET 0) l;
+
+-- INSERT into the view
+-- ====================
 
 -- Are commit_lsn and seq of the metadata what columns can hold, so that the view
 -- and the stream show them again as they came?
@@ -624,8 +753,475 @@ CREATE OR REPLACE TRIGGER events_refuse
 INSTEAD OF UPDATE OR DELETE ON philotes.cdc_events
 FOR EACH ROW EXECUTE FUNCTION philotes.events_refuse();
 
--- What the plain table held moves in; and what buffer-gc calls.
-\ir plain_table_end.sql
-\ir collect.sql
+-- Conversion of the plain table
+-- =============================
+
+-- What the plain table held moves into the log, and it is dropped.
+--
+-- Its marks become those of the consumer `default`: a batch for each run of
+-- equal processed_at.  A cursor needs the processed events of a source below
+-- the others, so where one that is not processed lies below one that is, all of
+-- the source that are not get new ids, in the same order.
+
+DO $$
+DECLARE
+	width  CONSTANT bigint := philotes.partition_width();
+	events CONSTANT bigint := 10000; -- in a row of cdc_writes
+	top    bigint;
+	moving bigint;
+	odd    text;
+	q      record;
+BEGIN
+	IF current_setting('philotes.plain') = '' THEN
+		RETURN;
+	END IF;
+	IF EXISTS (SELECT FROM philotes.cdc_events_plain
+	           WHERE id < 1 OR created_at IS NULL) THEN
+		RAISE EXCEPTION
+		    'philotes.cdc_events has a row without created_at or with an id '
+		    'below 1';
+	END IF;
+
+	-- per source: the last id that is processed, whether the others move
+	CREATE TEMP TABLE plain ON COMMIT DROP AS
+	SELECT source_id, min(created_at) AS created_at, processed,
+	       coalesce(waiting < processed, false) AS moves, n AS waiting
+	FROM (SELECT source_id, min(created_at) AS created_at,
+	             max(id) FILTER (WHERE processed_at IS NOT NULL) AS processed,
+	             min(id) FILTER (WHERE processed_at IS NULL) AS waiting,
+	             count(*) FILTER (WHERE processed_at IS NULL) AS n
+	      FROM philotes.cdc_events_plain GROUP BY source_id) s
+	GROUP BY source_id, processed, waiting, n;
+
+	-- the last id that was ever given, also to a row that is gone
+	SELECT coalesce(max(id), 0) INTO top FROM philotes.cdc_events_plain;
+	FOR q IN SELECT DISTINCT s.oid::regclass AS name
+	         FROM pg_class s
+	         JOIN pg_depend d ON s.oid IN (d.objid, d.refobjid)
+	         LEFT JOIN pg_attrdef f ON d.classid = 'pg_attrdef'::regclass
+	                               AND f.oid = d.objid
+	         WHERE s.relkind = 'S' AND 'philotes.cdc_events_plain'::regclass
+	               IN (d.refobjid, f.adrelid) LOOP
+		EXECUTE format('SELECT greatest($1, last_value - '
+		    'CASE WHEN is_called THEN 0 ELSE 1 END) FROM %s', q.name)
+		INTO top USING top;
+	END LOOP;
+	SELECT coalesce(sum(waiting), 0) INTO moving FROM plain WHERE moves;
+	IF top + moving > 0 THEN
+		PERFORM setval('philotes.cdc_log_id_seq', top + moving);
+	END IF;
+	PERFORM philotes.make_partition(n)
+	FROM (SELECT DISTINCT id / width FROM philotes.cdc_events_plain
+	      UNION
+	      SELECT generate_series(top / width, (top + moving) / width)) x (n);
+	PERFORM philotes.ensure_partitions();
+
+	INSERT INTO philotes.cdc_log (id, source_id, schema_name, table_name,
+	    operation, lsn, transaction_id, commit_lsn, seq, key_columns,
+	    before_data, after_data, event_time, metadata, created_at)
+	SELECT CASE WHEN x.moving
+	            THEN top + row_number() OVER (PARTITION BY x.moving ORDER BY e.id)
+	            ELSE e.id END,
+	       e.source_id, e.schema_name, e.table_name, e.operation, e.lsn,
+	       e.transaction_id,
+	       CASE WHEN x.known THEN (x.metadata->>'commit_lsn')::pg_lsn END,
+	       CASE WHEN x.known THEN (x.metadata->>'seq')::bigint END,
+	       -- what is json may be what the view's jsonb cannot
+	       e.key_columns::jsonb::json, e.before_data::jsonb::json,
+	       e.after_data::jsonb::json,
+	       e.event_time,
+	       CASE WHEN x.known
+	            THEN nullif(x.metadata - 'commit_lsn' - 'seq', '{}')
+	            ELSE x.metadata END::json,
+	       e.created_at
+	FROM philotes.cdc_events_plain e
+	JOIN plain p USING (source_id)
+	CROSS JOIN LATERAL (
+		SELECT p.moves AND e.processed_at IS NULL AS moving,
+		       e.metadata::jsonb AS metadata,
+		       philotes.identified(e.metadata::jsonb) AS known) x;
+
+	INSERT INTO philotes.cdc_sources (source_id, created_at)
+	SELECT source_id, created_at FROM plain;
+
+	INSERT INTO philotes.cdc_writes (source_id, write_no, first_id, last_id,
+	    events, total, kind, written_at)
+	SELECT source_id, chunk + 1, min(id), max(id), count(*),
+	       sum(count(*)) OVER (PARTITION BY source_id ORDER BY chunk), 'sql',
+	       least(min(created_at), now())
+	FROM (SELECT source_id, id, created_at,
+	             (row_number() OVER (PARTITION BY source_id ORDER BY id) - 1)
+	             / events AS chunk
+	      FROM philotes.cdc_log) l
+	GROUP BY source_id, chunk;
+
+	INSERT INTO philotes.cdc_consumers (consumer)
+	SELECT 'default' WHERE EXISTS (SELECT FROM plain);
+
+	INSERT INTO philotes.cdc_batches (consumer, source_id, first_id, last_id,
+	    events, total, write_no, batch_no, processed_at)
+	SELECT 'default', source_id,
+	       1 + coalesce(lag(last_id) OVER w, 0), last_id, n, sum(n) OVER w,
+	       (sum(n) OVER w - 1)::bigint / events + 1, row_number() OVER w,
+	       processed_at
+	FROM (SELECT source_id, max(id) AS last_id, count(*) AS n, processed_at
+	      FROM (SELECT source_id, id, processed_at,
+	                   row_number() OVER (PARTITION BY source_id ORDER BY id)
+	                   - row_number() OVER (PARTITION BY source_id, processed_at
+	                                        ORDER BY id) AS run
+	            FROM philotes.cdc_events_plain
+	            WHERE processed_at IS NOT NULL) e
+	      GROUP BY source_id, processed_at, run) b
+	WINDOW w AS (PARTITION BY source_id ORDER BY last_id);
+
+	-- whoever could read or write it still can
+	FOR q IN SELECT a.privilege_type AS what,
+	                CASE a.grantee WHEN 0 THEN 'PUBLIC'
+	                     ELSE a.grantee::regrole::text END AS who,
+	                CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE ''
+	                END AS again
+	         FROM pg_class c,
+	              aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) a
+	         WHERE c.oid = 'philotes.cdc_events_plain'::regclass
+	           AND a.grantee <> current_user::regrole
+	           AND a.privilege_type IN ('SELECT', 'INSERT') LOOP
+		EXECUTE format('GRANT %s ON philotes.cdc_events TO %s%s',
+		    q.what, q.who, q.again);
+	END LOOP;
+	BEGIN
+		DROP TABLE philotes.cdc_events_plain;
+	EXCEPTION WHEN dependent_objects_still_exist THEN
+		GET STACKED DIAGNOSTICS odd = PG_EXCEPTION_DETAIL;
+		RAISE EXCEPTION 'the table philotes.cdc_events cannot become a view '
+		    'while it has: %', replace(replace(odd, E'\n', ', '),
+		    'cdc_events_plain', 'cdc_events')
+		USING HINT = 'Drop them, and make them again afterwards if needed.';
+	END;
+END $$;
+
+-- Clean-up
+-- ========
+
+-- What buffer-gc calls, so that its role needs no right but that to call it, and
+-- can remove nothing that must stay.
+--
+-- cdc_sources.removed_to is where it all hangs on: gc_begin raises it, and from
+-- its commit on the source's events up to there may go at any time, for a new
+-- consumer begins behind them.  All that follows only looks at it, so a run
+-- may be interrupted anywhere.
+
+-- One row a run that went to its end; the newest 100.
+CREATE TABLE IF NOT EXISTS philotes.cdc_gc_runs (
+	started_at timestamptz PRIMARY KEY,
+	ended_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
+	retention  interval    NOT NULL,
+	events     bigint      NOT NULL, -- let go
+	partitions bigint      NOT NULL, -- dropped
+	busy       bigint      NOT NULL, -- partitions left for later, being in use
+	held_by    text,                 -- the consumer that most events wait for
+	held       bigint      NOT NULL  -- how many
+);
+
+-- Per source, the newest id that every registered consumer has passed longer
+-- ago than the retention, and the consumer that has come least far.  No rows
+-- without a consumer: what nobody has processed is kept.
+CREATE OR REPLACE FUNCTION philotes.removable(retention interval)
+RETURNS TABLE (source_id text, up_to bigint, held_by text)
+LANGUAGE sql STABLE AS $$
+	SELECT DISTINCT ON (s.source_id) s.source_id, k.up_to, c.consumer
+	FROM philotes.cdc_sources s
+	CROSS JOIN philotes.cdc_consumers c
+	CROSS JOIN LATERAL (SELECT coalesce(
+		(SELECT b.first_id - 1 FROM philotes.cdc_batches b
+		 WHERE b.consumer = c.consumer AND b.source_id = s.source_id
+		   AND b.processed_at >= now() - retention
+		 ORDER BY b.first_id LIMIT 1),
+		(SELECT b.last_id FROM philotes.cdc_batches b
+		 WHERE b.consumer = c.consumer AND b.source_id = s.source_id
+		 ORDER BY b.first_id DESC LIMIT 1), 0) AS up_to) k
+	ORDER BY s.source_id, k.up_to, c.consumer
+$$;
+
+-- The first event of the buffer, by id, that is not removable; null if all are.
+CREATE OR REPLACE FUNCTION philotes.first_kept(retention interval)
+RETURNS bigint LANGUAGE sql STABLE AS $$
+	SELECT min(f.id)
+	FROM philotes.cdc_sources s
+	LEFT JOIN philotes.removable(retention) r USING (source_id)
+	CROSS JOIN LATERAL (
+		SELECT greatest(w.first_id, coalesce(r.up_to, 0) + 1) AS id
+		FROM philotes.cdc_writes w
+		WHERE w.source_id = s.source_id AND w.events > 0
+		  AND w.last_id > coalesce(r.up_to, 0)
+		ORDER BY w.write_no LIMIT 1) f
+$$;
+
+-- Decides what goes: all that is removable, up to the end of the oldest
+-- partition that stays.  Returns how many events that are.
+CREATE OR REPLACE FUNCTION philotes.gc_begin(retention interval,
+    OUT started_at timestamptz, OUT events bigint)
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	width CONSTANT bigint := philotes.partition_width();
+	stays bigint;
+BEGIN
+	started_at := clock_timestamp();
+	PERFORM pg_advisory_xact_lock(hashtextextended('philotes.consumers', 0));
+	SELECT least(philotes.first_kept(retention), last_value) / width
+	INTO stays FROM philotes.cdc_log_id_seq;
+	WITH goes AS (
+		SELECT s.source_id, u.up_to, t.total, t.total - s.removed AS n
+		FROM philotes.removable(retention) r
+		JOIN philotes.cdc_sources s USING (source_id)
+		CROSS JOIN LATERAL (
+			SELECT least(r.up_to, (stays + 1) * width - 1) AS up_to) u
+		CROSS JOIN LATERAL philotes.total_at(s.source_id, u.up_to) t
+		WHERE u.up_to > s.removed_to),
+	said AS (
+		UPDATE philotes.cdc_sources s
+		SET removed_to = g.up_to, removed = g.total
+		FROM goes g WHERE s.source_id = g.source_id)
+	SELECT coalesce(sum(n), 0) INTO events FROM goes;
+END $$;
+
+-- No event below this id is to stay, and no more ids are drawn below it.
+CREATE OR REPLACE FUNCTION philotes.gc_end_of_removed() RETURNS bigint
+LANGUAGE sql STABLE AS $$
+	SELECT CASE WHEN EXISTS (SELECT FROM philotes.cdc_consumers)
+	       THEN least(q.last_value, (
+		SELECT min(f.id)
+		FROM philotes.cdc_sources s
+		CROSS JOIN LATERAL (
+			SELECT greatest(w.first_id, s.removed_to + 1) AS id
+			FROM philotes.cdc_writes w
+			WHERE w.source_id = s.source_id AND w.events > 0
+			  AND w.last_id > s.removed_to
+			ORDER BY w.write_no LIMIT 1) f))
+	       ELSE 0 END
+	FROM philotes.cdc_log_id_seq q
+$$;
+
+-- The partitions, oldest first: number, first id, first id beyond, and whether
+-- all of it may go.
+CREATE OR REPLACE FUNCTION philotes.gc_leaves()
+RETURNS TABLE (n bigint, first_id bigint, end_id bigint, may_go boolean)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT l.n, l.n * w.ids, (l.n + 1) * w.ids, (l.n + 1) * w.ids <= k.id
+	FROM (SELECT substr(c.relname, 9)::bigint AS n
+	      FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+	      WHERE i.inhparent = 'philotes.cdc_log'::regclass) l,
+	     philotes.partition_width() w (ids),
+	     philotes.gc_end_of_removed() k (id)
+	ORDER BY l.n
+$$;
+
+-- Empties a partition of which nothing is to stay.  False: something is, now
+-- that it is locked.  Whoever would wait behind us matters more, so a lock that
+-- is not to be had at once is an error, lock_not_available.
+CREATE OR REPLACE FUNCTION philotes.gc_truncate(n bigint) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET lock_timeout = '200ms' AS $$
+DECLARE
+	leaf CONSTANT text := 'cdc_log_' || n;
+BEGIN
+	EXECUTE format('LOCK TABLE philotes.%I IN ACCESS EXCLUSIVE MODE', leaf);
+	IF (n + 1) * philotes.partition_width() > philotes.gc_end_of_removed() THEN
+		RETURN false;
+	END IF;
+	EXECUTE format('TRUNCATE philotes.%I', leaf);
+	RETURN true;
+END $$;
+
+-- Drops a partition that is empty.  False: somebody who had drawn an id before
+-- has written to it meanwhile.  Two locks one after the other, 200 ms in all.
+CREATE OR REPLACE FUNCTION philotes.gc_drop(n bigint) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms' AS $$
+DECLARE
+	leaf  CONSTANT text := 'cdc_log_' || n;
+	empty boolean;
+BEGIN
+	LOCK TABLE ONLY philotes.cdc_log IN ACCESS EXCLUSIVE MODE;
+	EXECUTE format('LOCK TABLE philotes.%I IN ACCESS EXCLUSIVE MODE', leaf);
+	EXECUTE format('SELECT NOT EXISTS (SELECT FROM philotes.%I)', leaf)
+	INTO empty;
+	IF empty AND (n + 1) * philotes.partition_width() <=
+	    philotes.gc_end_of_removed() THEN
+		EXECUTE format('DROP TABLE philotes.%I', leaf);
+		RETURN true;
+	END IF;
+	RETURN false;
+END $$;
+
+-- Looks at the next `rows` events of a partition and deletes those that go.
+-- Returns the last id it has looked at, null at the end.
+CREATE OR REPLACE FUNCTION philotes.gc_delete(n bigint, from_id bigint,
+    rows bigint) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	last_id bigint;
+BEGIN
+	EXECUTE format('WITH chunk AS ('
+	    'SELECT id, source_id FROM philotes.%1$I WHERE id >= $1 AND id <= '
+	    '(SELECT max(removed_to) FROM philotes.cdc_sources) '
+	    'ORDER BY id LIMIT $2), '
+	    'gone AS (DELETE FROM philotes.%1$I l '
+	    'USING chunk c JOIN philotes.cdc_sources s USING (source_id) '
+	    'WHERE l.id = c.id AND l.id <= s.removed_to) '
+	    'SELECT max(id) FROM chunk', 'cdc_log_' || n)
+	INTO last_id USING from_id, rows;
+	RETURN last_id;
+END $$;
+
+-- The ledgers go with the events below this id that they describe; the newest
+-- row of a source, its watermark, and that of a consumer, its cursor, stay.
+-- Returns how many rows went, `rows` of each ledger at the most.
+CREATE OR REPLACE FUNCTION philotes.gc_trim(below bigint, rows bigint)
+RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	writes  bigint;
+	batches bigint;
+BEGIN
+	DELETE FROM philotes.cdc_writes w
+	USING (SELECT w.source_id, w.write_no
+	       FROM philotes.cdc_sources s
+	       CROSS JOIN LATERAL (
+			SELECT coalesce(
+				(SELECT b.write_no FROM philotes.cdc_writes b
+				 WHERE b.source_id = s.source_id
+				   AND b.last_id > least(s.removed_to, below - 1)
+				 ORDER BY b.write_no LIMIT 1),
+				(SELECT max(b.write_no) FROM philotes.cdc_writes b
+				 WHERE b.source_id = s.source_id)) AS write_no) k
+	       JOIN philotes.cdc_writes w
+	         ON w.source_id = s.source_id AND w.write_no < k.write_no
+	       LIMIT rows) g
+	WHERE w.source_id = g.source_id AND w.write_no = g.write_no;
+	GET DIAGNOSTICS writes = ROW_COUNT;
+	DELETE FROM philotes.cdc_batches d
+	USING (SELECT b.consumer, b.source_id, b.first_id
+	       FROM philotes.cdc_sources s
+	       CROSS JOIN philotes.cdc_consumers c
+	       CROSS JOIN LATERAL (
+			SELECT coalesce(
+				(SELECT b.first_id FROM philotes.cdc_batches b
+				 WHERE b.consumer = c.consumer
+				   AND b.source_id = s.source_id
+				   AND b.last_id > least(s.removed_to, below - 1)
+				 ORDER BY b.first_id LIMIT 1),
+				(SELECT max(b.first_id) FROM philotes.cdc_batches b
+				 WHERE b.consumer = c.consumer
+				   AND b.source_id = s.source_id)) AS first_id) k
+	       JOIN philotes.cdc_batches b
+	         ON b.consumer = c.consumer AND b.source_id = s.source_id
+	        AND b.first_id < k.first_id
+	       LIMIT rows) g
+	WHERE d.consumer = g.consumer AND d.source_id = g.source_id
+	  AND d.first_id = g.first_id;
+	GET DIAGNOSTICS batches = ROW_COUNT;
+	RETURN writes + batches;
+END $$;
+
+-- Moves on to the next partition when the oldest event of the one in use is
+-- older than a quarter of the retention, so that it will be dropped as a whole
+-- and not be trimmed for long; unless events are held in many already.
+--
+-- The sequence is locked by an ALTER that changes nothing: whoever has drawn an
+-- id has ended by then, and nobody draws one, so no id is drawn twice and no
+-- COPY that is under way misses a partition made after it began.
+CREATE OR REPLACE FUNCTION philotes.gc_advance(retention interval)
+RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp SET lock_timeout = '200ms' AS $$
+DECLARE
+	width CONSTANT bigint := philotes.partition_width();
+	most  CONSTANT bigint := 16;
+	head  bigint := (SELECT last_value / width FROM philotes.cdc_log_id_seq);
+BEGIN
+	IF (SELECT count(*) FROM philotes.gc_leaves() WHERE n < head) >= most OR
+	    to_regclass('philotes.cdc_log_' || head + 1) IS NULL OR
+	    NOT EXISTS (SELECT FROM philotes.cdc_writes w
+	                JOIN philotes.cdc_sources s USING (source_id)
+	                WHERE w.events > 0 AND w.last_id >= head * width
+	                  AND w.last_id > s.removed_to
+	                  AND w.written_at < now() - retention / 4) THEN
+		RETURN false;
+	END IF;
+	ALTER SEQUENCE philotes.cdc_log_id_seq OWNED BY NONE;
+	IF (SELECT last_value / width <> head FROM philotes.cdc_log_id_seq) THEN
+		RETURN false;
+	END IF;
+	PERFORM setval('philotes.cdc_log_id_seq', (head + 1) * width, false);
+	RETURN true;
+END $$;
+
+-- Why events stay, per source and consumer, whoever holds most first: those
+-- that it has not processed, and since when the first of them waits; those that
+-- it has, but not long enough ago; and those that only wait for a partition
+-- before theirs.  consumer is null if there is none.
+CREATE OR REPLACE FUNCTION philotes.gc_held(retention interval)
+RETURNS TABLE (source_id text, consumer text, waiting bigint,
+    since timestamptz, young bigint, later bigint, dead boolean)
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+	SELECT s.source_id, c.consumer, w.total - p.done, f.written_at,
+	       p.done - p.old, p.old - s.removed,
+	       c.consumer IS NOT NULL
+	       AND coalesce(f.written_at < now() - retention, false)
+	FROM philotes.cdc_sources s
+	CROSS JOIN LATERAL philotes.newest_write(s.source_id) w
+	LEFT JOIN philotes.cdc_consumers c ON true
+	LEFT JOIN LATERAL (
+		SELECT b.last_id, b.total, b.write_no FROM philotes.cdc_batches b
+		WHERE b.consumer = c.consumer AND b.source_id = s.source_id
+		ORDER BY b.first_id DESC LIMIT 1) b ON true
+	LEFT JOIN LATERAL (
+		SELECT k.total - k.events AS total FROM philotes.cdc_batches k
+		WHERE k.consumer = c.consumer AND k.source_id = s.source_id
+		  AND k.processed_at >= now() - retention
+		ORDER BY k.first_id LIMIT 1) k ON true
+	CROSS JOIN LATERAL (
+		SELECT greatest(b.total, s.removed) AS done,
+		       greatest(least(k.total, b.total), s.removed) AS old) p
+	LEFT JOIN LATERAL (
+		SELECT x.written_at FROM philotes.cdc_writes x
+		WHERE x.source_id = s.source_id
+		  AND x.write_no >= coalesce(b.write_no, 0)
+		  AND x.last_id > greatest(b.last_id, s.removed_to)
+		  AND x.events > 0
+		ORDER BY x.write_no LIMIT 1) f ON true
+	WHERE w.total > s.removed
+	ORDER BY s.source_id, p.old, p.done, c.consumer
+$$;
+
+CREATE OR REPLACE FUNCTION philotes.gc_end(started_at timestamptz,
+    retention interval, events bigint, partitions bigint, busy bigint)
+RETURNS void LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	INSERT INTO philotes.cdc_gc_runs (started_at, retention, events,
+	    partitions, busy, held_by, held)
+	SELECT gc_end.started_at, gc_end.retention, gc_end.events,
+	       gc_end.partitions, gc_end.busy, h.consumer, coalesce(h.n, 0)
+	FROM (SELECT) one
+	LEFT JOIN (SELECT consumer, sum(waiting) AS n
+	           FROM philotes.gc_held(gc_end.retention)
+	           WHERE waiting > 0 AND consumer IS NOT NULL
+	           GROUP BY consumer ORDER BY n DESC, consumer LIMIT 1) h ON true;
+	DELETE FROM philotes.cdc_gc_runs r
+	WHERE r.started_at < (SELECT n.started_at FROM philotes.cdc_gc_runs n
+	                      ORDER BY n.started_at DESC OFFSET 99 LIMIT 1);
+	-- what was deleted is counted before the VACUUM that follows, not after
+	IF to_regprocedure('pg_stat_force_next_flush()') IS NOT NULL THEN
+		EXECUTE 'SELECT pg_stat_force_next_flush()';
+	END IF;
+END $$;
+
+REVOKE ALL ON FUNCTION philotes.gc_begin, philotes.gc_leaves,
+    philotes.gc_truncate, philotes.gc_drop, philotes.gc_delete,
+    philotes.gc_trim, philotes.gc_advance, philotes.gc_held, philotes.gc_end
+FROM PUBLIC;
 
 COMMIT;

@@ -1,2 +1,0 @@
--- Included first by 001_schema.sql: so the other files are there too.
-\set beside yes
