@@ -335,6 +335,7 @@ version_1()
 	expect_error 'a buffer-gc of an older version is at work'
 	[[ $(buf_psql "SELECT philotes.schema_version()") == 1 ]]
 	exec {held}>&-
+	kill_children
 	wait_for buf_psql "SELECT count(*) FROM pg_locks
 	    WHERE locktype = 'advisory'" 0
 	psql_on "$PHILOTES_BUFFER_URL" <"$root/sql/001_schema.sql"
