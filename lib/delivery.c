@@ -202,10 +202,12 @@ end_early(struct delivery *d)
 static int
 make_room(struct delivery *d, bool *room)
 {
-	size_t left = d->turn++ < DELIVERY_UNACKED ? ACK_WINDOW - 1
-						   : DELIVERY_UNACKED - 1;
-	int rc = wait_acks(d, left, false);
+	size_t left = DELIVERY_UNACKED - 1;
+	int rc;
 
+	if (d->turn++ < DELIVERY_UNACKED && !ack_full(&d->window))
+		return EXIT_DONE;
+	rc = wait_acks(d, left, false);
 	if (rc == EXIT_DONE && d->window.n > left)
 		rc = end_early(d);
 	*room = rc == EXIT_DONE && !stop_requested();
