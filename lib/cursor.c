@@ -12,6 +12,9 @@
 
 #define MARK "mark" /* a prepared statement */
 
+#define OTHER_MARKED \
+	"Another process marked it: the batch is delivered again or was."
+
 static const char marking[] = "mark the batch as processed";
 
 /* A parameter of a query. */
@@ -247,22 +250,41 @@ set_params(struct mark_params *p, const struct cursor_session *s,
 		p->p[2 + i] = p->numbers[i].s;
 }
 
-/* What became of a mark. */
+/* Nothing was marked: the consumer was dropped, or its place moved. */
 static int
-check_mark(
-    const struct cursor_session *s, int rc, const PGresult *res, bool count)
+no_mark(struct cursor_session *s)
 {
-	if (rc != EXIT_DONE && pg_is_state(res, "23505")) {
-		log_hint("Another process marked it: the batch is delivered "
-			 "again or was.");
-		return EXIT_RETRY;
-	}
-	if (rc == EXIT_DONE && count &&
-	    strcmp(PQcmdTuples((PGresult *)res), "1") != 0) {
+	PGresult *res;
+	int rc = pg_query(
+	    &s->pg, marking, SQL_CONSUMER_EXISTS, 1, &s->consumer, &res);
+	bool there = rc == EXIT_DONE &&
+	    view_eq(pg_value(res, 0, 0), VIEW_LIT("t"));
+
+	PQclear(res);
+	if (rc != EXIT_DONE)
+		return rc;
+	if (!there) {
 		log_error("could not %s: there is no consumer \"%s\" any more",
 		    marking, s->consumer);
 		return EXIT_OPERATOR;
 	}
+	log_error("could not %s: consumer \"%s\" is elsewhere by now", marking,
+	    s->consumer);
+	log_hint(OTHER_MARKED);
+	return EXIT_RETRY;
+}
+
+/* What became of a mark. */
+static int
+check_mark(struct cursor_session *s, int rc, const PGresult *res, bool count)
+{
+	if (rc != EXIT_DONE && pg_is_state(res, "23505")) {
+		log_hint(OTHER_MARKED);
+		return EXIT_RETRY;
+	}
+	if (rc == EXIT_DONE && count &&
+	    strcmp(PQcmdTuples((PGresult *)res), "1") != 0)
+		return no_mark(s);
 	return rc;
 }
 

@@ -293,6 +293,47 @@ slowly()
 	[ "$(rows cdc_batches)" = 0 ]
 	expect_code 0 buffer-batch --once
 	[ "$(wc -l <<<"$output")" = 10 ]
+	# nor does a handler that fails leave anything behind
+	fill s 1
+	# shellcheck disable=SC2016 # for a shell elsewhere
+	expect_code 69 buffer-batch --once --retries 0 -- sh -c \
+	    'psql -Xqd "$1" -c "SELECT philotes.drop_consumer('"'default'"')"
+	    exit 1' sh "$PHILOTES_BUFFER_URL"
+	[ "$(rows cdc_retries)" = 0 ]
+}
+
+@test "a consumer that is new meanwhile keeps its new place" {
+	fill s 10
+	expect_code 0 buffer-batch --once
+	fill s 10
+	mkfifo "$BATS_TEST_TMPDIR/acks"
+	exec 8<>"$BATS_TEST_TMPDIR/acks"
+	child buffer-batch --flush-interval 0s --ack "$BATS_TEST_TMPDIR/acks" \
+	    >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" 8>&-
+	wait_for lines "$BATS_TEST_TMPDIR/out" 11
+	buf_psql "SELECT philotes.drop_consumer('default'),
+	    philotes.add_consumer('default')" >/dev/null
+	jq -r '.ack // empty' "$BATS_TEST_TMPDIR/out" >&8
+	code=0
+	wait "$!" || code=$?
+	grep -F 'consumer "default" is elsewhere by now' "$BATS_TEST_TMPDIR/err"
+	[ "$code" = 75 ]
+	exec 8>&-
+	expect_code 0 buffer-batch --once
+	[ "$(wc -l <<<"$output")" = 20 ]
+}
+
+# shellcheck disable=SC2016 # for a shell elsewhere
+@test "nothing is parked for a consumer that is dropped meanwhile" {
+	fill s 10
+	expect_code 69 buffer-batch --once --retries 0 \
+	    --on-failure dead-letter -- sh -c 'cat >"$0"
+	    grep -q "\"n\": 5}" "$0" || exit 0
+	    [ "$PHILOTES_BATCH_EVENTS" != 1 ] ||
+		psql -Xqd "$1" -c "SELECT philotes.drop_consumer('"'default'"')"
+	    exit 1' "$BATS_TEST_TMPDIR/batch" "$PHILOTES_BUFFER_URL"
+	expect_error 'there is no consumer "default" any more'
+	[ "$(rows cdc_dead_letters) $(rows cdc_batches)" = "0 0" ]
 }
 
 @test "no consumer is registered or dropped while buffer-gc decides" {

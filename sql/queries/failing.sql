@@ -1,7 +1,9 @@
--- The batch $3 to $4 of consumer $1 and source $2 failed once more: $5.
+-- The batch $3 to $4 of consumer $1 and source $2 failed once more: $5.  Who was
+-- dropped leaves no row.
 INSERT INTO philotes.cdc_retries AS r
     (consumer, source_id, first_id, last_id, attempts, status)
-VALUES ($1, $2, $3, $4, 1, $5)
+SELECT $1, $2, $3::bigint, $4::bigint, 1, $5
+FROM philotes.cdc_consumers WHERE consumer = $1
 ON CONFLICT (consumer, source_id) DO UPDATE
 SET first_id = excluded.first_id, last_id = excluded.last_id,
     attempts = CASE WHEN r.first_id = excluded.first_id

@@ -1,9 +1,12 @@
 -- consumer, source, first_id, last_id, events, total, write_no; nothing if the
--- consumer was dropped
+-- consumer was dropped, or is not where this batch begins any more
 INSERT INTO philotes.cdc_batches
     (consumer, source_id, first_id, last_id, events, total, write_no, batch_no)
 SELECT $1, $2, $3::bigint, $4::bigint, $5::bigint, $6::bigint, $7::bigint,
-       1 + coalesce((SELECT b.batch_no FROM philotes.cdc_batches b
-                     WHERE b.consumer = $1 AND b.source_id = $2
-                     ORDER BY b.first_id DESC LIMIT 1), 0)
-FROM philotes.cdc_consumers WHERE consumer = $1
+       1 + coalesce(b.batch_no, 0)
+FROM philotes.cdc_consumers c
+LEFT JOIN LATERAL (
+	SELECT last_id, batch_no FROM philotes.cdc_batches
+	WHERE consumer = $1 AND source_id = $2
+	ORDER BY first_id DESC LIMIT 1) b ON true
+WHERE c.consumer = $1 AND coalesce(b.last_id, 0) = $3::bigint - 1

@@ -1,7 +1,15 @@
 -- Events with the ids $8, their statuses, attempts and messages $9 to $11, become
 -- dead letters of consumer $1, and what they are part of is marked as mark.sql
 -- does.
-WITH failed AS (
+WITH place AS (
+	SELECT 1 + coalesce(b.batch_no, 0) AS batch_no
+	FROM philotes.cdc_consumers c
+	LEFT JOIN LATERAL (
+		SELECT last_id, batch_no FROM philotes.cdc_batches
+		WHERE consumer = $1 AND source_id = $2
+		ORDER BY first_id DESC LIMIT 1) b ON true
+	WHERE c.consumer = $1 AND coalesce(b.last_id, 0) = $3::bigint - 1),
+failed AS (
 	SELECT * FROM unnest($8::bigint[], $9::text[], $10::bigint[], $11::text[])
 	    f (id, status, attempts, stderr)),
 parked AS (
@@ -13,14 +21,12 @@ parked AS (
 	       l.lsn, l.transaction_id, l.commit_lsn, l.seq, l.key_columns,
 	       l.before_data, l.after_data, l.event_time, l.metadata,
 	       l.created_at, f.status, f.attempts, nullif(f.stderr, '')
-	FROM failed f JOIN philotes.cdc_log l USING (id)
+	FROM place CROSS JOIN failed f JOIN philotes.cdc_log l USING (id)
 	WHERE l.id = ANY ($8::bigint[]) AND l.source_id = $2),
 recovered AS (
 	DELETE FROM philotes.cdc_retries WHERE consumer = $1 AND source_id = $2)
 INSERT INTO philotes.cdc_batches
     (consumer, source_id, first_id, last_id, events, total, write_no, batch_no)
 SELECT $1, $2, $3::bigint, $4::bigint, $5::bigint, $6::bigint, $7::bigint,
-       1 + coalesce((SELECT b.batch_no FROM philotes.cdc_batches b
-                     WHERE b.consumer = $1 AND b.source_id = $2
-                     ORDER BY b.first_id DESC LIMIT 1), 0)
-FROM philotes.cdc_consumers WHERE consumer = $1
+       batch_no
+FROM place
