@@ -252,13 +252,22 @@ secret_pipeline_up()
 	export PHILOTES_BUFFER_FLUSH_INTERVAL=50ms
 	export SEEN=$BATS_TEST_TMPDIR/seen
 	# shellcheck disable=SC2016 # expanded by the handler's shell
-	export PHILOTES_HANDLER='env >"$SEEN.env"; cat >"$SEEN"; exec sleep 100'
+	export PHILOTES_HANDLER='env >"$SEEN.env"; cat >"$SEEN"; cat "$SEEN.end"'
+	[[ -p $SEEN.end ]] || mkfifo "$SEEN.end"
 	tcp_psql "CREATE TABLE IF NOT EXISTS t (id serial PRIMARY KEY)"
 	philotes init
 	child exec_philotes
 	supervisor=$!
 	tcp_psql "INSERT INTO t DEFAULT VALUES"
 	wait_for has_lines "$SEEN" yes
+}
+
+# The handler first, since it would be waited for.
+secret_pipeline_down()
+{
+	: >"$SEEN.end"
+	kill -TERM "$supervisor"
+	wait "$supervisor"
 }
 
 exec_philotes()
@@ -287,8 +296,7 @@ has_lines()
 	[[ -z $(shows s3cr3t cmdline)$(shows s3cr3t environ) ]]
 	run ! grep -rq s3cr3t "$SEEN" "$SEEN.out" "$SEEN.log" "$SEEN.env" \
 		"$PHILOTES_STATE_DIR"
-	kill -TERM "$supervisor"
-	wait "$supervisor"
+	secret_pipeline_down
 
 	# by the connection strings: whom they are for
 	unset PGPASSFILE
@@ -301,12 +309,11 @@ has_lines()
 	[[ $(shows s3cr3t-source environ) == "bash pg-cdc-read " ]]
 	[[ $(shows s3cr3t-buffer environ) == \
 	    "bash buffer-batch buffer-gc buffer-write " ]]
-	[[ $(shows SEEN environ) == *sleep* ]]
+	[[ $(shows SEEN environ) == *cat* ]]
 	run ! grep -rq s3cr3t "$SEEN" "$SEEN.out" "$SEEN.log" "$SEEN.env" \
 		"$PHILOTES_STATE_DIR"
 	run ! grep -E '^(PHILOTES_.*_URL|PG)' "$SEEN.env"
-	kill -TERM "$supervisor"
-	wait "$supervisor"
+	secret_pipeline_down
 }
 
 @test "a wrong password is 77 and not shown" {

@@ -90,6 +90,25 @@ stubs()
 	done
 }
 
+# A sleep(1), by which `philotes run` waits for restarts and for stages to stop,
+# that takes a tenth of the time: up to 9 s, so the stages have all of theirs,
+# or up to 10 s.
+hasten()
+{
+	local longest=${1-9}
+	mkdir -p "$BATS_TEST_TMPDIR/path"
+	cat >"$BATS_TEST_TMPDIR/path/sleep" <<-EOF
+	#!/bin/sh
+	case \$1 in
+	[1-9]) set -- "0.\$1" ;;
+	$longest) set -- 1 ;;
+	esac
+	exec $(PATH=/usr/bin:/bin type -P sleep) "\$1"
+	EOF
+	chmod +x "$BATS_TEST_TMPDIR/path/sleep"
+	PATH=$BATS_TEST_TMPDIR/path:$PATH
+}
+
 changes()
 {
 	src_psql "INSERT INTO t SELECT n, n FROM generate_series($1, $2) n"

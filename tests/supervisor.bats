@@ -5,22 +5,37 @@ load helper
 # shellcheck source=SCRIPTDIR/supervisor.bash
 load supervisor
 
+# Tests with stubs for tools have no use for databases.
 setup()
 {
-	databases_up
+	if [[ $BATS_TEST_DESCRIPTION == *"(stubs)" ]]; then
+		without_databases
+	else
+		databases_up
+		src_psql "CREATE TABLE t (id int PRIMARY KEY, v text)"
+	fi
 	out=$BATS_TEST_TMPDIR/out log=$BATS_TEST_TMPDIR/log
 	export PHILOTES_BUFFER_FLUSH_INTERVAL=100ms
-	src_psql "CREATE TABLE t (id int PRIMARY KEY, v text)"
+	hasten
 }
 
 teardown()
 {
 	kill_children
 	cluster_remove "$PHILOTES_STATE_DIR/buffer"
-	databases_down
+	[[ $BATS_TEST_DESCRIPTION == *"(stubs)" ]] || databases_down
 }
 
-@test "wrong usage is 64, help and version are 0" {
+without_databases()
+{
+	children=()
+	export PHILOTES_SLOT=t$BATS_TEST_NUMBER
+	export PHILOTES_SOURCE_URL=host=$BATS_FILE_TMPDIR/src
+	export PHILOTES_BUFFER_URL=host=$BATS_FILE_TMPDIR/buf
+	export PHILOTES_STATE_DIR=$BATS_TEST_TMPDIR/state
+}
+
+@test "wrong usage is 64, help and version are 0 (stubs)" {
 	expect_code 64 philotes
 	expect_error 'could not use ""'
 	expect_code 64 philotes frobnicate
@@ -33,7 +48,7 @@ teardown()
 	[[ $output =~ ^philotes\ [0-9]+\. ]]
 }
 
-@test "wrong settings are 78 and named" {
+@test "wrong settings are 78 and named (stubs)" {
 	expect_code 78 env -u PHILOTES_SOURCE_URL -u PHILOTES_BUFFER_URL \
 		philotes run
 	expect_error 'PHILOTES_SOURCE_URL'
@@ -160,7 +175,7 @@ teardown()
 	[[ $(logged 'error: could not go on with "buffer-batch"') == 1 ]]
 }
 
-@test "codes: a restart for 71, 74, 75, the end for the others" {
+@test "codes: a restart for 71, 74, 75, the end for the others (stubs)" {
 	local code
 	stubs
 	for code in 71 74 75; do
@@ -178,7 +193,7 @@ teardown()
 	done
 }
 
-@test "of a pair's codes the most permanent one counts" {
+@test "of a pair's codes the most permanent one counts (stubs)" {
 	stubs
 	stub pg-cdc-read 'cat <&5; exit 74'
 	stub buffer-write 'exit 65'
@@ -194,12 +209,14 @@ teardown()
 	[[ $(logged 'could not go on with "pg-cdc-read"') == 1 ]]
 }
 
-@test "restarts wait longer each time, and TERM does not wait for them" {
-	local before
+@test "restarts wait longer each time, and TERM does not wait for them (stubs)" {
+	local before=${EPOCHREALTIME/./}
 	stubs
 	stub pg-cdc-read 'exit 75'
 	start_philotes
 	wait_for logged "restarting the pair unit in 4 s" 1
+	# a tenth of 1 s and of 2 s
+	((${EPOCHREALTIME/./} - before >= 300000))
 	[[ $(grep -o 'restarting the pair .*' "$log") == \
 "restarting the pair unit in 1 s
 restarting the pair unit in 2 s
@@ -209,7 +226,58 @@ restarting the pair unit in 4 s" ]]
 	((${EPOCHREALTIME/./} - before < 1500000))
 }
 
-@test "TERM at any moment ends it with 0 and leaves no child" {
+# hold COMMAND: it waits for a file, and tells by another that it does
+hold()
+{
+	local real
+	real=$(PATH=/usr/bin:/bin type -P "$1")
+	cat >"$BATS_TEST_TMPDIR/path/$1" <<-EOF
+	#!/bin/sh
+	: >"$BATS_TEST_TMPDIR/$1.begun"
+	until [ -e "$BATS_TEST_TMPDIR/$1.go" ]; do sleep 0.05; done
+	exec $real "\$@"
+	EOF
+	chmod +x "$BATS_TEST_TMPDIR/path/$1"
+}
+
+begun()
+{
+	[[ ! -e $BATS_TEST_TMPDIR/$1.begun ]] || echo yes
+}
+
+# what takes the signals
+alarm()
+{
+	pgrep -P "$supervisor" -f '/bin/sleep infinity$' || :
+}
+
+@test "a second signal while stages start is no error; only signals for us stop (stubs)" {
+	local first
+	stubs
+	hold mkfifo
+	hold stat
+	child exec_philotes
+	supervisor=$!
+	wait_for begun mkfifo yes
+	kill -TERM "$supervisor"
+	touch "$BATS_TEST_TMPDIR/mkfifo.go"
+	wait_for begun stat yes
+	wait_for alarm "" ""
+	kill -HUP "$supervisor"
+	touch "$BATS_TEST_TMPDIR/stat.go"
+	await_philotes 0
+	start_philotes
+	alarms() { pgrep -c -P "$supervisor" -f '/bin/sleep infinity$'; }
+	wait_for alarms "" 1
+	first=$(alarm)
+	kill -KILL "$first"
+	wait_gone "$first"
+	wait_for alarms "" 1
+	[[ $(stage_line philotes) == "running 0 0 -" ]]
+	stop_philotes
+}
+
+@test "TERM at any moment ends it with 0 and leaves no child (stubs)" {
 	local i status
 	stubs
 	for i in 1 2 3 4 5 6 7 8; do
@@ -233,7 +301,7 @@ stage_line()
 		"$PHILOTES_STATE_DIR/run/stages"
 }
 
-@test "each stage's state, restarts and last end are on record" {
+@test "each stage's state, restarts and last end are on record (stubs)" {
 	stubs
 	stub pg-cdc-read 'exit 75'
 	stub buffer-gc 'kill -SEGV $$'
@@ -254,7 +322,7 @@ stage_line()
 	[[ $(stage_line pg-cdc-read) == "failed 0 1 exit 69" ]]
 }
 
-@test "a full disk or a lost run directory does not end a run" {
+@test "a full disk or a lost run directory does not end a run (stubs)" {
 	stubs
 	start_philotes
 	mkdir "$PHILOTES_STATE_DIR/run/stages.new"
@@ -284,7 +352,7 @@ stage_line()
 	stop_philotes
 }
 
-@test "a run directory of somebody else's, or a link, is refused" {
+@test "a run directory of somebody else's, or a link, is refused (stubs)" {
 	stubs
 	mkdir -p "$PHILOTES_STATE_DIR/run"
 	chown nobody "$PHILOTES_STATE_DIR/run"
@@ -296,7 +364,7 @@ stage_line()
 	expect_error 'it is a symbolic link'
 }
 
-@test "a supervisor killed while it starts its stages leaves none behind" {
+@test "a supervisor killed while it starts its stages leaves none behind (stubs)" {
 	local i left=0 seed=$RANDOM
 	echo "seed $seed"
 	RANDOM=$seed
@@ -314,7 +382,7 @@ stage_line()
 	wait_for none_left "" ""
 }
 
-@test "a unit that has run for a minute begins with the shortest delay" {
+@test "a unit that has run for a minute begins with the shortest delay (stubs)" {
 	# shellcheck disable=SC2317,SC2034 # used by what is sourced
 	delays()
 	{
@@ -333,8 +401,9 @@ stage_line()
 	[[ $(delays) == $'16\n32\n60\n1\n1' ]]
 }
 
-@test "a stage that ignores TERM is killed after its time" {
+@test "a stage that ignores TERM is killed after its time (stubs)" {
 	stubs
+	hasten 10
 	stub buffer-gc 'trap "" TERM; sleep 100 & wait; wait'
 	start_philotes
 	stop_philotes
@@ -342,11 +411,17 @@ stage_line()
 	[[ $(logged "buffer-gc was killed by signal 9") == 1 ]]
 }
 
-@test "one instance a state directory; the second names the first" {
+@test "one instance a state directory and a source; the second names the first (stubs)" {
 	stubs
 	start_philotes
 	expect_code 75 philotes run
 	expect_error "held by process $supervisor\$"
+	# nor from another state directory, and the first does not notice
+	PHILOTES_STATE_DIR=$BATS_TEST_TMPDIR/other expect_code 75 philotes run
+	expect_error "read \"$PHILOTES_SLOT\": process $supervisor, from \"$PHILOTES_STATE_DIR\", does so"
+	expect_code 78 env "PHILOTES_STATE_DIR=$BATS_TEST_TMPDIR/other" \
+		PHILOTES_SLOT=another PHILOTES_BUFFER_URL=embedded philotes run
+	[[ $(lines "$log") == 1 ]]
 	stop_philotes
 	start_philotes
 	stop_philotes

@@ -39,8 +39,8 @@ hide_secrets()
 # A session of its own: a terminal's Ctrl-C is for us alone, who stop things in
 # order; and if we are killed, the child is told to stop, or does not begin if
 # that came before it had asked to be told.  For a shell's `&` SIGINT is
-# ignored, which no handler expects, and we ignore SIGPIPE.  Descriptor 9 is the
-# lock, which must go with us.
+# ignored, which no handler expects, and we ignore SIGPIPE.  Descriptors 9 and
+# 10 are locks, which must go with us.
 spawn()
 {
 	local name=$1 hidden
@@ -50,7 +50,7 @@ spawn()
 	env --default-signal=INT,QUIT,PIPE "${hidden[@]}" \
 		setsid setpriv --pdeathsig TERM -- \
 		sh -c '[ "$PPID" -ne "$0" ] || exec "$@"; exit 75' "$$" "$@" \
-		<&0 9>&- &
+		<&0 9>&- 10>&- &
 	pid_of[$name]=$!
 	name_of[$!]=$name
 }

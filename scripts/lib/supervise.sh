@@ -18,11 +18,21 @@ readonly -A stages_of=([pair]="reader writer handler" [batch]=batch [gc]=gc)
 child_ended()
 {
 	case $1 in
-	alarm) begin_stop 0 "stopping" ;;
+	alarm) alarm_ended "$2" ;;
 	"restart "*) start "${1#* }" ;;
 	"limit "*) out_of_time "${1#* }" ;;
 	*) stage_ended "$1" "$2" ;;
 	esac
+}
+
+# Our trap ends it with TERM.  Who kills it otherwise did not mean us.
+alarm_ended()
+{
+	if (($1 == 143)); then
+		begin_stop 0 "stopping"
+	else
+		timer alarm infinity
+	fi
 }
 
 start()
@@ -260,6 +270,27 @@ take_lock()
 	echo $$ >"$run/lock"
 }
 
+# One at a time on a source, wherever its state directory is: a user's runs on
+# a machine meet in a directory that each of them can write, under systemd too.
+# Others meet at the slot.  What names the source and its slot names the lock.
+take_source_lock()
+{
+	local dir=/dev/shm/philotes-$EUID slot=${PHILOTES_SLOT:-philotes_cdc}
+	local name holder=''
+	mkdir -m 0700 "$dir" 2>/dev/null || :
+	[[ -d $dir && ! -L $dir && -O $dir && -w $dir ]] || return 0
+	name=$(printf '%s\n' "$slot" "${PHILOTES_SOURCE_URL-}" "${PGHOST-}" \
+		"${PGHOSTADDR-}" "${PGPORT-}" "${PGDATABASE-}" "${PGUSER-}" \
+		"${PGSERVICE-}" "${PGSERVICEFILE-}" | sha256sum)
+	name=$dir/${name%% *}
+	exec 10>>"$name"
+	if ! flock -w 1 10; then
+		read -r holder <"$name" || :
+		die 75 read "$slot" "process ${holder:-?} does so already"
+	fi
+	echo "$$, from \"$state\"," >"$name"
+}
+
 use_embedded()
 {
 	[[ -d $buffer_cluster ]] ||
@@ -288,6 +319,7 @@ run()
 	check_settings
 	make_state
 	take_lock
+	take_source_lock
 	$log_journal ||
 		export PHILOTES_LOG_TIMESTAMPS="${PHILOTES_LOG_TIMESTAMPS:-true}"
 	# nobody may listen to us any more
@@ -295,7 +327,8 @@ run()
 	stage_runs philotes $$
 	trap run_ended EXIT
 	timer alarm infinity
-	trap 'kill -TERM "${pid_of[alarm]}"' TERM INT HUP
+	# a second signal may find that the first has ended it
+	trap 'kill -TERM "${pid_of[alarm]-}" 2>/dev/null || :' TERM INT HUP
 	! $embedded || use_embedded
 	[[ $PHILOTES_BUFFER_ENABLED == false ]] || units+=(batch gc)
 	for unit in "${units[@]}"; do
