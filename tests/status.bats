@@ -227,6 +227,9 @@ check_metrics()
 		[[ $(tail -n 1 "$dir/philotes.prom") == philotes_up* ]]
 	done
 	kill_children
+	mkdir "$dir/sub"
+	expect_code 74 philotes metrics --output "$dir/sub"
+	[[ -z $(ls "$dir/sub") && $(find "$dir" -type f | wc -l) == 1 ]]
 	expect_code 74 philotes metrics --output "$dir/none/philotes.prom"
 	expect_error "could not create \"$dir/none/philotes.prom\""
 	# a source that does not answer is a metric, not an error
@@ -258,6 +261,38 @@ check_metrics()
 	expect_code 75 env PHILOTES_BUFFER_URL=host=/nowhere philotes consumer list
 	expect_code 78 env PHILOTES_BUFFER_URL="${PHILOTES_SOURCE_URL}" \
 		philotes consumer list
+}
+
+# one error line, however much there was to say
+full()
+{
+	local status=0
+	"$@" >/dev/full 2>"$out.full" || status=$?
+	((status == 74)) || { echo "$*: $status"; return 1; }
+	[[ $(cat "$out.full") == *'philotes: error: could not write "stdout": '* &&
+	    $(wc -l <"$out.full") == 1 ]] || { cat "$out.full"; return 1; }
+}
+
+@test "a full stdout is 74 for each command" {
+	filled 1
+	full philotes --help
+	full philotes --version
+	full philotes status
+	full philotes status --json
+	full philotes metrics
+	full philotes consumer list
+	expect_code 74 sh -c 'philotes check >/dev/full'
+	refute grep 'printf' <<<"$stderr"
+}
+
+@test "status --watch shows on a small terminal what comes first" {
+	filled 1
+	COLUMNS='' LINES='' script -qec "stty rows 5 cols 20
+		timeout 1 philotes status --watch" /dev/null >"$out.tty" || :
+	grep -q 'shop: ' "$out.tty"
+	# of a screen no more lines than there are
+	tr -d '\r' <"$out.tty" | awk 'BEGIN { RS = "\033\\[H" }
+		NR == 2 { exit split($0, lines, "\n") > 5 }'
 }
 
 @test "status --watch goes on until it is told to stop" {

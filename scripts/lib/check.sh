@@ -5,14 +5,16 @@
 # finding ok|WARNING|ERROR CHECK TEXT [CODE [HINT]]
 finding()
 {
+	local line
 	if [[ $PHILOTES_LOG_FORMAT == json ]]; then
 		json_object check "$2" result "${1,,}" code# "${4-}" \
 			message "$3" hint "${5-}"
-		printf '%s\n' "$REPLY"
+		say "$REPLY"
 	else
 		one_line "$3"
-		printf '%-8s %-12s %s\n' "$1" "$2" "$REPLY"
-		[[ -z ${5-} ]] || printf '%-21s %s\n' '' "$5"
+		printf -v line '%-8s %-12s %s' "$1" "$2" "$REPLY"
+		[[ -z ${5-} ]] || printf -v line '%s\n%-21s %s' "$line" '' "$5"
+		say "$line"
 	fi
 	[[ $1 != ERROR ]] || fails "$4"
 }

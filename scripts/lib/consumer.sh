@@ -19,7 +19,7 @@ consumer_list()
 		FROM philotes.cdc_consumers c
 		LEFT JOIN philotes.lag() l USING (consumer)
 		ORDER BY 1, 2"
-	[[ -z $REPLY ]] || printf '%s\n' "$REPLY"
+	[[ -z $REPLY ]] || say "$REPLY"
 }
 
 consumer_add()

@@ -3,6 +3,7 @@
 #   log_setup              reads PHILOTES_LOG_FORMAT and the options
 #   log LEVEL MESSAGE      error, hint, warning or info
 #   die CODE VERB OBJECT REASON [HINT]
+#   say TEXT               to stdout, or the end with 74
 #   json_string TEXT       leaves it quoted in REPLY
 #   one_line TEXT          leaves it without control characters in REPLY
 
@@ -83,6 +84,13 @@ log()
 	one_line "$2"
 	message=$REPLY
 	printf '%sphilotes: %s: %s\n' "$before" "$1" "$message" >&2 || :
+}
+
+# For stdout, which is lines for people or programs.
+say()
+{
+	printf '%s\n' "$1" 2>/dev/null ||
+		die 74 write stdout "it does not take it"
 }
 
 die()

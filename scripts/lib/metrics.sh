@@ -142,23 +142,26 @@ print_metrics()
 # by others, as the file of a textfile collector is.
 write_metrics()
 {
-	local to=$1 new
+	local to=$1 text=$2 new
 	new=$(mktemp "$to.XXXXXX" 2>/dev/null) ||
 		die 74 create "$to" "its directory does not take it"
 	# shellcheck disable=SC2064 # now: the name is local
 	trap "rm -f ${new@Q}" EXIT
-	{ print_metrics >"$new" && chmod 0644 "$new" && mv -f "$new" "$to"; } ||
+	{ printf '%s\n' "$text" >"$new" && chmod 0644 "$new" &&
+		mv -fT "$new" "$to"; } 2>/dev/null ||
 		die 74 write "$to" "its directory does not take it"
 }
 
 metrics()
 {
+	local text
 	locate_state
 	check_databases
 	gather
+	text=$(print_metrics)
 	if [[ -n $output ]]; then
-		write_metrics "$output"
+		write_metrics "$output" "$text"
 	else
-		print_metrics || die 74 write stdout "it does not take it"
+		say "$text"
 	fi
 }

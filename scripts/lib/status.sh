@@ -257,6 +257,18 @@ show_json()
 	printf '%s,"stages":%s}\n' "$text" "$REPLY"
 }
 
+# A screen drawn from its top, of what has room there: what is wrong stands
+# first, and is not to be pushed out by lines that are too many or too long.
+fit()
+{
+	local rows=0 lines
+	read -r rows _ < <(stty size <&3 2>/dev/null) || :
+	((rows > 1)) || rows=1000
+	mapfile -t -n "$((rows - 1))" lines <<<"$1"
+	printf -v REPLY '%s\e[K\n' "${lines[@]}"
+	REPLY=$'\e[?7l\e[H'${REPLY%$'\n'}$'\e[J\e[?7h'
+} 3>&1
+
 # All at once, so that a screen that is drawn anew does not flicker.
 status_once()
 {
@@ -268,8 +280,11 @@ status_once()
 	else
 		text=$(show_screen)
 	fi
-	[[ ! -t 1 ]] || ! $watch || text=$'\e[H\e[J'"$text"
-	printf '%s\n' "$text" || die 74 write stdout "it does not take it"
+	if $watch && ! $as_json && [[ -t 1 ]]; then
+		fit "$text"
+		text=$REPLY
+	fi
+	say "$text"
 	((${#problems[@]} == 0))
 }
 
