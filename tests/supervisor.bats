@@ -324,6 +324,19 @@ stage_line()
 
 @test "a full disk or a lost run directory does not end a run (stubs)" {
 	stubs
+	mkdir -p "$PHILOTES_STATE_DIR/run/lock"
+	expect_code 74 philotes run
+	expect_error 'could not open ".*/run/lock"'
+	rmdir "$PHILOTES_STATE_DIR/run/lock"
+	touch "$BATS_TEST_TMPDIR/file"
+	expect_code 74 env PHILOTES_STATE_DIR="$BATS_TEST_TMPDIR/file" philotes run
+	expect_error "could not create \"$BATS_TEST_TMPDIR/file\": file exists"
+	# a /dev/full of its own
+	mknod "$PHILOTES_STATE_DIR/run/lock" c 1 7
+	start_philotes
+	[[ $(lines "$log") == 1 ]]
+	stop_philotes
+	rm "$PHILOTES_STATE_DIR/run/lock"
 	start_philotes
 	mkdir "$PHILOTES_STATE_DIR/run/stages.new"
 	kill -KILL "$(stage buffer-gc)"

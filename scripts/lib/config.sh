@@ -146,15 +146,22 @@ locate_state()
 	esac
 }
 
+make_directory()
+{
+	local said code=74
+	said=$({ export LC_ALL=C; mkdir -p "$1" && chmod "$2" "$1"; } 2>&1) && return
+	said=${said##*: }
+	# EACCES and EPERM; a full or read-only disk, a file of that name are not
+	[[ $said != *ermi* ]] || code=77
+	die "$code" create "$1" "${said,}"
+}
+
 # The server of an embedded buffer must be able to pass through the first.  In
 # the second nobody else is to put or find anything.
 make_state()
 {
-	[[ -d $state ]] ||
-		{ mkdir -p "$state" && chmod 0711 "$state"; } 2>/dev/null ||
-		die 77 create "$state" "permission denied"
+	[[ -d $state ]] || make_directory "$state" 0711
 	[[ ! -L $run ]] || die 77 use "$run" "it is a symbolic link"
-	{ mkdir -p "$run" && chmod 0700 "$run"; } 2>/dev/null ||
-		die 77 create "$run" "permission denied"
+	make_directory "$run" 0700
 	[[ -O $run ]] || die 77 use "$run" "it belongs to somebody else"
 }

@@ -262,12 +262,15 @@ finish()
 take_lock()
 {
 	local holder=''
+	: 2>/dev/null >>"$run/lock" ||
+		die 74 open "$run/lock" "its directory does not take it"
 	exec 9>>"$run/lock"
 	if ! flock -w 1 9; then
 		read -r holder <"$run/lock" || :
 		die 75 lock "$run/lock" "held by process ${holder:-?}"
 	fi
-	echo $$ >"$run/lock"
+	# who it is, is for information only: the disk may be full
+	{ echo $$ >"$run/lock"; } 2>/dev/null || :
 }
 
 # One at a time on a source, wherever its state directory is: a user's runs on
@@ -283,12 +286,13 @@ take_source_lock()
 		"${PGHOSTADDR-}" "${PGPORT-}" "${PGDATABASE-}" "${PGUSER-}" \
 		"${PGSERVICE-}" "${PGSERVICEFILE-}" | sha256sum)
 	name=$dir/${name%% *}
+	: 2>/dev/null >>"$name" || return 0
 	exec 10>>"$name"
 	if ! flock -w 1 10; then
 		read -r holder <"$name" || :
 		die 75 read "$slot" "process ${holder:-?} does so already"
 	fi
-	echo "$$, from \"$state\"," >"$name"
+	{ echo "$$, from \"$state\"," >"$name"; } 2>/dev/null || :
 }
 
 use_embedded()
