@@ -74,6 +74,15 @@ gc_delete()
 	gc_longest >>"$work/waits.delete"
 }
 
+# What comes to the same: the space is free for others.
+gc_delete_vacuum()
+{
+	gc_fill
+	timed delete-vacuum "$gone" "psql -X -q -d \"\$PHILOTES_BUFFER_URL\" \
+-c \"DELETE FROM philotes.cdc_log WHERE source_id = 'shop'\" \
+-c \"VACUUM philotes.cdc_log\""
+}
+
 bench_gc()
 {
 	local context='' gone=1000000 rounds=$((pairs < 3 ? pairs : 3)) model
@@ -92,9 +101,12 @@ event_time timestamptz, metadata json"
 		    NULL, NULL, kind => 'sql');
 		COMMIT;
 	SQL
-	alternate "$rounds" gc_delete gc_drop
+	alternate "$rounds" gc_delete gc_drop gc_delete_vacuum
 	result "buffer-gc of $gone events, times faster than DELETE" ">= 10" \
 		"$(ratio buffer-gc delete | inverse)" x buffer-gc delete
+	result "buffer-gc, times faster than DELETE and VACUUM" - \
+		"$(ratio buffer-gc delete-vacuum | inverse)" x buffer-gc \
+		delete-vacuum
 	result "buffer-gc" - "$(rate buffer-gc)" events/s buffer-gc
 	result "DELETE" - "$(rate delete)" events/s delete
 	result "longest transaction of another writer during buffer-gc" \
