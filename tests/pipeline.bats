@@ -103,6 +103,7 @@ verify()
 	mkfifo "$acks"
 	for i in 1 2 3; do
 		src_psql "INSERT INTO acc VALUES ($i, 0)"
+		# shellcheck disable=SC2094 # a FIFO
 		pg-cdc-read --ack "$acks" --until now |
 			{ cat; wait_for slot_active '' f; } |
 			buffer-write >"$acks"
