@@ -6,23 +6,25 @@
 #include "sql.h"
 
 static const char doing[] = "send a heartbeat to the source";
+static const char ended[] = "57P01"; /* or somebody ended our session */
 
 int
 heartbeat_open(
     struct heartbeat *h, const char *conninfo, int64_t every, int64_t limit)
 {
-	const struct pg_target target = {"source", conninfo, false};
 	int rc;
 
 	if (every == 0)
 		return EXIT_DONE;
-	rc = pg_open(&h->pg, &target);
+	h->target = (struct pg_target){"source", conninfo, false};
+	rc = pg_open(&h->pg, &h->target);
 	if (rc == EXIT_DONE)
 		rc = pg_query(&h->pg, "set up the session on the source",
 		    SQL_SESSION_SOURCE, 0, NULL, NULL);
 	/* a role that may not, a standby: known at once */
 	if (rc == EXIT_DONE)
 		rc = pg_query(&h->pg, doing, SQL_HEARTBEAT, 0, NULL, NULL);
+	h->pg.expected = ended;
 	h->every = every;
 	h->limit = limit;
 	h->at = clock_ms() + every;
@@ -45,6 +47,22 @@ heartbeat_due_at(const struct heartbeat *h)
 	return h->at;
 }
 
+/*
+ * A server that shuts down ends its sessions first, and then waits for the
+ * stream to have everything, which thus goes on without heartbeats.
+ */
+static int
+lost(struct heartbeat *h)
+{
+	if (pg_turns_away(&h->target)) {
+		log_info("no more heartbeats: the source is shutting down");
+		heartbeat_close(h);
+		return EXIT_DONE;
+	}
+	h->pg.expected = NULL;
+	return pg_failed(&h->pg, doing, h->answer);
+}
+
 /* While one is not answered the next is left out. */
 static int
 send(struct heartbeat *h, int64_t now)
@@ -53,22 +71,28 @@ send(struct heartbeat *h, int64_t now)
 	if (h->sent > 0)
 		return EXIT_DONE;
 	h->sent = now;
-	if (PQsendQuery(h->pg.conn, SQL_HEARTBEAT) == 0)
-		return pg_failed(&h->pg, doing, NULL);
-	return EXIT_DONE;
+	return PQsendQuery(h->pg.conn, SQL_HEARTBEAT) == 0 ? lost(h)
+							   : EXIT_DONE;
 }
 
 static int
 receive(struct heartbeat *h)
 {
+	bool done;
 	int rc;
 
 	if (PQconsumeInput(h->pg.conn) == 0)
-		return pg_failed(&h->pg, doing, NULL);
-	if (h->sent == 0 || PQisBusy(h->pg.conn) != 0)
+		return lost(h);
+	if (h->sent == 0)
 		return EXIT_DONE;
-	rc = pg_finish(&h->pg, doing, NULL);
-	h->sent = 0;
+	rc = pg_collect(&h->pg, doing, &h->answer, &done);
+	if (pg_is_state(h->answer, ended))
+		return lost(h);
+	if (done) {
+		PQclear(h->answer);
+		h->answer = NULL;
+		h->sent = 0;
+	}
 	return rc;
 }
 
@@ -89,7 +113,10 @@ heartbeat_work(struct heartbeat *h)
 void
 heartbeat_close(struct heartbeat *h)
 {
+	PQclear(h->answer);
+	h->answer = NULL;
 	pg_close(&h->pg);
+	h->every = 0;
 }
 
 bool

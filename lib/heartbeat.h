@@ -15,10 +15,12 @@
 /* Zero-initialise. */
 struct heartbeat {
 	struct pg pg;
-	int64_t every; /* ms; 0: none is sent */
-	int64_t limit; /* for the server's answer; 0: none */
-	int64_t at;    /* of the next one */
-	int64_t sent;  /* of the one not answered yet; 0: none is */
+	struct pg_target target;
+	PGresult *answer; /* as far as it has come */
+	int64_t every;    /* ms; 0: none is sent */
+	int64_t limit;    /* for the server's answer; 0: none */
+	int64_t at;       /* of the next one */
+	int64_t sent;     /* of the one not answered yet; 0: none is */
 };
 
 /* Connects and sends the first one.  Returns an exit code. */
@@ -31,7 +33,8 @@ int64_t heartbeat_due_at(const struct heartbeat *h);
 
 /*
  * Reads what has arrived and sends what is due; never waits.  Returns an exit
- * code: EXIT_RETRY if the server has closed the connection.
+ * code: EXIT_RETRY if the server has closed the connection, unless it is
+ * shutting down: then there are no more heartbeats.
  */
 int heartbeat_work(struct heartbeat *h);
 

@@ -184,16 +184,30 @@ confirmed_after()
 	    WHERE slot_name = '$PHILOTES_SLOT'"
 }
 
+# shellcheck disable=SC2329 # by wait_for
+probe()
+{
+	cluster_probe "$BATS_FILE_TMPDIR/$1" || echo $?
+}
+
 @test "fast shutdown of the source: idle, and with a downstream that stopped" {
 	prepare
 	start_pipeline --heartbeat 1s
 	src_psql "INSERT INTO t VALUES (0, 'z')"
 	wait_for buf_psql "SELECT count(*) FROM philotes.cdc_log" 1
+	# the heartbeat's session goes first, what is under way goes on
+	kill -STOP "$writer"
+	src_psql "INSERT INTO t VALUES (2, 'y')"
 	SECONDS=0
-	stop_server src fast
-	((SECONDS < 5))
+	child stop_server src fast
+	local stopping=${children[-1]}
+	wait_for probe src 1
+	kill -CONT "$writer"
 	await_pipeline
+	wait "$stopping"
+	((SECONDS < 5))
 	[ "$reader_code" = 75 ] && [ "$writer_code" = 0 ]
+	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_log")" = 2 ]
 	start_server src
 
 	start_pipeline
@@ -210,7 +224,7 @@ confirmed_after()
 	start_pipeline --until now
 	await_pipeline
 	[ "$reader_code$writer_code" = 00 ]
-	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_log")" = 2 ]
+	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_log")" = 3 ]
 }
 
 @test "fast shutdown of the source: a reader that confirms nothing" {
