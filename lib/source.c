@@ -13,17 +13,55 @@
 /* Columns of source_tables.sql. */
 enum { T_SCHEMA, T_TABLE, T_STATE, T_PUBLISHED };
 
+/* Columns of source_exists.sql. */
+enum { X_PUBLICATION, X_SLOT, X_OURS, X_READY };
+
+struct found {
+	bool publication;
+	bool slot;
+	bool ready; /* the slot */
+};
+
 struct setup {
 	const struct source_options *o;
 	struct pg pg;
 	struct buf names; /* tables to publish, for SQL */
 };
 
+static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* On stdout: a name may have any characters in it, a line has one end. */
+static void
+say(const char *fmt, ...)
+{
+	struct buf b = BUF_INIT;
+	struct view text;
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_addvf(&b, fmt, ap);
+	va_end(ap);
+	text = buf_view(&b);
+	for (size_t i = 0; i < text.n; i++) {
+		unsigned char c = (unsigned char)text.p[i];
+
+		putchar(c < 0x20 || c == 0x7f ? '?' : c);
+	}
+	putchar('\n');
+	buf_release(&b);
+}
+
 static int
 out_of_memory(const char *what)
 {
 	log_error("could not %s: out of memory", what);
 	return EXIT_OS;
+}
+
+static bool
+is_true(const PGresult *res, int column)
+{
+	return view_eq(pg_value(res, 0, column), VIEW_LIT("t"));
 }
 
 static void
@@ -39,7 +77,7 @@ add_table(struct setup *s, struct view schema, struct view table)
 static void
 left_out(struct view schema, struct view table, struct view why)
 {
-	printf("left out \"%.*s\".\"%.*s\": %.*s\n", VIEW_FMT(schema),
+	say("left out \"%.*s\".\"%.*s\": %.*s", VIEW_FMT(schema),
 	    VIEW_FMT(table), VIEW_FMT(why));
 }
 
@@ -137,7 +175,7 @@ create_publication(struct setup *s, bool exists)
 		rc = pg_query(
 		    &s->pg, "create the publication", sql.data, 0, NULL, NULL);
 	if (rc == EXIT_DONE)
-		printf("%s publication \"%s\": %.*s\n",
+		say("%s publication \"%s\": %.*s",
 		    exists ? "extended" : "created", s->o->publication,
 		    VIEW_FMT(buf_view(&s->names)));
 	buf_release(&sql);
@@ -156,7 +194,7 @@ create_slot(struct setup *s)
 		rc = pg_query(&s->pg, "create the replication slot",
 		    SQL_CREATE_SLOT, 1, params, &res);
 	if (rc == EXIT_DONE)
-		printf("created slot \"%s\" at %.*s\n", s->o->slot,
+		say("created slot \"%s\" at %.*s", s->o->slot,
 		    VIEW_FMT(pg_value(res, 0, 0)));
 	else if (pg_is_state(res, "57014"))
 		log_hint("It waits for every transaction that was open when "
@@ -165,17 +203,44 @@ create_slot(struct setup *s)
 	return rc;
 }
 
+/* Two at once would each find what the other is about to make. */
 static int
-look_up(struct setup *s, bool *publication, bool *slot)
+take_turn(struct setup *s)
+{
+	return pg_query(&s->pg, "wait for another pg-cdc-read",
+	    "SELECT pg_advisory_lock(hashtextextended('philotes.source', 0))",
+	    0, NULL, NULL);
+}
+
+static int
+refuse_slot(const struct setup *s, int code, const char *reason)
+{
+	log_error("could not use the replication slot \"%s\": %s", s->o->slot,
+	    reason);
+	if (code == EXIT_CONFIG)
+		log_hint("Name another slot with --slot.");
+	return code;
+}
+
+/* A slot of somebody else is neither used nor dropped. */
+static int
+look_up(struct setup *s, struct found *found)
 {
 	const char *params[] = {s->o->publication, s->o->slot};
-	PGresult *res;
-	int rc = pg_query(&s->pg, "look up publication and slot",
-	    SQL_SOURCE_EXISTS, 2, params, &res);
+	PGresult *res = NULL;
+	int rc = take_turn(s);
 
-	*publication = rc == EXIT_DONE &&
-	    view_eq(pg_value(res, 0, 0), VIEW_LIT("t"));
-	*slot = rc == EXIT_DONE && view_eq(pg_value(res, 0, 1), VIEW_LIT("t"));
+	if (rc == EXIT_DONE)
+		rc = pg_query(&s->pg, "look up publication and slot",
+		    SQL_SOURCE_EXISTS, 2, params, &res);
+	if (rc == EXIT_DONE) {
+		found->publication = is_true(res, X_PUBLICATION);
+		found->slot = is_true(res, X_SLOT);
+		found->ready = is_true(res, X_READY);
+		if (found->slot && !is_true(res, X_OURS))
+			rc = refuse_slot(s, EXIT_CONFIG,
+			    "it is not one of pgoutput in this database");
+	}
 	PQclear(res);
 	return rc;
 }
@@ -183,10 +248,10 @@ look_up(struct setup *s, bool *publication, bool *slot)
 static int
 create_both(struct setup *s)
 {
-	bool publication, slot;
-	int rc = look_up(s, &publication, &slot);
+	struct found found;
+	int rc = look_up(s, &found);
 
-	if (rc == EXIT_DONE && slot && !publication) {
+	if (rc == EXIT_DONE && found.slot && !found.publication) {
 		log_error("could not create the publication \"%s\": the slot "
 			  "\"%s\" is older",
 		    s->o->publication, s->o->slot);
@@ -194,12 +259,16 @@ create_both(struct setup *s)
 			 "it.  Drop it with pg-cdc-read --drop.");
 		rc = EXIT_OPERATOR;
 	}
+	if (rc == EXIT_DONE && found.slot && !found.ready)
+		rc = refuse_slot(
+		    s, EXIT_RETRY, "its creation has not ended yet");
 	if (rc == EXIT_DONE)
-		rc = create_publication(s, publication);
-	if (rc == EXIT_DONE && !slot)
+		rc = create_publication(s, found.publication);
+	if (rc == EXIT_DONE && !found.slot)
 		rc = create_slot(s);
-	if (rc == EXIT_DONE && publication && slot && s->names.len == 0)
-		printf("publication \"%s\" and slot \"%s\" exist\n",
+	if (rc == EXIT_DONE && found.publication && found.slot &&
+	    s->names.len == 0)
+		say("publication \"%s\" and slot \"%s\" exist",
 		    s->o->publication, s->o->slot);
 	return rc;
 }
@@ -213,7 +282,7 @@ drop_slot(struct setup *s)
 	    params, &res);
 
 	if (rc == EXIT_DONE)
-		printf("%s slot \"%s\"\n",
+		say("%s slot \"%s\"",
 		    PQntuples(res) > 0 ? "dropped" : "there was no",
 		    s->o->slot);
 	PQclear(res);
@@ -234,7 +303,7 @@ drop_publication(struct setup *s)
 		rc = pg_query(
 		    &s->pg, "drop the publication", sql.data, 0, NULL, NULL);
 	if (rc == EXIT_DONE)
-		printf("dropped publication \"%s\"\n", s->o->publication);
+		say("dropped publication \"%s\"", s->o->publication);
 	buf_release(&sql);
 	return rc;
 }
@@ -242,15 +311,15 @@ drop_publication(struct setup *s)
 static int
 drop_both(struct setup *s)
 {
-	bool publication, slot;
-	int rc = look_up(s, &publication, &slot);
+	struct found found;
+	int rc = look_up(s, &found);
 
 	if (rc == EXIT_DONE)
 		rc = drop_slot(s);
-	if (rc == EXIT_DONE && publication)
+	if (rc == EXIT_DONE && found.publication)
 		rc = drop_publication(s);
 	else if (rc == EXIT_DONE)
-		printf("there was no publication \"%s\"\n", s->o->publication);
+		say("there was no publication \"%s\"", s->o->publication);
 	return rc;
 }
 

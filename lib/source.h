@@ -22,7 +22,8 @@ struct source_options {
  */
 int source_create(const struct source_options *o);
 
-/* Drops the slot and then the publication, as far as they exist. */
+/* Drops the slot and then the publication, as far as they exist; neither, if
+ * the slot is not one of pgoutput in this database. */
 int source_drop(const struct source_options *o);
 
 #endif

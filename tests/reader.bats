@@ -48,6 +48,30 @@ prepare()
 	PHILOTES_TABLES='"a' expect_code 78 pg-cdc-read --create
 }
 
+@test "--create and --drop: two at once, any name in one line, nobody else's slot" {
+	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
+	src_psql $'CREATE TABLE "a\n\e[31mb" (v text)'
+	child pg-cdc-read --create
+	expect_code 0 pg-cdc-read --create
+	wait "${children[-1]}"
+	expect_code 0 pg-cdc-read --create
+	[ "$output" = "left out \"public\".\"a??[31mb\": it has no primary key
+publication \"philotes_pub\" and slot \"$PHILOTES_SLOT\" exist" ]
+	# of another database, of another kind
+	src_psql "SELECT pg_drop_replication_slot('$PHILOTES_SLOT')"
+	local make
+	for make in "pg_create_logical_replication_slot('$PHILOTES_SLOT', 'pgoutput')" \
+	    "pg_create_physical_replication_slot('$PHILOTES_SLOT')"; do
+		server_psql src "SELECT $make"
+		for option in --create --drop; do
+			expect_code 78 pg-cdc-read $option
+			expect_error 'not one of pgoutput in this database'
+		done
+		server_psql src "SELECT pg_drop_replication_slot('$PHILOTES_SLOT')"
+	done
+	[ "$(src_psql "SELECT count(*) FROM pg_publication")" = 1 ]
+}
+
 @test "--create refuses a slot older than its publication; --drop mends it" {
 	prepare
 	src_psql "DROP PUBLICATION philotes_pub"
@@ -250,6 +274,11 @@ prepare()
 		expect_code 64 pg-cdc-read --ack "$BATS_TEST_TMPDIR/acks" $args
 		wait "${children[-1]}"
 	done
+	# nobody waits there, and it is the first error that counts
+	expect_code 64 pg-cdc-read --ack "$BATS_TEST_TMPDIR/missing" --bogus
+	expect_error 'unknown option "--bogus"'
+	expect_code 64 pg-cdc-read --ack /dev/null --bogus
+	expect_error 'unknown option "--bogus"'
 }
 
 @test "SIGTERM while the ack channel has no writer is 75" {

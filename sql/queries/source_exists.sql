@@ -1,4 +1,8 @@
--- Do the publication $1 and the slot $2 exist?
+-- Do the publication $1 and the slot $2 exist, and is the slot one of ours, and
+-- ready?
 SELECT EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = $1),
-       EXISTS (SELECT FROM pg_catalog.pg_replication_slots
-               WHERE slot_name = $2)
+       s.slot_name IS NOT NULL,
+       s.plugin = 'pgoutput' AND s.database = pg_catalog.current_database(),
+       s.confirmed_flush_lsn IS NOT NULL
+FROM (VALUES (1)) one
+LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = $2
