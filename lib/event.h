@@ -10,6 +10,8 @@
 
 #include "view.h"
 
+#define SOURCE_ID_MAX 512 /* bytes: it is a part of keys of the ledgers */
+
 struct event {
 	int64_t id; /* 0: not stored yet */
 	struct view source_id;

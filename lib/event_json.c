@@ -15,8 +15,7 @@
 #include "lsn.h"
 #include "num.h"
 
-#define SOURCE_ID_MAX 512  /* it is a part of keys of the ledgers */
-#define ACK_MAX       4000 /* an ack line is one write(2) of at most PIPE_BUF */
+#define ACK_MAX 4000 /* an ack line is one write(2) of at most PIPE_BUF */
 
 enum field {
 	F_ID,

@@ -88,6 +88,11 @@ quoted()
 	expect_code 64 pg-cdc-read --tables $'"\xff"'
 	expect_code 64 pg-cdc-read --source-id $'\xff'
 	PHILOTES_TABLES=$'\xc3' expect_code 78 pg-cdc-read
+	local long
+	long=$(printf '%0512d' 1)
+	expect_code 0 pg-cdc-read --source-id "$long" --until now
+	expect_code 64 pg-cdc-read --source-id "x$long"
+	PHILOTES_SOURCE_ID=x$long expect_code 78 pg-cdc-read
 	expect_code 64 pg-cdc-read --slot 'a-b'
 	expect_code 64 pg-cdc-read --slot 'ä'
 }

@@ -1,9 +1,11 @@
 /* The changes of a PostgreSQL database as lines on stdout: pg-cdc-read(1). */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "ack.h"
 #include "check.h"
+#include "event.h"
 #include "exitcode.h"
 #include "json_write.h"
 #include "log.h"
@@ -70,8 +72,10 @@ static int
 fail(int rc)
 {
 	struct ack_channel acks;
+	struct stat st;
 
-	if (rc != EXIT_DONE && reader.ack != NULL) {
+	if (rc != EXIT_DONE && reader.ack != NULL &&
+	    stat(reader.ack, &st) == 0 && S_ISFIFO(st.st_mode)) {
 		ack_channel_open(&acks, reader.ack);
 		ack_channel_close(&acks);
 	}
@@ -116,6 +120,10 @@ check_names(void)
 		return refuse_name("publication", reader.publication,
 		    "PHILOTES_PUBLICATION",
 		    "its name may have at most 63 bytes");
+	if (reader.source_id != NULL &&
+	    strlen(reader.source_id) > SOURCE_ID_MAX)
+		return refuse_name("source id", reader.source_id,
+		    "PHILOTES_SOURCE_ID", "it may have at most 512 bytes");
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
 		if (!utf8_valid(view_of(names[i].text)))
 			return refuse_name(names[i].what, names[i].text,
