@@ -301,6 +301,21 @@ look_at_list(struct check *c)
 	PQclear(left_out);
 }
 
+/* That it may be written is looked at when a plan for it is made ready. */
+static void
+look_at_heartbeat(struct check *c)
+{
+	const struct finding fine = {.check = "heartbeat"};
+	int rc = pg_query(&c->pg, "send a heartbeat to the source",
+	    "EXPLAIN " SQL_HEARTBEAT, 0, NULL, NULL);
+
+	if (rc == EXIT_DONE)
+		preflight_found(&c->found, &fine, "the role may write it");
+	else
+		logged_error(
+		    c, "heartbeat", rc, "send a heartbeat to the source");
+}
+
 /* What the server has room for */
 
 static void
@@ -399,6 +414,8 @@ look(struct check *c)
 	rc = look_at_publication(c);
 	if (c->found.rc == EXIT_DONE && streams && c->o->tables != NULL)
 		look_at_list(c);
+	if (c->found.rc == EXIT_DONE && c->o->heartbeat)
+		look_at_heartbeat(c);
 	if (rc == EXIT_DONE)
 		rc = look_at_rest(c);
 	return c->found.rc != EXIT_DONE ? c->found.rc : rc;

@@ -12,6 +12,7 @@ struct source_options {
 	const char *slot;
 	const char *publication;
 	const struct table_list *tables; /* NULL: all that are fit for it */
+	bool heartbeat;                  /* will be written; for a check */
 };
 
 /*

@@ -220,6 +220,14 @@ slot_sql()
 	src_psql "ALTER ROLE $role REPLICATION"
 	PHILOTES_SOURCE_URL="$PHILOTES_SOURCE_URL user=$role" \
 		expect_code 0 pg-cdc-read --check
+	src_psql "REVOKE EXECUTE ON FUNCTION
+	    pg_logical_emit_message(bool, text, text) FROM public"
+	PHILOTES_HEARTBEAT=1s expect_code 0 pg-cdc-read --check
+	found ok heartbeat
+	PHILOTES_HEARTBEAT=1s PHILOTES_SOURCE_URL="$PHILOTES_SOURCE_URL user=$role" \
+		expect_both 77 'could not send a heartbeat to the source: '
+	PHILOTES_SOURCE_URL="$PHILOTES_SOURCE_URL user=$role" \
+		expect_code 0 pg-cdc-read --check
 	src_psql "ALTER ROLE $role NOLOGIN"
 	PHILOTES_SOURCE_URL="$PHILOTES_SOURCE_URL user=$role" \
 		expect_both 77 'could not connect to the source: .*not permitted to log in'

@@ -135,8 +135,8 @@ static int
 run(const struct table_list *list)
 {
 	const struct pg_target target = {"source", reader.conninfo, false};
-	const struct source_options source = {
-	    reader.conninfo, reader.slot, reader.publication, list};
+	const struct source_options source = {reader.conninfo, reader.slot,
+	    reader.publication, list, reader.heartbeat > 0};
 	int rc = pg_check_target(&target, "PHILOTES_SOURCE_URL");
 
 	if (rc != EXIT_DONE)
