@@ -119,18 +119,23 @@ pg_failed(const struct pg *pg, const char *doing, const PGresult *res)
 }
 
 static bool
+is_set(const PQconninfoOption *parsed, const char *keyword)
+{
+	for (const PQconninfoOption *o = parsed;
+	     o != NULL && o->keyword != NULL; o++) {
+		if (strcmp(o->keyword, keyword) == 0)
+			return o->val != NULL && *o->val != '\0';
+	}
+	return false;
+}
+
+static bool
 has_password(const char *conninfo)
 {
 	PQconninfoOption *parsed = PQconninfoParse(conninfo, NULL);
-	bool found = false;
+	bool found = is_set(parsed, "password") ||
+	    is_set(parsed, "sslpassword");
 
-	for (const PQconninfoOption *o = parsed;
-	     o != NULL && o->keyword != NULL; o++) {
-		if (o->val != NULL && *o->val != '\0' &&
-		    (strcmp(o->keyword, "password") == 0 ||
-			strcmp(o->keyword, "sslpassword") == 0))
-			found = true;
-	}
 	PQconninfoFree(parsed);
 	return found;
 }
@@ -203,6 +208,13 @@ check_conninfo(const struct pg_target *t)
 			    ? first_line(message)
 			    : VIEW_LIT("it is malformed")));
 	PQfreemem(message);
+	if (parsed != NULL && is_set(parsed, "replication")) {
+		log_error("could not use the connection string of the %s: it "
+			  "sets \"replication\", which is ours to set",
+		    t->what);
+		PQconninfoFree(parsed);
+		return EXIT_CONFIG;
+	}
 	PQconninfoFree(parsed);
 	return parsed != NULL ? EXIT_DONE : EXIT_CONFIG;
 }

@@ -346,6 +346,7 @@ publication \"philotes_pub\" and slot \"$PHILOTES_SLOT\" exist" ]
 @test "settings: a bad one is 78, by a flag 64, and no secret is shown" {
 	local setting
 	for setting in sslmode=bogus port=ab service=nosuch options=-cfoo \
+	    replication=true \
 	    'postgres://u:s3cr3t@[bad' 'postgres://u:s3cr3t%zz@h/db' \
 	    'postgres//u:s3cr3t@h/db'; do
 		[[ $setting == *//* ]] ||
