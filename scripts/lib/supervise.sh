@@ -276,23 +276,38 @@ take_lock()
 # One at a time on a source, wherever its state directory is: a user's runs on
 # a machine meet in a directory that each of them can write, under systemd too.
 # Others meet at the slot.  What names the source and its slot names the lock.
+# Its file goes with the run, so one that was opened may be gone when it is
+# locked: then there is a new one.
 take_source_lock()
 {
 	local dir=/dev/shm/philotes-$EUID slot=${PHILOTES_SLOT:-philotes_cdc}
 	local name holder=''
-	mkdir -m 0700 "$dir" 2>/dev/null || :
-	[[ -d $dir && ! -L $dir && -O $dir && -w $dir ]] || return 0
 	name=$(printf '%s\n' "$slot" "${PHILOTES_SOURCE_URL-}" "${PGHOST-}" \
 		"${PGHOSTADDR-}" "${PGPORT-}" "${PGDATABASE-}" "${PGUSER-}" \
 		"${PGSERVICE-}" "${PGSERVICEFILE-}" | sha256sum)
 	name=$dir/${name%% *}
-	: 2>/dev/null >>"$name" || return 0
-	exec 10>>"$name"
-	if ! flock -w 1 10; then
-		read -r holder <"$name" || :
-		die 75 read "$slot" "process ${holder:-?} does so already"
-	fi
+	until [[ -n $source_lock && /proc/self/fd/10 -ef $source_lock ]]; do
+		mkdir -m 0700 "$dir" 2>/dev/null || :
+		[[ -d $dir && ! -L $dir && -O $dir && -w $dir ]] || return 0
+		: 2>/dev/null >>"$name" || {
+			[[ ! -d $dir ]] || return 0
+			continue
+		}
+		exec 10>>"$name"
+		if ! flock -w 1 10; then
+			read -r holder <"$name" || :
+			die 75 read "$slot" "process ${holder:-?} does so already"
+		fi
+		source_lock=$name
+	done
 	{ echo "$$, from \"$state\"," >"$name"; } 2>/dev/null || :
+}
+
+drop_source_lock()
+{
+	[[ -n $source_lock ]] || return 0
+	rm -f "$source_lock"
+	rmdir "${source_lock%/*}" 2>/dev/null || :
 }
 
 use_embedded()
@@ -313,12 +328,13 @@ run_ended()
 		stage_stands philotes failed
 	fi
 	! $embedded || cluster_stop "$buffer_cluster"
+	drop_source_lock
 }
 
 run()
 {
 	local units=(pair) unit
-	stopping='' exit_code=0
+	stopping='' exit_code=0 source_lock=''
 	locate_state
 	check_settings
 	make_state
