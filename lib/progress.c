@@ -62,6 +62,12 @@ progress_sent(struct progress *p, int64_t now)
 	p->events = false;
 }
 
+bool
+progress_settled(const struct progress *p)
+{
+	return !p->acked || (p->window.n == 0 && p->checkpoint >= p->complete);
+}
+
 enum ack_status
 progress_acknowledge(struct progress *p, uint64_t lsn)
 {

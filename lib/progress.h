@@ -48,6 +48,9 @@ int64_t progress_due_at(const struct progress *p);
 /* Takes note that `complete` goes out as a checkpoint. */
 void progress_sent(struct progress *p, int64_t now);
 
+/* Has all that is complete been acknowledged?  True if nobody does that. */
+bool progress_settled(const struct progress *p);
+
 /* A position that was acknowledged. */
 enum ack_status progress_acknowledge(struct progress *p, uint64_t lsn);
 

@@ -464,7 +464,7 @@ finish(struct reader *r)
 
 	if (rc == EXIT_DONE)
 		rc = replstream_end(&r->stream);
-	if (rc == EXIT_DONE && r->progress.window.n > 0) {
+	if (rc == EXIT_DONE && !progress_settled(&r->progress)) {
 		log_error("could not stop in order: the last checkpoint was "
 			  "not acknowledged");
 		rc = EXIT_RETRY;

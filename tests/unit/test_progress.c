@@ -107,6 +107,12 @@ test_full(void)
 	ok(progress_due_at(&p) == INT64_MAX, "- and no timer runs");
 	progress_acknowledge(&p, 200);
 	ok(progress_due(&p, 90000, true, true), "an ack makes room");
+	progress_acknowledge(&p, 200 + ACK_WINDOW - 1);
+	ok(!progress_settled(&p), "what was not sent is not acknowledged");
+	progress_sent(&p, 90000);
+	ok(!progress_settled(&p), "nor what was just sent");
+	progress_acknowledge(&p, 1000000);
+	ok(progress_settled(&p), "all is");
 }
 
 int
