@@ -254,6 +254,9 @@ attend(struct child *c, struct ahead *a, const struct batch_queue *q,
 			poll(p, 2, BLIND_MS);
 		reap(c);
 	}
+	/* it may have left others that are not to go on beside the next try */
+	if (c->killed != 0)
+		kill(-c->pid, SIGKILL);
 	listen_to(c);
 	tidy(c->tail);
 	return rc;

@@ -65,6 +65,11 @@ letters()
 	    sh -c 'trap "" TERM; cat; sleep 60'
 	[[ $stderr == *"did not end in time"* ]]
 	[ "$(processed)" = "0|0" ]
+	# and what it leaves behind goes with it, before the batch is tried again
+	expect_code 69 buffer-batch --once --retries 0 --timeout 300ms -- sh -c '
+	    sh -c "trap \"\" TERM; exec sleep 60" &
+	    echo $$ >$0; cat >/dev/null; wait' "$BATS_TEST_TMPDIR/left"
+	wait_for pgrep "-g$(<"$BATS_TEST_TMPDIR/left")" ""
 }
 
 # shellcheck disable=SC2016 # for a shell elsewhere
