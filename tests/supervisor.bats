@@ -424,6 +424,27 @@ stage_line()
 	[[ $(logged "buffer-gc was killed by signal 9") == 1 ]]
 }
 
+@test "a child that has ended before it is waited for does not go unnoticed" {
+	cat >"$BATS_TEST_TMPDIR/run" <<-'END'
+	. "$1/scripts/lib/children.sh"
+	child_ended() { echo "$1"; cancel "long"; }
+	spawn short sleep 60
+	spawn long sleep 60
+	eval "looked_$(declare -f sweep)"
+	# the first look is too early, and then it ends
+	sweep() {
+		eval "sweep() $(declare -f looked_sweep | tail -n +2)"
+		kill "${pid_of[short]}"
+		while kill -0 "${pid_of[short]}" 2>/dev/null; do :; done
+		env true
+		return 1
+	}
+	attend
+	END
+	run timeout 10 bash -euo pipefail "$BATS_TEST_TMPDIR/run" "$root"
+	[[ $status == 0 && $output == short ]]
+}
+
 @test "one instance a state directory and a source; the second names the first (stubs)" {
 	stubs
 	start_philotes

@@ -77,8 +77,7 @@ cancel()
 	forget "$1"
 }
 
-# Passes on what children have ended; false: none.  `wait -n` alone would not
-# do: it misses one that was killed while we waited for another command.
+# Passes on what children have ended; false: none.
 sweep()
 {
 	local pid name status found=1
@@ -95,9 +94,18 @@ sweep()
 	return "$found"
 }
 
+# `wait -n` knows nothing of a child that has ended before it, as one does that
+# a signal's trap ends while we sweep: so it never waits for long.
 attend()
 {
+	local tick=''
 	while ((${#name_of[@]} > 0)); do
-		sweep || wait -n 2>/dev/null || :
+		sweep && continue
+		if [[ -z $tick ]] || ! kill -0 "$tick" 2>/dev/null; then
+			sleep 1 </dev/null >/dev/null 2>&1 9>&- 10>&- &
+			tick=$!
+		fi
+		wait -n 2>/dev/null || :
 	done
+	[[ -z $tick ]] || kill "$tick" 2>/dev/null || :
 }
