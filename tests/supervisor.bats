@@ -456,10 +456,10 @@ stage_line()
 	expect_code 78 env "PHILOTES_STATE_DIR=$BATS_TEST_TMPDIR/other" \
 		PHILOTES_SLOT=another PHILOTES_BUFFER_URL=embedded philotes run
 	[[ $(lines "$log") == 1 ]]
-	[[ $(grep -lw "$supervisor" "/dev/shm/philotes-$EUID"/*) ]]
+	grep -qw "$supervisor" "/dev/shm/philotes-$EUID"/*
 	stop_philotes
 	# its file is gone, and the next has one of its own
-	refute grep -lw "$supervisor" "/dev/shm/philotes-$EUID"/*
+	refute grep -qw "$supervisor" "/dev/shm/philotes-$EUID"/*
 	start_philotes
 	expect_code 75 env "PHILOTES_STATE_DIR=$BATS_TEST_TMPDIR/other" philotes run
 	stop_philotes

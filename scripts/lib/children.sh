@@ -102,7 +102,7 @@ attend()
 	while ((${#name_of[@]} > 0)); do
 		sweep && continue
 		if [[ -z $tick ]] || ! kill -0 "$tick" 2>/dev/null; then
-			sleep 1 </dev/null >/dev/null 2>&1 9>&- 10>&- &
+			sleep 1 >/dev/null 2>&1 9>&- 10>&- &
 			tick=$!
 		fi
 		wait -n 2>/dev/null || :
