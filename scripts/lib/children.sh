@@ -1,15 +1,15 @@
 # The children of `philotes run`.
 #
 # Whatever we wait for is a child: a stage of the pipeline, or a timer, which
-# is a sleep(1).  Signals are children too: their trap ends one that does
-# nothing else, so none is missed, whenever it comes.
+# is a sleep(1); or a signal, whose trap sets `signalled`.
 #
 #   spawn NAME COMMAND ...  starts it
 #   timer NAME SECONDS      a child that ends after this time
 #   alive NAME              is there one of that name?
 #   cancel NAME             ends it, without child_ended
 #   attend                  to the end of the last; calls child_ended NAME
-#                           STATUS for each, which the user of this defines
+#                           STATUS for each, and signal_came for signals,
+#                           which the user of this defines
 
 declare -A name_of=() pid_of=()
 
@@ -94,12 +94,16 @@ sweep()
 	return "$found"
 }
 
-# `wait -n` knows nothing of a child that has ended before it, as one does that
-# a signal's trap ends while we sweep: so it never waits for long.
+# `wait -n` knows nothing of a child that ended, nor of a signal that came, just
+# before it: so it never waits for long.
 attend()
 {
 	local tick=''
 	while ((${#name_of[@]} > 0)); do
+		if [[ -n $signalled ]]; then
+			signalled=''
+			signal_came
+		fi
 		sweep && continue
 		if [[ -z $tick ]] || ! kill -0 "$tick" 2>/dev/null; then
 			sleep 1 >/dev/null 2>&1 9>&- 10>&- &

@@ -15,24 +15,18 @@ readonly -A program=([reader]=pg-cdc-read [writer]=buffer-write
 	[handler]=PHILOTES_STREAM_HANDLER [batch]=buffer-batch [gc]=buffer-gc)
 readonly -A stages_of=([pair]="reader writer handler" [batch]=batch [gc]=gc)
 
+signal_came()
+{
+	begin_stop 0 "stopping"
+}
+
 child_ended()
 {
 	case $1 in
-	alarm) alarm_ended "$2" ;;
 	"restart "*) start "${1#* }" ;;
 	"limit "*) out_of_time "${1#* }" ;;
 	*) stage_ended "$1" "$2" ;;
 	esac
-}
-
-# Our trap ends it with TERM.  Who kills it otherwise did not mean us.
-alarm_ended()
-{
-	if (($1 == 143)); then
-		begin_stop 0 "stopping"
-	else
-		timer alarm infinity
-	fi
 }
 
 start()
@@ -225,8 +219,6 @@ begin_stop()
 	[[ -z $stopping ]] || return 0
 	stopping=yes exit_code=$1
 	log info "$2"
-	trap : TERM INT HUP
-	cancel alarm
 	for unit in pair batch gc; do
 		cancel "restart $unit"
 	done
@@ -334,7 +326,7 @@ run_ended()
 run()
 {
 	local units=(pair) unit
-	stopping='' exit_code=0 source_lock=''
+	stopping='' exit_code=0 source_lock='' signalled=''
 	locate_state
 	check_settings
 	make_state
@@ -346,9 +338,7 @@ run()
 	trap '' PIPE
 	stage_runs philotes $$
 	trap run_ended EXIT
-	timer alarm infinity
-	# a second signal may find that the first has ended it
-	trap 'kill -TERM "${pid_of[alarm]-}" 2>/dev/null || :' TERM INT HUP
+	trap 'signalled=yes' TERM INT HUP
 	! $embedded || use_embedded
 	[[ $PHILOTES_BUFFER_ENABLED == false ]] || units+=(batch gc)
 	for unit in "${units[@]}"; do
