@@ -29,10 +29,12 @@ dump()
 		2>>"$BATS_TEST_TMPDIR/dump.log" || :
 }
 
+# 75: a lock was not to be had in time, the next run does it.
 collect()
 {
-	buffer-gc --retention 0 >>"$BATS_TEST_TMPDIR/gc.out" 2>&1 || echo "$?" \
-		>>"$BATS_TEST_TMPDIR/gc.failed"
+	local code=0
+	buffer-gc --retention 0 >>"$BATS_TEST_TMPDIR/gc.out" 2>&1 || code=$?
+	((code == 0 || code == 75)) || echo "$code" >>"$BATS_TEST_TMPDIR/gc.failed"
 }
 
 # A COPY that is open all the time: it holds what a slow writer holds.
@@ -67,7 +69,7 @@ slow_copy()
 	done
 	stop_pipeline
 	[ "$reader_code $writer_code" = "0 0" ]
-	collect
+	expect_code 0 buffer-gc --retention 0
 	wait_for buf_psql "SELECT sum(w.total - coalesce(b.total, 0))
 	    FROM (SELECT source_id, max(total) AS total FROM philotes.cdc_writes
 	          GROUP BY 1) w
@@ -76,9 +78,9 @@ slow_copy()
 	kill -TERM "$batch"
 	wait "$batch"
 	refute grep 'still waiting for' "$BATS_FILE_TMPDIR/buf/server.log"
-	[ ! -e "$BATS_TEST_TMPDIR/gc.failed" ]
 	# partitions went while all this was on
 	sort "$BATS_TEST_TMPDIR/gc.out" | uniq -c
+	[ ! -e "$BATS_TEST_TMPDIR/gc.failed" ]
 	grep -q 'dropped [1-9]' "$BATS_TEST_TMPDIR/gc.out"
 	n=$(src_psql "SELECT count(*) FROM t")
 	jq -r 'select(.table_name == "t" and .source_id != "slow").after_data.n' \
