@@ -106,7 +106,10 @@ attend()
 		fi
 		sweep && continue
 		if [[ -z $tick ]] || ! kill -0 "$tick" 2>/dev/null; then
-			sleep 1 >/dev/null 2>&1 9>&- 10>&- &
+			(
+				unset "${!PHILOTES_@}" "${!PG@}"
+				exec sleep 1 >/dev/null 2>&1 9>&- 10>&-
+			) &
 			tick=$!
 		fi
 		wait -n 2>/dev/null || :
