@@ -55,7 +55,7 @@ as_server() (
 	fi
 	cd /
 	exec "${drop[@]}" env -i "PATH=$PATH" LC_ALL=C.UTF-8 "$@" \
-		3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- 10>&-
+		3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- 10>&- 11>&-
 )
 
 cluster_create()

@@ -407,26 +407,34 @@ stage_line()
 	[[ $(logged "buffer-gc was killed by signal 9") == 1 ]]
 }
 
-@test "a child that has ended before it is waited for does not go unnoticed" {
-	cat >"$BATS_TEST_TMPDIR/run" <<-'END'
-	. "$1/scripts/lib/children.sh"
-	signalled=
-	child_ended() { echo "$1"; cancel "long"; }
-	spawn short sleep 60
-	spawn long sleep 60
-	eval "looked_$(declare -f sweep)"
-	# the first look is too early, and then it ends
-	sweep() {
-		eval "sweep() $(declare -f looked_sweep | tail -n +2)"
-		kill "${pid_of[short]}"
-		while kill -0 "${pid_of[short]}" 2>/dev/null; do :; done
-		env true
-		return 1
-	}
-	attend
-	END
-	run timeout 10 bash -euo pipefail "$BATS_TEST_TMPDIR/run" "$root"
-	[[ $status == 0 && $output == short ]]
+ended()
+{
+	! grep -qs '^State:.[^Z]' "/proc/$1/status" || return
+	echo yes
+}
+
+traced()
+{
+	! grep -qx 'TracerPid:.*[1-9].*' "/proc/$1/status" || echo yes
+}
+
+# wait4(2) that takes its time when it has a child's status already
+@test "a signal and a child's end in the same moment: neither is lost (stubs)" {
+	local gc tracer
+	stubs
+	start_philotes
+	gc=$(stage buffer-gc)
+	child strace -qq -o "$BATS_TEST_TMPDIR/trace" -p "$supervisor" -e wait4 \
+		-e inject=wait4:delay_exit=300000
+	tracer=$!
+	wait_for traced "$supervisor" yes
+	kill -KILL "$gc"
+	wait_gone "$gc"
+	kill -TERM "$supervisor"
+	kill -TERM "$tracer"
+	wait_for ended "$supervisor" yes
+	await_philotes 0
+	[[ $(logged "buffer-gc was killed by signal 9") == 1 ]]
 }
 
 @test "one instance a state directory and a source; the second names the first (stubs)" {

@@ -39,8 +39,8 @@ hide_secrets()
 # A session of its own: a terminal's Ctrl-C is for us alone, who stop things in
 # order; and if we are killed, the child is told to stop, or does not begin if
 # that came before it had asked to be told.  For a shell's `&` SIGINT is
-# ignored, which no handler expects, and we ignore SIGPIPE.  Descriptors 9 and
-# 10 are locks, which must go with us.
+# ignored, which no handler expects, and we ignore SIGPIPE.  Descriptors 9 to 11
+# are ours alone: two locks, which must go with us, and attend's pipe.
 spawn()
 {
 	local name=$1 hidden
@@ -50,7 +50,7 @@ spawn()
 	env --default-signal=INT,QUIT,PIPE "${hidden[@]}" \
 		setsid setpriv --pdeathsig TERM -- \
 		sh -c '[ "$PPID" -ne "$0" ] || exec "$@"; exit 75' "$$" "$@" \
-		<&0 9>&- 10>&- &
+		<&0 9>&- 10>&- 11>&- &
 	pid_of[$name]=$!
 	name_of[$!]=$name
 }
@@ -77,42 +77,46 @@ cancel()
 	forget "$1"
 }
 
+# How an ended child did so.  A signal makes a wait return early, with a status
+# that is not the child's; asked again bash says the same, or the truth.
+status_of()
+{
+	REPLY=0
+	wait "$1" 2>/dev/null || REPLY=$?
+	((REPLY > 128)) || return 0
+	REPLY=0
+	wait "$1" 2>/dev/null || REPLY=$?
+}
+
 # Passes on what children have ended; false: none.
 sweep()
 {
-	local pid name status found=1
+	local pid name found=1
 	for pid in "${!name_of[@]}"; do
-		name=${name_of[$pid]-} status=0
+		name=${name_of[$pid]-}
 		if [[ -z $name ]] || kill -0 "$pid" 2>/dev/null; then
 			continue
 		fi
-		wait "$pid" 2>/dev/null || status=$?
+		status_of "$pid"
 		forget "$name"
-		child_ended "$name" "$status"
+		child_ended "$name" "$REPLY"
 		found=0
 	done
 	return "$found"
 }
 
-# `wait -n` knows nothing of a child that ended, nor of a signal that came, just
-# before it: so it never waits for long.
+# Looks five times a second, and sleeps by reading from a pipe that nobody writes
+# to.  Not `wait -n`: the bash of today never learns of a child whose end and a
+# signal reach it in one moment, nor of one that ends just before.
 attend()
 {
-	local tick=''
+	exec 11<> <(:)
 	while ((${#name_of[@]} > 0)); do
 		if [[ -n $signalled ]]; then
 			signalled=''
 			signal_came
 		fi
-		sweep && continue
-		if [[ -z $tick ]] || ! kill -0 "$tick" 2>/dev/null; then
-			(
-				unset "${!PHILOTES_@}" "${!PG@}"
-				exec sleep 1 >/dev/null 2>&1 9>&- 10>&-
-			) &
-			tick=$!
-		fi
-		wait -n 2>/dev/null || :
+		sweep || read -r -t 0.2 -u 11 || :
 	done
-	[[ -z $tick ]] || kill "$tick" 2>/dev/null || :
+	exec 11>&-
 }
