@@ -100,8 +100,8 @@ rest_of_metadata(struct reading *g, const struct json_reader *nested)
 	struct buf *s = &g->r->scratch;
 	size_t from = s->len;
 
-	for (size_t i = 0; i < nested->nmembers; i++) {
-		const struct json_member *m = &nested->members[i];
+	for (size_t i = 0; i < nested->members.n; i++) {
+		const struct json_member *m = &nested->members.a[i];
 
 		if (m->value.p == NULL)
 			continue;
@@ -124,8 +124,8 @@ get_identity(
 {
 	struct event *e = &g->l->event;
 
-	for (size_t i = 0; i < nested->nmembers && !g->f.failed; i++) {
-		struct json_member *m = &nested->members[i];
+	for (size_t i = 0; i < nested->members.n && !g->f.failed; i++) {
+		struct json_member *m = &nested->members.a[i];
 		struct view key = field_text(&g->f, m->key, m->key);
 
 		if (view_eq(key, VIEW_LIT("commit_lsn"))) {
@@ -311,8 +311,8 @@ get_members(struct reading *g, unsigned known)
 	unsigned seen = 0;
 	size_t guess = 0;
 
-	for (size_t i = 0; i < json->nmembers && !g->f.failed; i++) {
-		const struct json_member *m = &json->members[i];
+	for (size_t i = 0; i < json->members.n && !g->f.failed; i++) {
+		const struct json_member *m = &json->members.a[i];
 		struct view key = field_text(&g->f, m->key, m->key);
 		enum field f = find_field(key, guess);
 
@@ -335,8 +335,8 @@ classify(struct reading *g)
 {
 	const struct json_reader *json = &g->r->json;
 
-	for (size_t i = 0; i < json->nmembers; i++) {
-		const struct json_member *m = &json->members[i];
+	for (size_t i = 0; i < json->members.n; i++) {
+		const struct json_member *m = &json->members.a[i];
 
 		if (!view_eq(m->key, field_names[F_CONTROL]))
 			continue;
@@ -368,8 +368,8 @@ identify(struct reading *g)
 
 	buf_clear(&g->r->scratch);
 	g->l->event.commit_lsn = g->l->event.seq = 0;
-	for (size_t i = 0; i < json->nmembers; i++) {
-		const struct json_member *m = &json->members[i];
+	for (size_t i = 0; i < json->members.n; i++) {
+		const struct json_member *m = &json->members.a[i];
 
 		again.f.failed = false;
 		if (view_eq(m->key, field_names[F_SOURCE_ID]))
@@ -390,8 +390,8 @@ reserve_scratch(struct event_json_reader *r)
 {
 	size_t need = 16;
 
-	for (size_t i = 0; i < r->json.nmembers; i++) {
-		const struct json_member *m = &r->json.members[i];
+	for (size_t i = 0; i < r->json.members.n; i++) {
+		const struct json_member *m = &r->json.members.a[i];
 
 		need += m->key.n;
 		if (!view_eq(m->key, field_names[F_BEFORE_DATA]) &&

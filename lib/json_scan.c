@@ -18,6 +18,7 @@
 #include "json_scan.h"
 
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "json_escape.h"
 #include "json_keys.h"
@@ -33,9 +34,10 @@ struct scan {
 	struct json_error *e;
 	size_t depth;
 	size_t max_depth;
-	size_t ntokens;
-	bool storable;          /* refuse what jsonb could not hold */
-	struct json_keys *keys; /* NULL: duplicates are allowed */
+	bool storable;                /* refuse what jsonb could not hold */
+	struct json_keys *keys;       /* NULL: duplicates are allowed */
+	struct json_members *members; /* NULL: nobody asks for them */
+	struct json_member *member;   /* of the outermost object, the last */
 	char open[JSON_DEPTH_MAX];
 	size_t first[JSON_DEPTH_MAX]; /* of the keys of each open object */
 };
@@ -127,7 +129,6 @@ take_literal(struct scan *s, const char *word, size_t n)
 		return fail_unexpected(s, s->p);
 	}
 	s->p += n;
-	s->ntokens++;
 	return true;
 }
 
@@ -254,27 +255,74 @@ take_string(struct scan *s)
 {
 	const byte *p = skip_plain(s->p, s->end);
 
-	s->ntokens++;
 	if (p == s->end || *p != '"')
 		return take_rest_of_string(s, p);
 	s->p = p + 1;
 	return true;
 }
 
+/* From `from` to before `to`. */
+static inline struct view
+between(const byte *from, const byte *to)
+{
+	return (struct view){(const char *)from, (size_t)(to - from)};
+}
+
+static bool
+add_member(struct scan *s, struct view key)
+{
+	struct json_members *m = s->members;
+	size_t cap = m->cap > 0 ? m->cap * 2 : 16;
+	struct json_member *a;
+
+	if (m->n == m->cap) {
+		a = realloc(m->a, cap * sizeof(*a));
+		if (a == NULL)
+			return fail(s, s->p, "out of memory");
+		m->a = a;
+		m->cap = cap;
+	}
+	s->member = &m->a[m->n++];
+	s->member->key = key;
+	return true;
+}
+
+static enum json_kind
+kind_of(int first)
+{
+	switch (first) {
+	case '{':
+		return JSON_OBJECT;
+	case '[':
+		return JSON_ARRAY;
+	case '"':
+		return JSON_STRING;
+	case 't':
+	case 'f':
+		return JSON_BOOL;
+	case 'n':
+		return JSON_NULL;
+	default:
+		return JSON_NUMBER;
+	}
+}
+
 static bool
 take_key(struct scan *s)
 {
 	const byte *from;
+	struct view key;
 
 	if (peek(s) != '"')
 		return fail_unexpected(s, s->p);
 	from = ++s->p;
 	if (!take_string(s))
 		return false;
+	key = between(from, s->p - 1);
 	if (s->keys != NULL &&
-	    !json_keys_add(s->keys,
-		(struct view){(const char *)from, (size_t)(s->p - from - 1)},
-		(size_t)(from - s->text), s->e))
+	    !json_keys_add(s->keys, key, (size_t)(from - s->text), s->e))
+		return false;
+	if (s->members != NULL && s->depth == 1 && !add_member(s, key))
 		return false;
 	if (peek(s) != ':')
 		return fail_unexpected(s, s->p);
@@ -292,7 +340,6 @@ open_level(struct scan *s, char c)
 		s->first[s->depth] = s->keys->n;
 	s->open[s->depth++] = c;
 	s->p++;
-	s->ntokens++;
 	return true;
 }
 
@@ -317,6 +364,10 @@ take_value(struct scan *s, bool *whole)
 	int c = peek(s);
 
 	*whole = true;
+	if (s->member != NULL && s->depth == 1) {
+		s->member->kind = kind_of(c);
+		s->member->value.p = (const char *)s->p;
+	}
 	switch (c) {
 	case '"':
 		s->p++;
@@ -338,7 +389,6 @@ take_value(struct scan *s, bool *whole)
 	default:
 		if (c != '-' && !is_digit(s->p, s->end))
 			return fail_unexpected(s, s->p);
-		s->ntokens++;
 		return take_number(s);
 	}
 }
@@ -349,8 +399,12 @@ take_next(struct scan *s)
 {
 	while (s->depth > 0) {
 		bool object = s->open[s->depth - 1] == '{';
-		int c = peek(s);
+		int c;
 
+		if (s->member != NULL && s->depth == 1)
+			s->member->value.n = (size_t)((const char *)s->p -
+			    s->member->value.p);
+		c = peek(s);
 		if (c == ',') {
 			s->p++;
 			return !object || take_key(s);
@@ -378,7 +432,8 @@ take_text(struct scan *s)
 }
 
 static void
-scan_init(struct scan *s, struct view text, struct json_error *e)
+scan_init(struct scan *s, struct view text, struct json_members *members,
+    struct json_error *e)
 {
 	static const byte nothing[1];
 
@@ -388,21 +443,30 @@ scan_init(struct scan *s, struct view text, struct json_error *e)
 	s->e = e;
 	s->depth = 0;
 	s->max_depth = JSON_DEPTH_MAX;
-	s->ntokens = 0;
 	s->storable = false;
 	s->keys = NULL;
+	s->members = members;
+	s->member = NULL;
+	if (members != NULL)
+		members->n = 0;
+}
+
+/* After an error. */
+static bool
+no_members(struct json_members *m)
+{
+	if (m != NULL)
+		m->n = 0;
+	return false;
 }
 
 bool
-json_scan(struct view text, size_t *ntokens, struct json_error *e)
+json_scan(struct view text, struct json_members *members, struct json_error *e)
 {
 	struct scan s;
 
-	scan_init(&s, text, e);
-	if (!take_text(&s))
-		return false;
-	*ntokens = s.ntokens;
-	return true;
+	scan_init(&s, text, members, e);
+	return take_text(&s) || no_members(members);
 }
 
 static bool
@@ -420,26 +484,24 @@ json_storable(
     struct view text, size_t depth, bool unique_keys, struct json_error *e)
 {
 	struct scan s;
-	size_t ntokens;
 
 	if (unique_keys)
-		return json_scan_storable(text, depth, &ntokens, e);
-	scan_init(&s, text, e);
+		return json_scan_storable(text, depth, NULL, e);
+	scan_init(&s, text, NULL, e);
 	return take_storable(&s, text, depth);
 }
 
 bool
-json_scan_storable(
-    struct view text, size_t depth, size_t *ntokens, struct json_error *e)
+json_scan_storable(struct view text, size_t depth, struct json_members *members,
+    struct json_error *e)
 {
 	struct json_keys keys = {0};
 	struct scan s;
 	bool good;
 
-	scan_init(&s, text, e);
+	scan_init(&s, text, members, e);
 	s.keys = &keys;
-	good = take_storable(&s, text, depth);
+	good = take_storable(&s, text, depth) || no_members(members);
 	json_keys_release(&keys);
-	*ntokens = s.ntokens;
 	return good;
 }

@@ -11,9 +11,34 @@
 
 #define JSON_DEPTH_MAX 512
 
-/* Is text one JSON value, white space around it allowed?  Then *ntokens is the
- * number of its values and keys, inner ones counted. */
-bool json_scan(struct view text, size_t *ntokens, struct json_error *e);
+enum json_kind {
+	JSON_NULL,
+	JSON_BOOL,
+	JSON_NUMBER,
+	JSON_STRING,
+	JSON_ARRAY,
+	JSON_OBJECT,
+};
+
+/* One member of an object.  Both views are raw text: the key without its
+ * quotes but with its escapes, the value with its quotes. */
+struct json_member {
+	struct view key;
+	struct view value;
+	enum json_kind kind;
+};
+
+/* Zero-initialise; a is the caller's to free. */
+struct json_members {
+	struct json_member *a;
+	size_t n;
+	size_t cap;
+};
+
+/* Is text one JSON value, white space around it allowed?  Then *m (NULL: not
+ * asked for) holds the members, in order and as views into text, of the object
+ * that it is.  Duplicate keys do not matter. */
+bool json_scan(struct view text, struct json_members *m, struct json_error *e);
 
 /*
  * Is text a JSON value, and one that jsonb can hold with nothing lost?  It is
@@ -28,7 +53,7 @@ bool json_storable(
     struct view text, size_t depth, bool unique_keys, struct json_error *e);
 
 /* Both in one pass: json_scan, and json_storable with unique_keys. */
-bool json_scan_storable(
-    struct view text, size_t depth, size_t *ntokens, struct json_error *e);
+bool json_scan_storable(struct view text, size_t depth, struct json_members *m,
+    struct json_error *e);
 
 #endif

@@ -27,8 +27,14 @@ lines()
 	sort -u "$1" | grep -c . || :
 }
 
-# The pid of a child of the supervisor, or nothing.
+# The pid of a child of the supervisor; what begins has not its name at once.
 stage()
+{
+	wait_for is_up "$1" yes >&2 && stage_now "$1"
+}
+
+# ... or nothing.
+stage_now()
 {
 	local pid pids
 	read -ra pids <"/proc/$supervisor/task/$supervisor/children"
@@ -40,7 +46,7 @@ stage()
 
 is_up()
 {
-	[[ -z $(stage "$1") ]] || echo yes
+	[[ -z $(stage_now "$1") ]] || echo yes
 }
 
 stop_philotes()

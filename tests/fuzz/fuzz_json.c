@@ -43,7 +43,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (unique && !plain)
 		abort();
 	if (object)
-		for (size_t i = 0; i < reader.nmembers; i++)
-			check_member(text, &reader.members[i]);
+		for (size_t i = 0; i < reader.members.n; i++)
+			check_member(text, &reader.members.a[i]);
 	return 0;
 }

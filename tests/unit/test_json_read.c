@@ -344,9 +344,9 @@ test_members(const char *between)
 		buf_release(&text);
 		return;
 	}
-	ok(reader.nmembers == NMEMBERS, "as many members as there are");
-	for (size_t i = 0; i < NMEMBERS && i < reader.nmembers; i++) {
-		const struct json_member *m = &reader.members[i];
+	ok(reader.members.n == NMEMBERS, "as many members as there are");
+	for (size_t i = 0; i < NMEMBERS && i < reader.members.n; i++) {
+		const struct json_member *m = &reader.members.a[i];
 
 		is_view(m->key, view_of(members[i].key), "key %zu", i);
 		is_view(m->value, view_of(members[i].value), "value %zu", i);
@@ -363,17 +363,17 @@ test_reuse(void)
 	struct json_error e;
 
 	ok(json_read_object(&reader, VIEW_LIT("{}"), &e) &&
-		reader.nmembers == 0,
+		reader.members.n == 0,
 	    "no members");
 	ok(json_read_object(&reader, VIEW_LIT("{\"a\":1}"), &e) &&
-		reader.nmembers == 1,
+		reader.members.n == 1,
 	    "one member after none");
 	ok(!json_read_object(&reader, VIEW_LIT("{\"a\":1,}"), &e) &&
-		reader.nmembers == 0,
+		reader.members.n == 0,
 	    "none after an error");
 	json_reader_release(&reader);
 	ok(json_read_object(&reader, VIEW_LIT("{\"a\":1}"), &e) &&
-		reader.nmembers == 1,
+		reader.members.n == 1,
 	    "one after a release");
 }
 
@@ -451,11 +451,11 @@ test_many_members(void)
 		    i > 0 ? "," : "", i, i);
 	buf_addc(&b, '}');
 	ok(json_read_object(&reader, buf_view(&b), &e) &&
-		reader.nmembers == 100000,
+		reader.members.n == 100000,
 	    "100000 members");
-	is_view(reader.members[99999].key, VIEW_LIT("key number 99999"),
+	is_view(reader.members.a[99999].key, VIEW_LIT("key number 99999"),
 	    "the last key");
-	is_view(reader.members[99999].value, VIEW_LIT("{\"a\":[99999]}"),
+	is_view(reader.members.a[99999].value, VIEW_LIT("{\"a\":[99999]}"),
 	    "the last value");
 	check_storable(buf_view(&b), true, NULL, 0, "100000 different keys");
 	b.len--;

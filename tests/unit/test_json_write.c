@@ -100,7 +100,7 @@ test_round_trip(void)
 		json_write_string(&text, (struct view){in, 2});
 		buf_adds(&text, ":1}");
 		good = json_read_object(&r, buf_view(&text), &e);
-		v = good ? json_unescape(r.members[0].key, &scratch, &e)
+		v = good ? json_unescape(r.members.a[0].key, &scratch, &e)
 			 : VIEW_NULL;
 		good = view_eq(v, (struct view){in, 2});
 	}
