@@ -1,6 +1,6 @@
 # The servers of scripts/bench, and the workloads on them.  Real fsync; no
 # autovacuum and no checkpoint comes in between by itself, for either side of a
-# comparison.
+# comparison, and the files of the WAL, once made, are used again.
 #
 #   src SQL, buf SQL        runs it on the source's or buffer's database
 #   buffer_fresh            the buffer's database anew, with an empty schema
@@ -18,7 +18,7 @@ event_time, metadata"
 
 clusters_start()
 {
-	local common=(shared_buffers=512MB max_wal_size=64GB
+	local common=(shared_buffers=512MB min_wal_size=16GB max_wal_size=64GB
 		checkpoint_timeout=1h autovacuum=off
 		max_parallel_maintenance_workers=0)
 	progress "starting the servers"

@@ -63,17 +63,23 @@ make_backlog()
 # Another source than what is there already.
 scale_write()
 {
-	local file=$work/scale.lines
+	local file=$work/scale.lines size=
 	[[ $1 != sources ]] || file=$work/sources.lines
-	timed "write_$1" "$rows" "buffer-write -q <$file >/dev/null"
+	[[ $1 != even ]] || size="--batch-size $each"
+	timed "write_$1" "$rows" "buffer-write -q $size <$file >/dev/null"
 }
 
+# Three times, since once is too short to tell; vacuumed as autovacuum would, or
+# the first to read writes hint bits.
 scale_drain()
 {
 	local only="--source-id scale"
 	[[ $1 != sources ]] || only=
-	timed "drain_$1" "$rows" "buffer-batch -q --once --batch-size 1000 \
-$only | cat >/dev/null"
+	buf "VACUUM (ANALYZE)"
+	buf CHECKPOINT
+	timed "drain_$1" $((3 * rows)) "for consumer in a b c; do \
+buffer-batch -q --once --batch-size 1000 --consumer \$consumer $only; \
+done | cat >/dev/null"
 }
 
 scale_run()
@@ -104,38 +110,53 @@ scale_sources()
 	scale_run sources
 }
 
+# One source, in commits as small as those of 100 sources are.
+scale_even()
+{
+	scale_buffer clean
+	scale_write even
+}
+
 # The events of the workload again, as 100 sources one after the other would
 # send them.
 make_sources()
 {
+	each=$((rows / 100))
 	sed 's/"source_id":"shop"/"source_id":"scale"/' "$work/mix.lines" \
 		>"$work/scale.lines"
-	awk -v each=$((rows / 100)) '{
+	awk -v each="$each" '{
 		sub(/"source_id":"shop"/, "\"source_id\":\"shop" \
 		    int((NR - 1) / each) % 100 "\"")
 		print }' "$work/mix.lines" >"$work/sources.lines"
 }
 
+# scale_result TOOL DIRTY CLEAN TEXT [GOAL]
 scale_result()
 {
-	local what
-	for what in write drain; do
-		result "$([[ $what == write ]] && echo buffer-write ||
-			echo buffer-batch), throughput with $2 / clean" \
-			">= 0.95" "$(ratio "${what}_$1" "${what}_clean" |
-				inverse)" x "${what}_$1" "${what}_clean"
-	done
+	result "$1, throughput with $4" "${5->= 0.95}" \
+		"$(ratio "$2" "$3" | inverse)" x "$2" "$3"
 }
 
 bench_scale()
 {
 	local backlog=$((scale ? 10000000 : quick ? 100000 : 1000000)) hold=
-	local context=
+	local context= each
 	make_sources
-	alternate "$pairs" scale_clean scale_xmin scale_sources
-	scale_result xmin "a held transaction"
-	scale_result sources "100 sources"
+	alternate "$pairs" scale_clean scale_xmin scale_even scale_sources
+	scale_result buffer-write write_xmin write_clean \
+		"a held transaction / clean"
+	scale_result buffer-batch drain_xmin drain_clean \
+		"a held transaction / clean"
+	scale_result buffer-write write_sources write_even \
+		"100 sources / one, both in commits of $each"
+	scale_result buffer-write write_sources write_clean \
+		"100 sources, in commits of $each / one, in commits of 10000" -
+	scale_result buffer-batch drain_sources drain_clean \
+		"100 sources of $each events each / one"
 	times_of=()
 	alternate $((pairs > 3 ? 3 : pairs)) scale_clean scale_backlog
-	scale_result backlog "$backlog events waiting"
+	scale_result buffer-write write_backlog write_clean \
+		"$backlog events waiting / clean"
+	scale_result buffer-batch drain_backlog drain_clean \
+		"$backlog events waiting / clean"
 }
