@@ -222,27 +222,13 @@ CREATE TABLE IF NOT EXISTS philotes.cdc_retries (
 -- Events that a handler could not process, whole, so that the log may go.
 -- closed_at is set when the letter was delivered again and processed.
 CREATE TABLE IF NOT EXISTS philotes.cdc_dead_letters (
-	consumer       text        NOT NULL,
-	id             bigint      NOT NULL,
-	source_id      text        NOT NULL,
-	schema_name    text        NOT NULL,
-	table_name     text        NOT NULL,
-	operation      text        NOT NULL,
-	lsn            text        NOT NULL,
-	transaction_id bigint,
-	commit_lsn     pg_lsn,
-	seq            bigint,
-	key_columns    json,
-	before_data    json,
-	after_data     json,
-	event_time     timestamptz NOT NULL,
-	metadata       json,
-	created_at     timestamptz NOT NULL,
-	status         text        NOT NULL,
-	attempts       bigint      NOT NULL,
-	stderr         text,       -- the last lines of the handler's
-	parked_at      timestamptz NOT NULL DEFAULT clock_timestamp(),
-	closed_at      timestamptz,
+	consumer  text        NOT NULL,
+	LIKE philotes.cdc_log,
+	status    text        NOT NULL,
+	attempts  bigint      NOT NULL,
+	stderr    text,       -- the last lines of the handler's
+	parked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	closed_at timestamptz,
 	PRIMARY KEY (consumer, id)
 );
 CREATE INDEX IF NOT EXISTS cdc_dead_letters_open
@@ -1075,15 +1061,17 @@ BEGIN
 	RETURN last_id;
 END $$;
 
--- The ledgers go with the events below this id that they describe; the newest
--- row of a source, its watermark, and that of a consumer, its cursor, stay.
--- Returns how many rows went, `rows` of each ledger at the most.
+-- The ledgers go with the events below this id that they describe, and so do
+-- closed dead letters; the newest row of a source, its watermark, and that of a
+-- consumer, its cursor, stay.  Returns how many rows went, `rows` of each table
+-- at the most.
 CREATE OR REPLACE FUNCTION philotes.gc_trim(below bigint, rows bigint)
 RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	writes  bigint;
 	batches bigint;
+	letters bigint;
 BEGIN
 	DELETE FROM philotes.cdc_writes w
 	USING (SELECT w.source_id, w.write_no
@@ -1122,7 +1110,16 @@ BEGIN
 	WHERE d.consumer = g.consumer AND d.source_id = g.source_id
 	  AND d.first_id = g.first_id;
 	GET DIAGNOSTICS batches = ROW_COUNT;
-	RETURN writes + batches;
+	DELETE FROM philotes.cdc_dead_letters d
+	USING (SELECT l.consumer, l.id
+	       FROM philotes.cdc_sources s
+	       JOIN philotes.cdc_dead_letters l
+	         ON l.source_id = s.source_id AND l.closed_at IS NOT NULL
+	        AND l.id <= least(s.removed_to, below - 1)
+	       LIMIT rows) g
+	WHERE d.consumer = g.consumer AND d.id = g.id;
+	GET DIAGNOSTICS letters = ROW_COUNT;
+	RETURN writes + batches + letters;
 END $$;
 
 -- Moves on to the next partition when the oldest event of the one in use is

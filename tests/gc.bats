@@ -207,6 +207,23 @@ holding()
 	[ "$(left)" = 0 ]
 }
 
+@test "a dead letter stays until it is closed, then it goes with its event" {
+	local id
+	letters() { buf_psql "SELECT count(*) FROM philotes.cdc_dead_letters"; }
+	fill s 10
+	id=$(buf_psql "SELECT max(id) - 5 FROM philotes.cdc_log")
+	# shellcheck disable=SC2016 # for a shell elsewhere
+	buffer-batch --once --retries 0 --on-failure dead-letter -- \
+		sh -c '! grep "^{\"id\":$0,"' "$id"
+	[ "$(letters)" = 1 ]
+	buffer-gc --retention 0
+	[ "$(left) $(letters)" = "0 1" ]
+	buffer-batch --dead-letters -- cat >/dev/null
+	[ "$(letters)" = 1 ]
+	buffer-gc --retention 0
+	[ "$(letters)" = 0 ]
+}
+
 @test "a partition in use is left for later, and nobody waits for it" {
 	fill s 10
 	next_partition
