@@ -1,4 +1,4 @@
-# The plain table of plain.sql, filled with the events of the mixed workload.
+# The plain table of tests/data, filled with the events of the mixed workload.
 #
 #   plain_make       its database and table, and the rows as a file
 #   plain_load N     the table anew, with the first N events
@@ -10,7 +10,7 @@ transaction_id, key_columns, before_data, after_data, event_time, metadata"
 plain_make()
 {
 	database_fresh plain
-	psql_on "$PLAIN_URL" -f "$root/tests/bench/plain.sql"
+	psql_on "$PLAIN_URL" -f "$root/tests/data/plain-table.sql"
 	plain_text mix "$rows"
 }
 

@@ -100,9 +100,25 @@ scale_xmin()
 	scale_run xmin
 }
 
+# Also what psql makes of it, to know what is the server's: events that do not
+# fit into its memory must be written by it to make room for others.
+scale_copy()
+{
+	timed "copy_$1" "$rows" "psql -X -q -d \"\$PHILOTES_BUFFER_URL\" \
+-c \"\\copy philotes.cdc_log ($columns) from '$work/mix.text'\""
+}
+
+scale_clean_copy()
+{
+	scale_run clean
+	scale_buffer clean
+	scale_copy clean
+}
+
 scale_backlog()
 {
 	scale_run backlog
+	scale_copy backlog
 }
 
 scale_sources()
@@ -140,7 +156,7 @@ scale_result()
 bench_scale()
 {
 	local backlog=$((scale ? 10000000 : quick ? 100000 : 1000000)) hold=
-	local context= each
+	local context='' each
 	make_sources
 	alternate "$pairs" scale_clean scale_xmin scale_even scale_sources
 	scale_result buffer-write write_xmin write_clean \
@@ -154,9 +170,11 @@ bench_scale()
 	scale_result buffer-batch drain_sources drain_clean \
 		"100 sources of $each events each / one"
 	times_of=()
-	alternate $((pairs > 3 ? 3 : pairs)) scale_clean scale_backlog
+	alternate $((pairs > 3 ? 3 : pairs)) scale_clean_copy scale_backlog
 	scale_result buffer-write write_backlog write_clean \
 		"$backlog events waiting / clean"
 	scale_result buffer-batch drain_backlog drain_clean \
 		"$backlog events waiting / clean"
+	scale_result "psql \\copy" copy_backlog copy_clean \
+		"$backlog events waiting / clean" -
 }
