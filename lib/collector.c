@@ -268,20 +268,36 @@ record(struct collector *g)
 	return pg_query(&g->pg, "record the run", SQL_GC_END, 5, params, NULL);
 }
 
-/* What is decided is committed before anything goes. */
+/* Decides what goes, and lets it go. */
 static int
-collect(struct collector *g, PGresult **held)
+remove_events(struct collector *g)
 {
 	PGresult *leaves = NULL;
-	int rc = ensure_partitions(g);
+	int rc = begin(g);
 
-	if (rc == EXIT_DONE)
-		rc = begin(g);
 	if (rc == EXIT_DONE)
 		rc = list_leaves(g, &leaves);
 	if (rc == EXIT_DONE)
 		rc = collect_leaves(g, leaves);
 	PQclear(leaves);
+	return rc;
+}
+
+static int
+see_what_stays(struct collector *g, PGresult **held)
+{
+	return call(
+	    g, "see what stays", SQL_GC_HELD, 1, &g->o->retention, held);
+}
+
+/* What is decided is committed before anything goes. */
+static int
+collect(struct collector *g, PGresult **held)
+{
+	int rc = ensure_partitions(g);
+
+	if (rc == EXIT_DONE)
+		rc = remove_events(g);
 	if (rc == EXIT_DONE)
 		rc = trim_ledgers(g);
 	if (rc == EXIT_DONE && !stop_requested())
@@ -290,10 +306,7 @@ collect(struct collector *g, PGresult **held)
 		rc = record(g);
 	if (rc == EXIT_DONE && !stop_requested())
 		rc = vacuum_ledgers(g);
-	if (rc == EXIT_DONE)
-		rc = call(g, "see what stays", SQL_GC_HELD, 1, &g->o->retention,
-		    held);
-	return rc;
+	return rc == EXIT_DONE ? see_what_stays(g, held) : rc;
 }
 
 /* The same decision, taken back. */
@@ -301,19 +314,12 @@ static int
 rehearse(struct collector *g, PGresult **held)
 {
 	static const char doing[] = "see what would be removed";
-	PGresult *leaves = NULL;
 	int rc = pg_query(&g->pg, doing, "BEGIN", 0, NULL, NULL);
 
 	if (rc == EXIT_DONE)
-		rc = begin(g);
+		rc = remove_events(g);
 	if (rc == EXIT_DONE)
-		rc = list_leaves(g, &leaves);
-	if (rc == EXIT_DONE)
-		rc = collect_leaves(g, leaves);
-	PQclear(leaves);
-	if (rc == EXIT_DONE)
-		rc = call(g, "see what stays", SQL_GC_HELD, 1, &g->o->retention,
-		    held);
+		rc = see_what_stays(g, held);
 	if (rc == EXIT_DONE)
 		rc = pg_query(&g->pg, doing, "ROLLBACK", 0, NULL, NULL);
 	return rc;

@@ -214,16 +214,30 @@ slowly()
 	[ "$(lines "$BATS_TEST_TMPDIR/out")" = 3 ]
 }
 
-@test "stopped, a process keeps its source; cut off, its late ack marks nothing" {
-	fill s 10
+# Ten events delivered, and their ack awaited: by $waiting, on descriptor 8.
+unacknowledged()
+{
 	mkfifo "$BATS_TEST_TMPDIR/acks"
 	exec 8<>"$BATS_TEST_TMPDIR/acks"
 	child buffer-batch --flush-interval 0s --ack "$BATS_TEST_TMPDIR/acks" \
 	    >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" 8>&-
-	stopped=$!
+	waiting=$!
 	wait_for lines "$BATS_TEST_TMPDIR/out" 11
-	kill -STOP "$stopped"
-	wait_for in_state "$stopped" T
+}
+
+# $code is how it ends then.
+acknowledge()
+{
+	echo 11 >&8
+	code=0
+	wait "$waiting" || code=$?
+}
+
+@test "stopped, a process keeps its source; cut off, its late ack marks nothing" {
+	fill s 10
+	unacknowledged
+	kill -STOP "$waiting"
+	wait_for in_state "$waiting" T
 	expect_code 0 buffer-batch --once
 	[ -z "$output" ]
 	end_backends
@@ -231,9 +245,9 @@ slowly()
 	[ "$(wc -l <<<"$output")" = 10 ]
 	[ "$(processed)" = "10|3" ]
 	echo 11 >&8
-	kill -CONT "$stopped"
+	kill -CONT "$waiting"
 	code=0
-	wait "$stopped" || code=$?
+	wait "$waiting" || code=$?
 	cat "$BATS_TEST_TMPDIR/err"
 	[ "$code" = 75 ]
 	[ "$(processed)" = "10|3" ]
@@ -242,15 +256,9 @@ slowly()
 
 @test "a terminated backend's ack marks nothing, though nobody else did" {
 	fill s 10
-	mkfifo "$BATS_TEST_TMPDIR/acks"
-	exec 8<>"$BATS_TEST_TMPDIR/acks"
-	child buffer-batch --flush-interval 0s --ack "$BATS_TEST_TMPDIR/acks" \
-	    >"$BATS_TEST_TMPDIR/out" 8>&-
-	wait_for lines "$BATS_TEST_TMPDIR/out" 11
+	unacknowledged
 	end_backends
-	echo 11 >&8
-	code=0
-	wait "$!" || code=$?
+	acknowledge
 	[ "$code" = 75 ]
 	[ "$(processed)" = "0|0" ]
 	exec 8>&-
@@ -258,15 +266,9 @@ slowly()
 
 @test "who marks a batch that was marked meanwhile exits with 75" {
 	fill s 10
-	mkfifo "$BATS_TEST_TMPDIR/acks"
-	exec 8<>"$BATS_TEST_TMPDIR/acks"
-	child buffer-batch --flush-interval 0s --ack "$BATS_TEST_TMPDIR/acks" \
-	    >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" 8>&-
-	wait_for lines "$BATS_TEST_TMPDIR/out" 11
+	unacknowledged
 	[ "$(buf_psql "SELECT philotes.mark_processed('default', 's', 5)")" = 4 ]
-	echo 11 >&8
-	code=0
-	wait "$!" || code=$?
+	acknowledge
 	grep -F 'Another process marked it' "$BATS_TEST_TMPDIR/err"
 	[ "$code" = 75 ]
 	[ "$(processed)" = "4|1" ]
@@ -275,16 +277,10 @@ slowly()
 
 @test "a consumer that is dropped meanwhile is 69, and comes back new" {
 	fill s 10
-	mkfifo "$BATS_TEST_TMPDIR/acks"
-	exec 8<>"$BATS_TEST_TMPDIR/acks"
-	child buffer-batch --flush-interval 0s --ack "$BATS_TEST_TMPDIR/acks" \
-	    >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" 8>&-
-	wait_for lines "$BATS_TEST_TMPDIR/out" 11
+	unacknowledged
 	[ "$(buf_psql "SELECT philotes.drop_consumer('default')")" = t ]
 	[ "$(buf_psql "SELECT philotes.drop_consumer('default')")" = f ]
-	echo 11 >&8
-	code=0
-	wait "$!" || code=$?
+	acknowledge
 	grep -F 'there is no consumer "default" any more' "$BATS_TEST_TMPDIR/err"
 	[ "$code" = 69 ]
 	exec 8>&-
@@ -304,16 +300,12 @@ slowly()
 	fill s 10
 	expect_code 0 buffer-batch --once
 	fill s 10
-	mkfifo "$BATS_TEST_TMPDIR/acks"
-	exec 8<>"$BATS_TEST_TMPDIR/acks"
-	child buffer-batch --flush-interval 0s --ack "$BATS_TEST_TMPDIR/acks" \
-	    >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" 8>&-
-	wait_for lines "$BATS_TEST_TMPDIR/out" 11
+	unacknowledged
 	buf_psql "SELECT philotes.drop_consumer('default'),
 	    philotes.add_consumer('default')" >/dev/null
 	jq -r '.ack // empty' "$BATS_TEST_TMPDIR/out" >&8
 	code=0
-	wait "$!" || code=$?
+	wait "$waiting" || code=$?
 	grep -F 'consumer "default" is elsewhere by now' "$BATS_TEST_TMPDIR/err"
 	[ "$code" = 75 ]
 	exec 8>&-

@@ -105,10 +105,11 @@ sample()
 	local flush checkpoint
 	while [ ! -e "$BATS_TEST_TMPDIR/sampled" ]; do
 		flush=$(src_psql "SELECT confirmed_flush_lsn FROM
-		    pg_replication_slots WHERE slot_name = '$PHILOTES_SLOT'") &&
-			checkpoint=$(buf_psql "SELECT checkpoint
-		    FROM philotes.newest_write('s')") &&
-			[[ -n $flush && -n $checkpoint ]] || continue
+		    pg_replication_slots WHERE slot_name = '$PHILOTES_SLOT'") ||
+			continue
+		checkpoint=$(buf_psql "SELECT checkpoint
+		    FROM philotes.newest_write('s')") || continue
+		[[ -n $flush && -n $checkpoint ]] || continue
 		(($(lsn "$flush") <= $(lsn "$checkpoint"))) || echo -n 'AHEAD '
 		echo "$flush $checkpoint"
 		sleep 0.02

@@ -1,7 +1,11 @@
-/* The recogniser of JSON: what it lets through comes out of jsmn in order, and
- * whoever calls it twice gets the same answer. */
+/* The recogniser of JSON: its members are those that jsmn finds in what it has
+ * let through, and of its rules each refuses more than the one before. */
 #include <stdint.h>
 #include <stdlib.h>
+
+#define JSMN_STATIC
+#define JSMN_STRICT
+#include <jsmn.h>
 
 #include "json_read.h"
 
@@ -26,6 +30,46 @@ check_member(struct view text, const struct json_member *m)
 	buf_release(&scratch);
 }
 
+/* From `start` to before `end` of text. */
+static void
+check_span(struct view text, int start, int end, struct view found)
+{
+	if (found.p != text.p + start || found.n != (size_t)(end - start))
+		abort();
+}
+
+static void
+check_members(struct view text, const struct json_members *m)
+{
+	jsmn_parser parser;
+	jsmntok_t *tokens, *t, *end;
+	int n;
+
+	jsmn_init(&parser);
+	n = jsmn_parse(&parser, text.p, text.n, NULL, 0);
+	tokens = calloc((size_t)n, sizeof(*tokens));
+	if (n < 1 || tokens == NULL)
+		abort();
+	jsmn_init(&parser);
+	if (jsmn_parse(&parser, text.p, text.n, tokens, (unsigned)n) != n ||
+	    tokens[0].size != (int)m->n)
+		abort();
+	end = tokens + n;
+	t = tokens + 1;
+	for (size_t i = 0; i < m->n; i++) {
+		const jsmntok_t *key = t++, *value = t++;
+		int quote = value->type == JSMN_STRING;
+
+		check_span(text, key->start, key->end, m->a[i].key);
+		check_span(text, value->start - quote, value->end + quote,
+		    m->a[i].value);
+		while (t < end && t->start < value->end)
+			t++;
+		check_member(text, &m->a[i]);
+	}
+	free(tokens);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -43,7 +87,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (unique && !plain)
 		abort();
 	if (object)
-		for (size_t i = 0; i < reader.members.n; i++)
-			check_member(text, &reader.members.a[i]);
+		check_members(text, &reader.members);
 	return 0;
 }
