@@ -22,6 +22,7 @@
 #                                  $writer; the options are the reader's
 #   stop_pipeline                  TERM for the reader, then await_pipeline
 #   await_pipeline                 leaves $reader_code and $writer_code
+#   remove_locks                   what a killed `philotes run` leaves
 #   kill_server src|buf            kill -9 of the postmaster, and its funeral
 #   start_server src|buf
 #   stop_server src|buf [MODE]
@@ -166,6 +167,14 @@ kill_children()
 		wait "$pid" 2>/dev/null || :
 	done
 	children=()
+}
+
+# What a killed `philotes run` leaves: its lock of the source.
+remove_locks()
+{
+	local dir=/dev/shm/philotes-$EUID
+	grep -ls "from \"$PHILOTES_STATE_DIR\"" "$dir"/* | xargs -r rm -f
+	rmdir "$dir" 2>/dev/null || :
 }
 
 expect_code()

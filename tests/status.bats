@@ -15,6 +15,7 @@ setup()
 teardown()
 {
 	kill_children
+	remove_locks
 	cluster_remove "$PHILOTES_STATE_DIR/buffer"
 	databases_down
 }

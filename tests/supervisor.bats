@@ -22,6 +22,7 @@ setup()
 teardown()
 {
 	kill_children
+	remove_locks
 	cluster_remove "$PHILOTES_STATE_DIR/buffer"
 	[[ $BATS_TEST_DESCRIPTION == *"(stubs)" ]] || databases_down
 }
@@ -448,10 +449,10 @@ traced()
 	expect_code 78 env "PHILOTES_STATE_DIR=$BATS_TEST_TMPDIR/other" \
 		PHILOTES_SLOT=another PHILOTES_BUFFER_URL=embedded philotes run
 	[[ $(lines "$log") == 1 ]]
-	grep -qw "$supervisor" "/dev/shm/philotes-$EUID"/*
+	grep -q "from \"$PHILOTES_STATE_DIR\"" "/dev/shm/philotes-$EUID"/*
 	stop_philotes
 	# its file is gone, and the next has one of its own
-	refute grep -qw "$supervisor" "/dev/shm/philotes-$EUID"/*
+	refute grep -q "from \"$PHILOTES_STATE_DIR\"" "/dev/shm/philotes-$EUID"/*
 	start_philotes
 	expect_code 75 env "PHILOTES_STATE_DIR=$BATS_TEST_TMPDIR/other" philotes run
 	stop_philotes
