@@ -173,7 +173,7 @@ kill_children()
 remove_locks()
 {
 	local dir=/dev/shm/philotes-$EUID
-	grep -ls "from \"$PHILOTES_STATE_DIR\"" "$dir"/* | xargs -r rm -f
+	grep -ls "from \"$BATS_TEST_TMPDIR/" "$dir"/* | xargs -r rm -f
 	rmdir "$dir" 2>/dev/null || :
 }
 
