@@ -236,6 +236,39 @@ libpq_exit_code(const struct pg *pg, const char *message)
 	return PQconnectionNeedsPassword(pg->conn) ? EXIT_NOPERM : EXIT_RETRY;
 }
 
+/*
+ * What libpq says of a connection that failed before there was a session, and
+ * its exit code.  It tries the addresses of a host, and several hosts, one
+ * after the other, each with a line "connection to server … failed: …".  The
+ * last one that says more than that nobody answered counts, or else the last.
+ */
+static int
+telling_line(const struct pg *pg, const char *message, struct view *line)
+{
+	struct buf one = BUF_INIT;
+	int code = EXIT_RETRY, this;
+
+	*line = first_line(message);
+	for (const char *at = message; *at != '\0'; at += strspn(at, "\n")) {
+		struct view v = first_line(at);
+
+		buf_clear(&one);
+		buf_addv(&one, v);
+		at += v.n;
+		if (buf_str(&one) == NULL ||
+		    (v.p != message &&
+			!starts_with(v.p, "connection to server")))
+			continue;
+		this = libpq_exit_code(pg, one.data);
+		if (this == EXIT_RETRY && code != EXIT_RETRY)
+			continue;
+		code = this;
+		*line = v;
+	}
+	buf_release(&one);
+	return code;
+}
+
 /* libpq shows no SQLSTATE for a refused connection; its verbose message has it:
  * "FATAL:  28P01: password authentication failed …" in any language. */
 static int
@@ -243,7 +276,9 @@ connect_failed(const struct pg *pg)
 {
 	const char *message = PQerrorMessage(pg->conn);
 	const char *at = message;
+	struct view line;
 	char state[6] = "";
+	int code;
 
 	while ((at = strstr(at, ":  ")) != NULL) {
 		at += 3;
@@ -253,14 +288,13 @@ connect_failed(const struct pg *pg)
 			message = at + 7;
 		}
 	}
-	log_error("could not connect to the %s: %.*s", pg->what,
-	    VIEW_FMT(first_line(message)));
-	if (state[0] == '\0')
-		return libpq_exit_code(pg, message);
+	line = first_line(message);
+	code = state[0] != '\0' ? pg_exit_code(state)
+				: telling_line(pg, message, &line);
+	log_error(
+	    "could not connect to the %s: %.*s", pg->what, VIEW_FMT(line));
 	/* a setting that the server cannot use */
-	if (pg_exit_code(state) == EXIT_BUG || pg_exit_code(state) == EXIT_DATA)
-		return EXIT_CONFIG;
-	return pg_exit_code(state);
+	return code == EXIT_BUG || code == EXIT_DATA ? EXIT_CONFIG : code;
 }
 
 static int

@@ -8,6 +8,7 @@
 #   cluster_remove DIR                    stops a throw-away one, deletes it
 #   psql_on CONNINFO [ARGUMENT ...]       psql without psqlrc, no secrets in argv
 #   pg_bin NAME                           path of a program of PostgreSQL
+#   pg_knows NAME                         has this version such a setting?
 #
 # A cluster listens on one unix socket in a directory of mode 0700 and nowhere
 # else, so whoever may enter that directory is trusted.  DIR is absolute.  Each
@@ -22,6 +23,11 @@ pg_bin()
 	[[ -n $found ]] || found=$(type -P "$1") ||
 		cluster_fail "find" "$1" "PostgreSQL is not installed" || return
 	printf '%s\n' "$found"
+}
+
+pg_knows()
+{
+	grep -q "^$1	" <<<"$("$(pg_bin postgres)" --describe-config)"
 }
 
 cluster_fail()

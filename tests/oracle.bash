@@ -11,10 +11,14 @@
 #   compare_streams SQL  compares $stream once more
 # shellcheck shell=bash
 
-# Small, so that transactions are spilled to disk while they are decoded.
+# Small, so that transactions are spilled to disk while they are decoded.  Of
+# others' plugins only those that are listed may be used.
 setup_file()
 {
-	clusters_up max_prepared_transactions=20 logical_decoding_work_mem=64kB
+	local name=output_plugin_libraries plugins=()
+	! pg_knows "$name" || plugins=("$name=test_decoding,wal2json,pgoutput")
+	clusters_up max_prepared_transactions=20 logical_decoding_work_mem=64kB \
+		"${plugins[@]}"
 }
 
 # A prepared transaction that is left would hold up everybody.

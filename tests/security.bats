@@ -372,6 +372,15 @@ make_certificates()
 	expect_code 77 buffer-write -d "$PHILOTES_SOURCE_URL" </dev/null
 	expect_code 77 env PHILOTES_BUFFER_URL="$PHILOTES_SOURCE_URL" \
 		philotes init
+	# of several addresses the one that tells most
+	expect_code 77 pg-cdc-read --until now \
+		--source "host=localhost,/nonexistent $url sslrootcert=$tcp/other.crt"
+	expect_error 'certificate verify failed'
+	expect_code 77 pg-cdc-read --until now \
+		--source "host=/nonexistent,localhost $url sslrootcert=$tcp/other.crt"
+	expect_error 'certificate verify failed'
+	expect_code 75 pg-cdc-read --until now --source "host=/nonexistent,/none"
+	expect_error '"/none/.s.PGSQL'
 	# the right authority, but another server
 	export PHILOTES_SOURCE_URL="host=127.0.0.1 $url sslrootcert=$tcp/ca.crt"
 	expect_code 77 pg-cdc-read --until now

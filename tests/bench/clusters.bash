@@ -21,9 +21,12 @@ clusters_start()
 	local common=(shared_buffers=512MB min_wal_size=16GB max_wal_size=64GB
 		checkpoint_timeout=1h autovacuum=off
 		max_parallel_maintenance_workers=0)
+	local name=output_plugin_libraries plugins=()
+	! pg_knows "$name" || plugins=("$name=wal2json,pgoutput")
 	progress "starting the servers"
 	cluster_create "$work/src" "${common[@]}" wal_level=logical \
-		max_replication_slots=40 max_wal_senders=40
+		max_replication_slots=40 max_wal_senders=40 \
+		"${plugins[@]}"
 	cluster_create "$work/buf" "${common[@]}"
 	cluster_start "$work/src"
 	cluster_start "$work/buf"
