@@ -379,6 +379,9 @@ make_certificates()
 	expect_code 77 pg-cdc-read --until now \
 		--source "host=/nonexistent,localhost $url sslrootcert=$tcp/other.crt"
 	expect_error 'certificate verify failed'
+	expect_code 77 env PHILOTES_BUFFER_URL="host=/nonexistent,localhost
+	    $url sslrootcert=$tcp/other.crt" philotes init
+	expect_error 'certificate verify failed'
 	expect_code 75 pg-cdc-read --until now --source "host=/nonexistent,/none"
 	expect_error '"/none/.s.PGSQL'
 	# the right authority, but another server

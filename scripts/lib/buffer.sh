@@ -32,31 +32,46 @@ use_buffer()
 	PHILOTES_BUFFER_URL=$(cluster_url "$buffer_cluster")
 }
 
+# REPLY: the exit code for what libpq says of a connection.
+connect_code()
+{
+	case $1 in
+	*authentication*failed* | *"no password supplied"* | *pg_hba.conf* | \
+	*"permission denied"* | *"role "*"does not exist"* | \
+	*"certificate verify failed"* | *"does not match host name"*) REPLY=77 ;;
+	*"certificate file "* | *"private key file "* | \
+	*"server does not support SSL"* | *"database "*"does not exist"* | \
+	*"invalid "* | *"missing "* | \
+	*"unrecognized "*) REPLY=78 ;;
+	*) REPLY=75 ;;
+	esac
+}
+
 # psql's words, made ours: one line, a hint, an exit code.
 explain_psql()
 {
-	local said=$1 doing=$2 object=$3 hint='' code=75
+	local said=$1 doing=$2 object=$3 hint='' code=75 reason line
 	if [[ $said =~ ERROR:\ \ ([0-9A-Z]{5}):\ ([^$'\n']*) ]]; then
 		case ${BASH_REMATCH[1]} in
 		42501 | 28*) code=77 ;;
 		08* | 40* | 53* | 55P03 | 57*) code=75 ;;
 		*) code=78 ;;
 		esac
-		local reason=${BASH_REMATCH[2]}
+		reason=${BASH_REMATCH[2]}
 		[[ ! $said =~ HINT:\ \ ([^$'\n']*) ]] || hint=${BASH_REMATCH[1]}
 		die "$code" "$doing" "$object" "$reason" "$hint"
 	fi
-	case $said in
-	*authentication*failed* | *"no password supplied"* | *pg_hba.conf* | \
-	*"permission denied"* | *"role "*"does not exist"* | \
-	*"certificate verify failed"* | *"does not match host name"*) code=77 ;;
-	*"certificate file "* | *"private key file "* | \
-	*"server does not support SSL"* | *"database "*"does not exist"* | \
-	*"invalid "* | *"missing "* | \
-	*"unrecognized "*) code=78 ;;
-	esac
 	said=${said##*psql: error: }
-	die "$code" "connect to" "$object" "${said%%$'\n'*}"
+	reason=${said%%$'\n'*}
+	# a line for each address that was tried: the last that says more than
+	# that nobody answered, or else the last
+	while IFS= read -r line; do
+		[[ $line == "connection to server"* || $line == "$reason" ]] ||
+			continue
+		connect_code "$line"
+		((REPLY == 75 && code != 75)) || code=$REPLY reason=$line
+	done <<<"$said"
+	die "$code" "connect to" "$object" "$reason"
 }
 
 init_buffer()
