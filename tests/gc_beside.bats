@@ -29,10 +29,16 @@ dump()
 		2>>"$BATS_TEST_TMPDIR/dump.log" || :
 }
 
+# On a machine that is held up a lock may not be had in time: 75 that says so.
 collect()
 {
-	buffer-gc --retention 0 >>"$BATS_TEST_TMPDIR/gc.out" 2>&1 ||
-		echo $? >>"$BATS_TEST_TMPDIR/gc.failed"
+	local code=0
+	buffer-gc --retention 0 >"$BATS_TEST_TMPDIR/gc.run" 2>&1 || code=$?
+	cat "$BATS_TEST_TMPDIR/gc.run" >>"$BATS_TEST_TMPDIR/gc.out"
+	if ((code == 75)) && grep -q 'lock timeout' "$BATS_TEST_TMPDIR/gc.run"; then
+		code=0
+	fi
+	((code == 0)) || echo "$code" >>"$BATS_TEST_TMPDIR/gc.failed"
 }
 
 # A COPY that is open all the time: it holds what a slow writer holds.
