@@ -3,8 +3,10 @@
 # $supervisor.
 # shellcheck shell=bash disable=SC2154 # set by the file and by helper.bash
 
+# The log of the run before, which says "running" too, goes first.
 start_philotes()
 {
+	: >"$log"
 	child exec_philotes
 	supervisor=$!
 	wait_for logged running 1

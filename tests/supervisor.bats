@@ -324,7 +324,8 @@ stage_line()
 	start_philotes
 	mkdir "$PHILOTES_STATE_DIR/run/stages.new"
 	kill -KILL "$(stage buffer-gc)"
-	wait_for logged 'could not write ".*/run/stages"' 2
+	# gc is stopped, waits, and runs
+	wait_for logged 'could not write ".*/run/stages"' 3
 	wait_for is_up buffer-gc yes
 	rmdir "$PHILOTES_STATE_DIR/run/stages.new"
 	rm -rf "$PHILOTES_STATE_DIR/run"
