@@ -137,11 +137,17 @@ slot_sql()
 	[ "$(jq .after_data.id <<<"$output")" = 4 ]
 }
 
-@test "a publication that is dropped while it is read is 78" {
+# A slot that is read, by $reader.
+reading()
+{
 	prepare
 	child pg-cdc-read >"$BATS_TEST_TMPDIR/stream" 2>"$BATS_TEST_TMPDIR/log"
 	reader=$!
 	wait_for slot_sql active t
+}
+
+@test "a publication that is dropped while it is read is 78" {
+	reading
 	src_psql "DROP PUBLICATION philotes_pub; INSERT INTO t VALUES (1)"
 	local code=0
 	wait "$reader" || code=$?
@@ -151,10 +157,7 @@ slot_sql()
 }
 
 @test "a slot that lost WAL is 69" {
-	prepare
-	child pg-cdc-read >"$BATS_TEST_TMPDIR/stream" 2>"$BATS_TEST_TMPDIR/log"
-	reader=$!
-	wait_for slot_sql active t
+	reading
 	# it reads on, but confirms nothing
 	src_psql "ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'"
 	src_psql "SELECT pg_reload_conf()"

@@ -160,13 +160,20 @@ slowly()
 	chmod +x "$BATS_TEST_TMPDIR/slowly"
 }
 
-@test "two processes share one source, in turns" {
-	fill s 100
+# a and b, not fast, an event a batch.
+two_processes()
+{
+	local name
 	slowly
 	for name in a b; do
 		child buffer-batch --batch-size 1 -- "$BATS_TEST_TMPDIR/slowly" \
 		    "$name" "$BATS_TEST_TMPDIR/work"
 	done
+}
+
+@test "two processes share one source, in turns" {
+	fill s 100
+	two_processes
 	wait_for processed default "100|100" 60
 	cut -c 1 "$BATS_TEST_TMPDIR/work" | uniq -c
 	(($(grep -c a "$BATS_TEST_TMPDIR/work") >= 20))
@@ -178,11 +185,7 @@ slowly()
 	for i in 1 2 3 4; do
 		fill "s$i" 40
 	done
-	slowly
-	for name in a b; do
-		child buffer-batch --batch-size 1 -- "$BATS_TEST_TMPDIR/slowly" \
-		    "$name" "$BATS_TEST_TMPDIR/work"
-	done
+	two_processes
 	wait_for processed default "160|160" 60
 	# when the last one had its first turn, no other was through
 	[ "$(buf_psql "SELECT max(first) < min(last) FROM (
