@@ -74,6 +74,7 @@ find_write(struct ahead *a, bool *more)
 {
 	char write_no[24], id[24], limit[24];
 	const char *params[] = {buf_str(&a->source), write_no, id, limit};
+	struct pg_call ranges = {SQL_RANGES, 4, params, NULL};
 	int rc;
 
 	*more = true;
@@ -84,8 +85,8 @@ find_write(struct ahead *a, bool *more)
 	snprintf(write_no, sizeof(write_no), "%lld", (long long)a->write_no);
 	snprintf(id, sizeof(id), "%lld", (long long)a->read_to);
 	snprintf(limit, sizeof(limit), "%d", PAGE);
-	rc = pg_query_again(
-	    &a->pg, "find the next events", SQL_RANGES, 4, params, &a->writes);
+	rc = pg_query_again(&a->pg, "find the next events", &ranges, 1);
+	a->writes = ranges.res;
 	*more = rc == EXIT_DONE && PQntuples(a->writes) > 0;
 	return rc;
 }

@@ -159,42 +159,43 @@ take_turn(struct batcher *b, struct cursor *c)
 	return rc;
 }
 
-/* Another process may have moved the cursor before we got the source. */
+/* Takes the source; its cursor may have been moved by another process before.
+ */
 static int
-refresh(struct batcher *b, const struct cursor *listed, struct cursor_list *l,
-    struct cursor *fresh)
+take(
+    struct batcher *b, const struct cursor *listed, struct cursor *c, bool *got)
 {
+	struct cursor_list l = {0};
 	int rc = EXIT_DONE;
 
-	*fresh = *listed;
-	if (b->o->mode != CURSOR_REPLAY)
-		rc = cursor_pending(&b->session, listed->source_id, l);
-	if (rc != EXIT_DONE || b->o->mode == CURSOR_REPLAY)
+	*c = *listed;
+	*got = true;
+	if (b->o->mode == CURSOR_REPLAY)
 		return rc;
-	if (l->n == 0)
-		fresh->last_id = fresh->newest_id;
+	rc = cursor_take(&b->session, listed->source_id, got, &l);
+	if (l.n > 0)
+		*c = l.cursors[0];
 	else
-		*fresh = l->cursors[0];
-	if (b->once && fresh->newest_id > listed->newest_id)
-		fresh->newest_id = listed->newest_id;
+		c->last_id = c->newest_id;
+	c->source_id = listed->source_id; /* which outlives l */
+	if (b->once && c->newest_id > listed->newest_id)
+		c->newest_id = listed->newest_id;
+	cursor_list_release(&l);
 	return rc;
 }
 
 static int
 let_go(struct batcher *b, struct view source)
 {
-	bool wanted = false;
-	int rc = EXIT_DONE;
+	bool wanted;
+	int rc = cursor_let_go(&b->session, source, &wanted);
 
-	if (b->o->mode == CURSOR_PEEK || b->o->mode == CURSOR_REPLAY)
-		return rc;
-	rc = cursor_wanted(&b->session, source, &wanted);
 	if (wanted) {
 		buf_clear(&b->yielded);
 		buf_addv(&b->yielded, source);
 		b->yielded_until = clock_ms() + (int64_t)2 * CLAIM_MS;
 	}
-	return rc == EXIT_DONE ? cursor_unclaim_all(&b->session) : rc;
+	return rc;
 }
 
 /*
@@ -210,23 +211,19 @@ keeps_all(const struct batcher *b)
 static int
 work_on(struct batcher *b, const struct cursor *listed, bool *got)
 {
-	struct cursor_list l = {0};
 	struct cursor c;
-	int rc = cursor_claim(&b->session, listed->source_id, got);
+	int rc = take(b, listed, &c, got);
 
 	if (rc != EXIT_DONE || !*got)
 		return rc;
-	rc = refresh(b, listed, &l, &c);
-	c.source_id = listed->source_id; /* which outlives l */
 	b->delivery.attempts.failing = c.failing;
 	delivery_turn(&b->delivery);
-	if (rc == EXIT_DONE && c.last_id < c.newest_id)
+	if (c.last_id < c.newest_id)
 		rc = take_turn(b, &c);
 	if (rc == EXIT_DONE && !keeps_all(b))
 		rc = delivery_settle(&b->delivery, false);
 	if (rc == EXIT_DONE && !keeps_all(b))
 		rc = let_go(b, c.source_id);
-	cursor_list_release(&l);
 	return rc;
 }
 
@@ -246,13 +243,13 @@ static int
 round_of_turns(struct batcher *b, int64_t *wait)
 {
 	int64_t soonest = longest_wait(b);
-	bool worked = false, due, got;
+	bool worked = false, due, got, wanted;
 	int rc = EXIT_DONE;
 
 	if (b->session.waiting)
-		rc = cursor_unclaim_all(&b->session);
+		rc = cursor_let_go(&b->session, VIEW_NULL, &wanted);
 	if (rc == EXIT_DONE)
-		rc = cursor_pending(&b->session, VIEW_NULL, &b->list);
+		rc = cursor_pending(&b->session, &b->list);
 
 	for (size_t i = 0; rc == EXIT_DONE && i < b->list.n; i++) {
 		const struct cursor

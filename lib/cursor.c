@@ -10,12 +10,12 @@
 #include "sql.h"
 #include "store.h"
 
-#define MARK "mark" /* a prepared statement */
-
 #define OTHER_MARKED \
 	"Another process marked it: the batch is delivered again or was."
 
 static const char marking[] = "mark the batch as processed";
+
+static const char looking[] = "look for events that wait";
 
 /* A parameter of a query. */
 struct number {
@@ -62,15 +62,6 @@ add_consumer(struct cursor_session *s)
 	return rc;
 }
 
-/* The one statement that is run for each batch. */
-static int
-prepare_mark(struct cursor_session *s)
-{
-	if (PQsendPrepare(s->pg.conn, MARK, SQL_MARK, 7, NULL) == 0)
-		return pg_failed(&s->pg, marking, NULL);
-	return pg_finish(&s->pg, marking, NULL);
-}
-
 int
 cursor_open(struct cursor_session *s, const char *conninfo)
 {
@@ -79,8 +70,6 @@ cursor_open(struct cursor_session *s, const char *conninfo)
 	if (rc == EXIT_DONE)
 		rc = pg_query(&s->pg, "set up the session on the buffer",
 		    SQL_SESSION_READ, 0, NULL, NULL);
-	if (rc == EXIT_DONE && s->mode == CURSOR_CONSUME)
-		rc = prepare_mark(s);
 	return rc == EXIT_DONE ? add_consumer(s) : rc;
 }
 
@@ -115,112 +104,144 @@ or_null(const char *text)
 	return *text != '\0' ? text : NULL;
 }
 
-static int
-query_pending(struct cursor_session *s, const char *doing, const char *source,
-    PGresult **res)
+/* params holds the parameters; source is NULL for all. */
+static struct pg_call
+pending_call(
+    const struct cursor_session *s, const char *source, const char *params[4])
 {
-	const char *params[] = {
-	    s->consumer, s->sources, source, s->latest ? "t" : "f"};
-	const char *span[] = {s->sources, or_null(s->span.from_id),
-	    or_null(s->span.to_id), or_null(s->span.from_lsn)};
-
+	params[0] = s->consumer;
+	params[1] = s->sources;
+	params[2] = source;
+	params[3] = s->latest ? "t" : "f";
 	switch (s->mode) {
 	case CURSOR_CONSUME:
 	case CURSOR_PEEK:
-		return pg_query_again(
-		    &s->pg, doing, SQL_PENDING, 4, params, res);
-	case CURSOR_REPLAY:
-		return pg_query(&s->pg, doing, SQL_REPLAY, 4, span, res);
+		return (struct pg_call){SQL_PENDING, 4, params, NULL};
 	case CURSOR_LETTERS:
+		return (struct pg_call){SQL_LETTERS, 3, params, NULL};
+	case CURSOR_REPLAY:
 		break;
 	}
-	return pg_query(&s->pg, doing, SQL_LETTERS, 3, params, res);
+	params[0] = s->sources;
+	params[1] = or_null(s->span.from_id);
+	params[2] = or_null(s->span.to_id);
+	params[3] = or_null(s->span.from_lsn);
+	return (struct pg_call){SQL_REPLAY, 4, params, NULL};
 }
 
-int
-cursor_pending(
-    struct cursor_session *s, struct view source, struct cursor_list *l)
+/* Takes res over. */
+static int
+fill_list(struct cursor_list *l, PGresult *res)
 {
-	static const char doing[] = "look for events that wait";
-	struct buf only = BUF_INIT;
-	int rc = cursor_settle(s);
-
 	cursor_list_release(l);
-	buf_addv(&only, source);
-	if (rc == EXIT_DONE)
-		rc = query_pending(s, doing,
-		    source.p != NULL ? buf_str(&only) : NULL, &l->texts);
-	buf_release(&only);
-	if (rc != EXIT_DONE)
-		return rc;
+	l->texts = res;
 	l->n = (size_t)PQntuples(l->texts);
 	l->cursors = calloc(l->n + 1, sizeof(*l->cursors));
 	if (l->cursors == NULL) {
-		log_error("could not %s: out of memory", doing);
+		log_error("could not %s: out of memory", looking);
 		return EXIT_OS;
 	}
 	for (size_t i = 0; i < l->n; i++) {
 		if (!get_cursor(l->texts, (int)i, &l->cursors[i]))
-			return unexpected(doing);
+			return unexpected(looking);
 	}
 	return EXIT_DONE;
 }
 
+int
+cursor_pending(struct cursor_session *s, struct cursor_list *l)
+{
+	const char *params[4];
+	struct pg_call pending = pending_call(s, NULL, params);
+	int rc = cursor_settle(s);
+
+	if (rc == EXIT_DONE)
+		rc = pg_query_again(&s->pg, looking, &pending, 1);
+	if (rc != EXIT_DONE) {
+		PQclear(pending.res);
+		return rc;
+	}
+	return fill_list(l, pending.res);
+}
+
 /* Claims */
 
-static int
-lock_query(
-    struct cursor_session *s, struct view source, const char *sql, bool *answer)
+static bool
+is_true(const PGresult *res)
 {
-	static const char doing[] = "lock the source for reading";
+	return view_eq(pg_value(res, 0, 0), VIEW_LIT("t"));
+}
+
+/* The parameters of claim.sql, want.sql and let_go.sql. */
+static void
+set_lock(
+    const struct cursor_session *s, const char *source, const char *params[3])
+{
+	params[0] = s->consumer;
+	params[1] = source;
+	params[2] = s->mode == CURSOR_LETTERS ? "letters" : "batch";
+}
+
+static int
+want(struct cursor_session *s, const char *source)
+{
+	const char *params[3];
+
+	set_lock(s, source, params);
+	s->waiting = true;
+	return pg_query(
+	    &s->pg, "wait for the source", SQL_WANT, 3, params, NULL);
+}
+
+int
+cursor_take(struct cursor_session *s, struct view source, bool *got,
+    struct cursor_list *l)
+{
 	struct buf name = BUF_INIT;
-	const char *params[] = {
-	    s->consumer, NULL, s->mode == CURSOR_LETTERS ? "letters" : "batch"};
-	PGresult *res = NULL;
+	const char *lock[3], *params[4];
+	struct pg_call calls[2] = {{SQL_CLAIM, 3, lock, NULL}};
+	bool claims = s->mode != CURSOR_PEEK;
 	int rc = cursor_settle(s);
 
 	buf_addv(&name, source);
-	params[1] = buf_str(&name);
+	set_lock(s, buf_str(&name), lock);
+	calls[1] = pending_call(s, lock[1], params);
 	if (rc == EXIT_DONE)
-		rc = pg_query(&s->pg, doing, sql, 3, params, &res);
-	*answer = rc == EXIT_DONE &&
-	    view_eq(pg_value(res, 0, 0), VIEW_LIT("t"));
-	PQclear(res);
+		rc = pg_query_again(
+		    &s->pg, looking, calls + !claims, 1 + claims);
+	*got = rc == EXIT_DONE && (!claims || is_true(calls[0].res));
+	if (*got) {
+		rc = fill_list(l, calls[1].res);
+		calls[1].res = NULL;
+	} else if (rc == EXIT_DONE) {
+		rc = want(s, lock[1]);
+	}
+	PQclear(calls[0].res);
+	PQclear(calls[1].res);
 	buf_release(&name);
 	return rc;
 }
 
 int
-cursor_claim(struct cursor_session *s, struct view source, bool *got)
+cursor_let_go(struct cursor_session *s, struct view source, bool *wanted)
 {
-	bool known;
-	int rc = EXIT_DONE;
-
-	*got = s->mode == CURSOR_PEEK || s->mode == CURSOR_REPLAY;
-	if (!*got)
-		rc = lock_query(s, source, SQL_CLAIM, got);
-	if (rc == EXIT_DONE && !*got) {
-		s->waiting = true;
-		rc = lock_query(s, source, SQL_WANT, &known);
-	}
-	return rc;
-}
-
-int
-cursor_wanted(struct cursor_session *s, struct view source, bool *wanted)
-{
-	return lock_query(s, source, SQL_WANTED, wanted);
-}
-
-int
-cursor_unclaim_all(struct cursor_session *s)
-{
+	struct buf name = BUF_INIT;
+	const char *params[3];
+	struct pg_call call = {SQL_LET_GO, 3, params, NULL};
 	int rc = cursor_settle(s);
 
+	*wanted = false;
+	if (s->mode == CURSOR_PEEK || s->mode == CURSOR_REPLAY)
+		return rc;
 	s->waiting = false;
+	buf_addv(&name, source);
+	set_lock(s, buf_str(&name), params);
 	if (rc == EXIT_DONE)
-		rc = pg_query(&s->pg, "unlock the source for reading",
-		    SQL_UNCLAIM_ALL, 0, NULL, NULL);
+		rc = pg_query_again(
+		    &s->pg, "unlock the source for reading", &call, 1);
+	*wanted = rc == EXIT_DONE && is_true(call.res);
+	PQclear(call.res);
+	buf_release(&name);
 	return rc;
 }
 
@@ -307,19 +328,20 @@ int
 cursor_mark(
     struct cursor_session *s, struct view source, const struct batch_mark *m)
 {
+	bool letters = s->mode == CURSOR_LETTERS;
+	int n = letters ? 4 : 7, sent, rc = cursor_settle(s);
 	struct mark_params p;
-	int sent, rc = cursor_settle(s);
+	const char *name;
 
 	if (rc != EXIT_DONE || s->mode == CURSOR_PEEK ||
 	    s->mode == CURSOR_REPLAY)
 		return rc;
+	rc = pg_prepare(
+	    &s->pg, marking, letters ? SQL_CLOSE_LETTERS : SQL_MARK, n, &name);
+	if (rc != EXIT_DONE)
+		return rc;
 	set_params(&p, s, source, m);
-	if (s->mode == CURSOR_LETTERS)
-		sent = PQsendQueryParams(
-		    s->pg.conn, SQL_CLOSE_LETTERS, 4, NULL, p.p, NULL, NULL, 0);
-	else
-		sent = PQsendQueryPrepared(
-		    s->pg.conn, MARK, 7, p.p, NULL, NULL, 0);
+	sent = PQsendQueryPrepared(s->pg.conn, name, n, p.p, NULL, NULL, 0);
 	buf_release(&p.source);
 	if (sent == 0)
 		return pg_failed(&s->pg, marking, NULL);

@@ -48,22 +48,22 @@ struct cursor_session {
 /* Connects, sets up the session, registers a consumer that is not. */
 int cursor_open(struct cursor_session *s, const char *conninfo);
 
-/* What waits, into l; of one source only if that is not a null view. */
-int cursor_pending(
-    struct cursor_session *s, struct view source, struct cursor_list *l);
+/* What waits, into l. */
+int cursor_pending(struct cursor_session *s, struct cursor_list *l);
 
 /*
  * Takes the source for this session, so that no other process of the consumer
- * works on it; *got says whether that succeeded.  The cursor is then to be read
- * again.  Who does not get it is known to wait for it until cursor_unclaim_all.
+ * works on it; *got says whether that succeeded.  Then l holds the cursor as it
+ * is by now, or nothing if no event waits any more.  Who does not get it is
+ * known to wait for it until cursor_let_go.  Not for CURSOR_REPLAY, which takes
+ * nothing.
  */
-int cursor_claim(struct cursor_session *s, struct view source, bool *got);
+int cursor_take(struct cursor_session *s, struct view source, bool *got,
+    struct cursor_list *l);
 
-/* Does another process wait for it? */
-int cursor_wanted(struct cursor_session *s, struct view source, bool *wanted);
-
-/* Gives up all that is claimed or waited for. */
-int cursor_unclaim_all(struct cursor_session *s);
+/* Gives up all that was taken or is waited for.  *wanted: another process waits
+ * for this source. */
+int cursor_let_go(struct cursor_session *s, struct view source, bool *wanted);
 
 /*
  * Records that events were processed.  The answer is not waited for: a mark

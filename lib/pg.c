@@ -364,8 +364,7 @@ void
 pg_close(struct pg *pg)
 {
 	PQfinish(pg->conn);
-	pg->conn = NULL;
-	pg->prepared = NULL;
+	*pg = (struct pg){0};
 }
 
 /* Until PQgetResult will not block. */
@@ -485,25 +484,67 @@ pg_query(struct pg *pg, const char *doing, const char *sql, int n,
 }
 
 int
-pg_query_again(struct pg *pg, const char *doing, const char *sql, int n,
-    const char *const *params, PGresult **res)
+pg_prepare(
+    struct pg *pg, const char *doing, const char *sql, int n, const char **name)
+{
+	static const char *const names[PG_PREPARED] = {"a", "b", "c", "d"};
+	size_t i = 0;
+
+	while (pg->prepared[i] != sql && pg->prepared[i] != NULL)
+		if (++i == PG_PREPARED) {
+			log_error("could not %s: too many statements", doing);
+			return EXIT_BUG;
+		}
+	*name = names[i];
+	if (pg->prepared[i] == sql)
+		return EXIT_DONE;
+	pg->prepared[i] = sql;
+	if (PQsendPrepare(pg->conn, *name, sql, n, NULL) == 0)
+		return pg_failed(pg, doing, NULL);
+	return pg_finish(pg, doing, NULL);
+}
+
+static int
+send_calls(
+    struct pg *pg, const char *doing, const struct pg_call *calls, size_t n)
+{
+	const char *names[PG_PREPARED];
+	int rc;
+
+	for (size_t i = 0; i < n; i++) {
+		rc = pg_prepare(pg, doing, calls[i].sql, calls[i].n, &names[i]);
+		if (rc != EXIT_DONE)
+			return rc;
+	}
+	if (PQenterPipelineMode(pg->conn) == 0)
+		return pg_failed(pg, doing, NULL);
+	for (size_t i = 0; i < n; i++) {
+		if (PQsendQueryPrepared(pg->conn, names[i], calls[i].n,
+			calls[i].params, NULL, NULL, 0) == 0)
+			return pg_failed(pg, doing, NULL);
+	}
+	return PQpipelineSync(pg->conn) == 0 ? pg_failed(pg, doing, NULL)
+					     : EXIT_DONE;
+}
+
+int
+pg_query_again(
+    struct pg *pg, const char *doing, struct pg_call *calls, size_t n)
 {
 	int rc;
 
-	if (res != NULL)
-		*res = NULL;
-	if (pg->prepared != sql) {
-		if (PQsendPrepare(pg->conn, "again", sql, n, NULL) == 0)
-			return pg_failed(pg, doing, NULL);
-		rc = pg_finish(pg, doing, NULL);
-		if (rc != EXIT_DONE)
-			return rc;
-		pg->prepared = sql;
-	}
-	if (PQsendQueryPrepared(pg->conn, "again", n, params, NULL, NULL, 0) ==
-	    0)
-		return pg_failed(pg, doing, NULL);
-	return pg_finish(pg, doing, res);
+	for (size_t i = 0; i < n; i++)
+		calls[i].res = NULL;
+	rc = send_calls(pg, doing, calls, n);
+	for (size_t i = 0; rc == EXIT_DONE && i < n; i++)
+		rc = pg_finish(pg, doing, &calls[i].res);
+	if (rc == EXIT_DONE)
+		rc = wait_result(pg, doing);
+	if (rc != EXIT_DONE)
+		return rc;
+	PQclear(PQgetResult(pg->conn)); /* the end of the pipeline */
+	return PQexitPipelineMode(pg->conn) == 0 ? pg_failed(pg, doing, NULL)
+						 : EXIT_DONE;
 }
 
 static bool

@@ -15,6 +15,7 @@
 #include "buf.h"
 
 #define STOP_GRACE_MS 3000
+#define PG_PREPARED   4 /* statements that a session may ask again and again */
 
 /* Zero-initialise. */
 struct pg {
@@ -22,7 +23,7 @@ struct pg {
 	const char *what;     /* "source" or "buffer", for messages */
 	const char *expected; /* an SQLSTATE not to be logged, or NULL */
 	int64_t backend;      /* the server's process, where it was asked for */
-	const char *prepared; /* see pg_query_again; NULL: nothing */
+	const char *prepared[PG_PREPARED]; /* texts, by their pointers */
 	/* Says in a message which row of a COPY the server means, the first one
 	 * being 1; NULL: nobody can. */
 	void (*name_row)(const void *arg, uint64_t row, struct buf *to);
@@ -65,10 +66,29 @@ bool pg_turns_away(const struct pg_target *t);
 int pg_query(struct pg *pg, const char *doing, const char *sql, int n,
     const char *const *params, PGresult **res);
 
-/* As pg_query, for the one statement of a session that is asked again and
- * again: it is parsed once, and planned a few times. */
-int pg_query_again(struct pg *pg, const char *doing, const char *sql, int n,
-    const char *const *params, PGresult **res);
+/*
+ * A statement that is asked again and again: the session parses it once, and
+ * plans it a few times.  sql outlives the session.
+ */
+struct pg_call {
+	const char *sql;
+	int n; /* text parameters */
+	const char *const *params;
+	PGresult *res; /* the answer, or NULL; the caller's to PQclear */
+};
+
+/*
+ * Makes n calls in one round trip; each sees what those before it have done,
+ * and all are one transaction.  The first that fails ends them and is the one
+ * that is logged; the connection is to be closed then.
+ */
+int pg_query_again(
+    struct pg *pg, const char *doing, struct pg_call *calls, size_t n);
+
+/* For who sends it by itself: the name under which sql, with n parameters, is
+ * prepared from now on. */
+int pg_prepare(struct pg *pg, const char *doing, const char *sql, int n,
+    const char **name);
 
 /* Waits for the results still to come, as after a COPY. */
 int pg_finish(struct pg *pg, const char *doing, PGresult **res);
