@@ -126,7 +126,7 @@ get_identity(
 
 	for (size_t i = 0; i < nested->members.n && !g->f.failed; i++) {
 		struct json_member *m = &nested->members.a[i];
-		struct view key = field_text(&g->f, m->key, m->key);
+		struct view key = field_key(&g->f, m);
 
 		if (view_eq(key, VIEW_LIT("commit_lsn"))) {
 			e->commit_lsn = field_lsn(&g->f, m, NULL);
@@ -313,7 +313,7 @@ get_members(struct reading *g, unsigned known)
 
 	for (size_t i = 0; i < json->members.n && !g->f.failed; i++) {
 		const struct json_member *m = &json->members.a[i];
-		struct view key = field_text(&g->f, m->key, m->key);
+		struct view key = field_key(&g->f, m);
 		enum field f = find_field(key, guess);
 
 		if (f == F_MAX || (known & BIT(f)) == 0)

@@ -32,22 +32,27 @@ field_refuse_json(struct fields *g, struct view text, struct view key,
 	field_refuse(g, (struct view){text.p + je->offset, 0}, key, je->reason);
 }
 
-struct view
-field_text(struct fields *g, struct view raw, struct view key)
+/* What stands between quotes in the member. */
+static struct view
+text_of(struct fields *g, struct view raw, const struct json_member *m)
 {
 	struct json_error je;
 	struct view v;
 
-	if (raw.n == 0)
-		return VIEW_LIT("");
-	if (memchr(raw.p, '\\', raw.n) == NULL)
+	if (!m->escaped)
 		return raw;
 	v = json_unescape(raw, g->scratch, &je);
 	if (v.p == NULL)
-		field_refuse_json(g, raw, key, &je);
+		field_refuse_json(g, raw, m->key, &je);
 	else if (memchr(v.p, '\0', v.n) != NULL)
-		field_refuse(g, raw, key, "holds \\u0000");
+		field_refuse(g, raw, m->key, "holds \\u0000");
 	return v;
+}
+
+struct view
+field_key(struct fields *g, const struct json_member *m)
+{
+	return text_of(g, m->key, m);
 }
 
 struct view
@@ -57,8 +62,7 @@ field_string(struct fields *g, const struct json_member *m)
 		field_refuse(g, m->value, m->key, "is not a string");
 		return VIEW_NULL;
 	}
-	return field_text(
-	    g, (struct view){m->value.p + 1, m->value.n - 2}, m->key);
+	return text_of(g, (struct view){m->value.p + 1, m->value.n - 2}, m);
 }
 
 struct view
@@ -147,7 +151,8 @@ all_strings(struct view array)
 			i++;
 		else if (c == '"')
 			quoted = !quoted;
-		else if (!quoted && strchr(", \t\r\n", c) == NULL)
+		else if (!quoted && c != ',' && c != ' ' && c != '\t' &&
+		    c != '\r' && c != '\n')
 			return false;
 	}
 	return true;

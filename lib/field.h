@@ -38,8 +38,8 @@ void field_refuse(
 void field_refuse_json(struct fields *g, struct view text, struct view key,
     const struct json_error *je);
 
-/* What stands between quotes, decoded; \u0000 is refused. */
-struct view field_text(struct fields *g, struct view raw, struct view key);
+/* Decoded; \u0000 is refused. */
+struct view field_key(struct fields *g, const struct json_member *m);
 struct view field_string(struct fields *g, const struct json_member *m);
 /* One that is not empty. */
 struct view field_name(struct fields *g, const struct json_member *m);

@@ -58,10 +58,24 @@ json_unicode_escape(const unsigned char **p, const unsigned char *end)
 char
 json_short_escape(unsigned char c)
 {
-	static const char letters[] = "\"\\/bfnrt", chars[] = "\"\\/\b\f\n\r\t";
-	const char *at = c != '\0' ? strchr(letters, c) : NULL;
-
-	return at != NULL ? chars[at - letters] : '\0';
+	switch (c) {
+	case '"':
+	case '\\':
+	case '/':
+		return (char)c;
+	case 'b':
+		return '\b';
+	case 'f':
+		return '\f';
+	case 'n':
+		return '\n';
+	case 'r':
+		return '\r';
+	case 't':
+		return '\t';
+	default:
+		return '\0';
+	}
 }
 
 static char *

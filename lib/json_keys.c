@@ -20,12 +20,19 @@ room(struct json_keys *k)
 	return &a[k->n];
 }
 
+void
+json_keys_reset(struct json_keys *k)
+{
+	k->n = 0;
+	buf_clear(&k->decoded);
+}
+
 bool
-json_keys_add(
-    struct json_keys *k, struct view raw, size_t at, struct json_error *e)
+json_keys_add(struct json_keys *k, struct view raw, bool escaped, size_t at,
+    struct json_error *e)
 {
 	size_t from = k->decoded.len;
-	struct view key = json_unescape(raw, &k->decoded, e);
+	struct view key = escaped ? json_unescape(raw, &k->decoded, e) : raw;
 	struct json_key *to = room(k);
 	size_t n;
 

@@ -25,10 +25,14 @@ struct json_keys {
 	struct buf decoded;
 };
 
-/* Notes a key: raw is what is between its quotes, at its offset.  False, and
- * *e set, for a lone surrogate or lack of memory. */
-bool json_keys_add(
-    struct json_keys *k, struct view raw, size_t at, struct json_error *e);
+/* Forgets all keys, for a new text. */
+void json_keys_reset(struct json_keys *k);
+
+/* Notes a key: raw is what is between its quotes, at its offset, escaped if
+ * there may be an escape in it.  False, and *e set, for a lone surrogate or
+ * lack of memory. */
+bool json_keys_add(struct json_keys *k, struct view raw, bool escaped,
+    size_t at, struct json_error *e);
 
 /* Forgets the keys from the first-th on, those of the object that ends.  False,
  * and *e set, if two of them are the same. */

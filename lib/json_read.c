@@ -1,6 +1,5 @@
 #include "json_read.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 bool
@@ -24,6 +23,6 @@ json_read_object(struct json_reader *r, struct view text, struct json_error *e)
 void
 json_reader_release(struct json_reader *r)
 {
-	free(r->members.a);
+	json_members_release(&r->members);
 	*r = (struct json_reader){0};
 }

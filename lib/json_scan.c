@@ -21,7 +21,6 @@
 #include <stdlib.h>
 
 #include "json_escape.h"
-#include "json_keys.h"
 #include "json_write.h"
 #include "jsonb.h"
 
@@ -38,6 +37,7 @@ struct scan {
 	struct json_keys *keys;       /* NULL: duplicates are allowed */
 	struct json_members *members; /* NULL: nobody asks for them */
 	struct json_member *member;   /* of the outermost object, the last */
+	bool escaped;                 /* in the key there was an escape */
 	char open[JSON_DEPTH_MAX];
 	size_t first[JSON_DEPTH_MAX]; /* of the keys of each open object */
 };
@@ -138,6 +138,9 @@ take_escape(struct scan *s, const byte *p)
 {
 	const byte *q = p + 1;
 
+	s->escaped = true;
+	if (s->member != NULL)
+		s->member->escaped = true;
 	if (q == s->end) {
 		fail_unexpected(s, q);
 		return NULL;
@@ -284,6 +287,7 @@ add_member(struct scan *s, struct view key)
 	}
 	s->member = &m->a[m->n++];
 	s->member->key = key;
+	s->member->escaped = s->escaped;
 	return true;
 }
 
@@ -316,11 +320,13 @@ take_key(struct scan *s)
 	if (peek(s) != '"')
 		return fail_unexpected(s, s->p);
 	from = ++s->p;
+	s->escaped = false;
 	if (!take_string(s))
 		return false;
 	key = between(from, s->p - 1);
 	if (s->keys != NULL &&
-	    !json_keys_add(s->keys, key, (size_t)(from - s->text), s->e))
+	    !json_keys_add(
+		s->keys, key, s->escaped, (size_t)(from - s->text), s->e))
 		return false;
 	if (s->members != NULL && s->depth == 1 && !add_member(s, key))
 		return false;
@@ -447,6 +453,7 @@ scan_init(struct scan *s, struct view text, struct json_members *members,
 	s->keys = NULL;
 	s->members = members;
 	s->member = NULL;
+	s->escaped = false;
 	if (members != NULL)
 		members->n = 0;
 }
@@ -479,29 +486,39 @@ take_storable(struct scan *s, struct view text, size_t depth)
 	return jsonb_size_fits(text) || fail(s, s->text, "too large for jsonb");
 }
 
+void
+json_members_release(struct json_members *m)
+{
+	json_keys_release(&m->keys);
+	free(m->a);
+	*m = (struct json_members){0};
+}
+
 bool
 json_storable(
     struct view text, size_t depth, bool unique_keys, struct json_error *e)
 {
+	struct json_members m = {0};
 	struct scan s;
+	bool good;
 
-	if (unique_keys)
-		return json_scan_storable(text, depth, NULL, e);
-	scan_init(&s, text, NULL, e);
-	return take_storable(&s, text, depth);
+	if (!unique_keys) {
+		scan_init(&s, text, NULL, e);
+		return take_storable(&s, text, depth);
+	}
+	good = json_scan_storable(text, depth, &m, e);
+	json_members_release(&m);
+	return good;
 }
 
 bool
 json_scan_storable(struct view text, size_t depth, struct json_members *members,
     struct json_error *e)
 {
-	struct json_keys keys = {0};
 	struct scan s;
-	bool good;
 
 	scan_init(&s, text, members, e);
-	s.keys = &keys;
-	good = take_storable(&s, text, depth) || no_members(members);
-	json_keys_release(&keys);
-	return good;
+	s.keys = &members->keys;
+	json_keys_reset(s.keys);
+	return take_storable(&s, text, depth) || no_members(members);
 }

@@ -7,6 +7,7 @@
 #define JSON_SCAN_H
 
 #include "json_error.h"
+#include "json_keys.h"
 #include "view.h"
 
 #define JSON_DEPTH_MAX 512
@@ -26,14 +27,18 @@ struct json_member {
 	struct view key;
 	struct view value;
 	enum json_kind kind;
+	bool escaped; /* not so: there is no escape in it */
 };
 
-/* Zero-initialise; a is the caller's to free. */
+/* Reusable memory; zero-initialise. */
 struct json_members {
 	struct json_member *a;
 	size_t n;
 	size_t cap;
+	struct json_keys keys; /* private */
 };
+
+void json_members_release(struct json_members *m);
 
 /* Is text one JSON value, white space around it allowed?  Then *m (NULL: not
  * asked for) holds the members, in order and as views into text, of the object
@@ -52,7 +57,8 @@ bool json_scan(struct view text, struct json_members *m, struct json_error *e);
 bool json_storable(
     struct view text, size_t depth, bool unique_keys, struct json_error *e);
 
-/* Both in one pass: json_scan, and json_storable with unique_keys. */
+/* Both in one pass: json_scan, and json_storable with unique_keys; m is not
+ * NULL. */
 bool json_scan_storable(struct view text, size_t depth, struct json_members *m,
     struct json_error *e);
 

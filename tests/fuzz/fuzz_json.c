@@ -23,6 +23,10 @@ check_member(struct view text, const struct json_member *m)
 	    m->value.p < m->key.p + m->key.n ||
 	    m->value.p + m->value.n > text.p + text.n)
 		abort();
+	if (!m->escaped &&
+	    (memchr(m->key.p, '\\', m->key.n) != NULL ||
+		memchr(m->value.p, '\\', m->value.n) != NULL))
+		abort();
 	/* a key is text, or half a pair of surrogates */
 	if (json_unescape(m->key, &scratch, &e).p == NULL &&
 	    e.offset >= m->key.n)
