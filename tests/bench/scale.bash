@@ -60,10 +60,20 @@ make_backlog()
 	END \$\$" -c "DROP TABLE model" -c CHECKPOINT
 }
 
+# New pages of files need memory.  That of a virtual machine may be its host's
+# until it is touched, at some 10 us a page, and go back to it soon: it is touched
+# before each run, or one that follows a larger one of the buffer would pay.
+warm()
+{
+	head -c 512M /dev/zero >"$work/warm"
+	rm "$work/warm"
+}
+
 # Another source than what is there already.
 scale_write()
 {
 	local file=$work/scale.lines size=
+	warm
 	[[ $1 != sources ]] || file=$work/sources.lines
 	[[ $1 != even ]] || size="--batch-size $each"
 	timed "write_$1" "$rows" "buffer-write -q $size <$file >/dev/null"
@@ -100,10 +110,10 @@ scale_xmin()
 	scale_run xmin
 }
 
-# Also what psql makes of it, to know what is the server's: events that do not
-# fit into its memory must be written by it to make room for others.
+# Also what psql makes of it, to know what is the server's.
 scale_copy()
 {
+	warm
 	timed "copy_$1" "$rows" "psql -X -q -d \"\$PHILOTES_BUFFER_URL\" \
 -c \"\\copy philotes.cdc_log ($columns) from '$work/mix.text'\""
 }
