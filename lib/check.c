@@ -7,6 +7,7 @@
 #include "exitcode.h"
 #include "json_write.h"
 #include "log.h"
+#include "pg_target.h"
 #include "preflight.h"
 #include "replstream.h"
 #include "sql.h"

@@ -1,8 +1,6 @@
 #include "pg.h"
 
-#include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
@@ -11,8 +9,6 @@
 #include "log.h"
 #include "num.h"
 #include "stop.h"
-
-#define CONNECT_MS 30000
 
 /* Codes and classes in the order in which they are looked up. */
 static const struct {
@@ -54,13 +50,6 @@ pg_is_state(const PGresult *res, const char *sqlstate)
 	const char *got = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 
 	return got != NULL && strcmp(got, sqlstate) == 0;
-}
-
-/* The first line of libpq's own message: "connection to server … failed: …" */
-static struct view
-first_line(const char *message)
-{
-	return (struct view){message, strcspn(message, "\n")};
 }
 
 /*
@@ -114,250 +103,8 @@ pg_failed(const struct pg *pg, const char *doing, const PGresult *res)
 		return pg_exit_code(state);
 	}
 	log_error("could not %s: %.*s", doing,
-	    VIEW_FMT(first_line(PQerrorMessage(pg->conn))));
+	    VIEW_FMT(view_first_line(PQerrorMessage(pg->conn))));
 	return EXIT_RETRY;
-}
-
-static bool
-is_set(const PQconninfoOption *parsed, const char *keyword)
-{
-	for (const PQconninfoOption *o = parsed;
-	     o != NULL && o->keyword != NULL; o++) {
-		if (strcmp(o->keyword, keyword) == 0)
-			return o->val != NULL && *o->val != '\0';
-	}
-	return false;
-}
-
-static bool
-has_password(const char *conninfo)
-{
-	PQconninfoOption *parsed = PQconninfoParse(conninfo, NULL);
-	bool found = is_set(parsed, "password") ||
-	    is_set(parsed, "sslpassword");
-
-	PQconninfoFree(parsed);
-	return found;
-}
-
-/* Everybody on the machine can read arguments; nobody else, an environment. */
-static int
-check_argument(const struct pg_target *t, const char *variable)
-{
-	if (t->conninfo == getenv(variable) || !has_password(t->conninfo))
-		return EXIT_DONE;
-	log_error("could not use the connection string of --%s: it has a "
-		  "password, and everybody can read arguments",
-	    t->what);
-	log_hint("Put the password into the file of PGPASSFILE or ~/.pgpass.");
-	return EXIT_USAGE;
-}
-
-int
-pg_check_target(const struct pg_target *t, const char *variable)
-{
-	static const char *const own[] = {"PHILOTES_SOURCE_URL",
-	    "PHILOTES_BUFFER_URL", "PGHOST", "PGHOSTADDR", "PGPORT",
-	    "PGDATABASE", "PGSERVICE"};
-
-	if (t->conninfo != NULL)
-		return check_argument(t, variable);
-	for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++) {
-		if (getenv(own[i]) != NULL && *getenv(own[i]) != '\0')
-			return EXIT_DONE;
-	}
-	log_error("could not find the %s: no database was given", t->what);
-	log_hint("Set %s, use --%s, or set libpq's own variables.", variable,
-	    t->what);
-	return EXIT_CONFIG;
-}
-
-static void
-on_notice(void *arg, const PGresult *res)
-{
-	const char *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
-
-	(void)arg;
-	if (primary != NULL)
-		log_info("the server says: %s", primary);
-}
-
-static bool
-starts_with(const char *text, const char *prefix)
-{
-	return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
-static int
-check_conninfo(const struct pg_target *t)
-{
-	char *message = NULL;
-	PQconninfoOption *parsed;
-
-	if (t->conninfo == NULL)
-		return EXIT_DONE;
-	parsed = PQconninfoParse(t->conninfo, &message);
-	/* other messages repeat parts of it, perhaps the password */
-	if (parsed == NULL)
-		log_error(
-		    "could not read the connection string of the %s: %.*s",
-		    t->what,
-		    VIEW_FMT(message != NULL &&
-				starts_with(
-				    message, "invalid connection option")
-			    ? first_line(message)
-			    : VIEW_LIT("it is malformed")));
-	PQfreemem(message);
-	if (parsed != NULL && is_set(parsed, "replication")) {
-		log_error("could not use the connection string of the %s: it "
-			  "sets \"replication\", which is ours to set",
-		    t->what);
-		PQconninfoFree(parsed);
-		return EXIT_CONFIG;
-	}
-	PQconninfoFree(parsed);
-	return parsed != NULL ? EXIT_DONE : EXIT_CONFIG;
-}
-
-/* Of what libpq says when it came to no session.  Its messages are in English,
- * since the locale is not set. */
-static int
-libpq_exit_code(const struct pg *pg, const char *message)
-{
-	if (strstr(message, "certificate verify failed") != NULL ||
-	    strstr(message, "does not match host name") != NULL)
-		return EXIT_NOPERM;
-	if (starts_with(message, "invalid ") ||
-	    starts_with(message, "definition of service") ||
-	    strstr(message, "certificate file") != NULL ||
-	    strstr(message, "private key file") != NULL ||
-	    strstr(message, "server does not support SSL") != NULL)
-		return EXIT_CONFIG;
-	return PQconnectionNeedsPassword(pg->conn) ? EXIT_NOPERM : EXIT_RETRY;
-}
-
-/*
- * What libpq says of a connection that failed before there was a session, and
- * its exit code.  It tries the addresses of a host, and several hosts, one
- * after the other, each with a line "connection to server … failed: …".  The
- * last one that says more than that nobody answered counts, or else the last.
- */
-static int
-telling_line(const struct pg *pg, const char *message, struct view *line)
-{
-	struct buf one = BUF_INIT;
-	int code = EXIT_RETRY, this;
-
-	*line = first_line(message);
-	for (const char *at = message; *at != '\0'; at += strspn(at, "\n")) {
-		struct view v = first_line(at);
-
-		buf_clear(&one);
-		buf_addv(&one, v);
-		at += v.n;
-		if (buf_str(&one) == NULL ||
-		    (v.p != message &&
-			!starts_with(v.p, "connection to server")))
-			continue;
-		this = libpq_exit_code(pg, one.data);
-		if (this == EXIT_RETRY && code != EXIT_RETRY)
-			continue;
-		code = this;
-		*line = v;
-	}
-	buf_release(&one);
-	return code;
-}
-
-/* libpq shows no SQLSTATE for a refused connection; its verbose message has it:
- * "FATAL:  28P01: password authentication failed …" in any language. */
-static int
-connect_failed(const struct pg *pg)
-{
-	const char *message = PQerrorMessage(pg->conn);
-	const char *at = message;
-	struct view line;
-	char state[6] = "";
-	int code;
-
-	while ((at = strstr(at, ":  ")) != NULL) {
-		at += 3;
-		if (strspn(at, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 &&
-		    at[5] == ':' && at[6] == ' ') {
-			memcpy(state, at, 5);
-			message = at + 7;
-		}
-	}
-	line = first_line(message);
-	code = state[0] != '\0' ? pg_exit_code(state)
-				: telling_line(pg, message, &line);
-	log_error(
-	    "could not connect to the %s: %.*s", pg->what, VIEW_FMT(line));
-	/* a setting that the server cannot use */
-	return code == EXIT_BUG || code == EXIT_DATA ? EXIT_CONFIG : code;
-}
-
-static int
-connect_poll(struct pg *pg)
-{
-	PostgresPollingStatusType next = PGRES_POLLING_WRITING;
-	int64_t deadline = clock_ms() + CONNECT_MS;
-
-	while (next != PGRES_POLLING_OK && next != PGRES_POLLING_FAILED) {
-		fdio_wait(PQsocket(pg->conn),
-		    next == PGRES_POLLING_READING ? POLLIN : POLLOUT,
-		    stop_requested() ? 0 : clock_left(deadline));
-		if (stop_requested() || clock_ms() >= deadline) {
-			log_error("could not connect to the %s: %s", pg->what,
-			    stop_requested() ? "stopped" : "timed out");
-			return EXIT_RETRY;
-		}
-		next = PQconnectPoll(pg->conn);
-	}
-	return next == PGRES_POLLING_OK ? EXIT_DONE : connect_failed(pg);
-}
-
-int
-pg_open(struct pg *pg, const struct pg_target *t)
-{
-	/* what stands before dbname yields to the conninfo in it */
-	const char *const keywords[] = {"keepalives_idle",
-	    "keepalives_interval", "keepalives_count", "tcp_user_timeout",
-	    "fallback_application_name", "dbname", "client_encoding",
-	    t->replication ? "replication" : NULL, NULL};
-	const char *const values[] = {"30", "10", "3", "60000", "philotes",
-	    t->conninfo, "UTF8", "database", NULL};
-	int rc = check_conninfo(t);
-
-	*pg = (struct pg){.what = t->what};
-	if (rc != EXIT_DONE)
-		return rc;
-	pg->conn = PQconnectStartParams(keywords, values, 1);
-	if (pg->conn == NULL) {
-		log_error(
-		    "could not connect to the %s: out of memory", t->what);
-		return EXIT_OS;
-	}
-	/* the server may say something before it lets us in */
-	PQsetNoticeReceiver(pg->conn, on_notice, NULL);
-	PQsetErrorVerbosity(pg->conn, PQERRORS_VERBOSE);
-	if (PQstatus(pg->conn) == CONNECTION_BAD)
-		rc = connect_failed(pg);
-	else
-		rc = connect_poll(pg);
-	if (rc != EXIT_DONE)
-		return rc;
-	PQsetErrorVerbosity(pg->conn, PQERRORS_DEFAULT);
-	return EXIT_DONE;
-}
-
-bool
-pg_turns_away(const struct pg_target *t)
-{
-	const char *const keywords[] = {"dbname", "connect_timeout", NULL};
-	const char *const values[] = {t->conninfo, "2", NULL};
-
-	return PQpingParams(keywords, values, 1) == PQPING_REJECT;
 }
 
 void

@@ -18,6 +18,7 @@
 #include "liveness.h"
 #include "log.h"
 #include "lsn.h"
+#include "pg_target.h"
 #include "preflight.h"
 #include "progress.h"
 #include "replstream.h"

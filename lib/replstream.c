@@ -15,6 +15,7 @@
 #include "log.h"
 #include "lsn.h"
 #include "num.h"
+#include "pg_target.h"
 #include "sql.h"
 
 #define XLOGDATA_BYTES  25

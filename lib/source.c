@@ -7,7 +7,7 @@
 
 #include "exitcode.h"
 #include "log.h"
-#include "pg.h"
+#include "pg_target.h"
 #include "sql.h"
 
 /* Columns of source_tables.sql. */

@@ -5,6 +5,7 @@
 #include "log.h"
 #include "lsn.h"
 #include "num.h"
+#include "pg_target.h"
 #include "pooler.h"
 #include "sql.h"
 #include "version.h"

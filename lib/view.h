@@ -26,6 +26,13 @@ view_of(const char *s)
 	return s != NULL ? (struct view){s, strlen(s)} : VIEW_NULL;
 }
 
+/* Of a text that may have several lines. */
+static inline struct view
+view_first_line(const char *text)
+{
+	return (struct view){text, strcspn(text, "\n")};
+}
+
 static inline bool
 view_eq(struct view a, struct view b)
 {

@@ -6,7 +6,7 @@
 #include "json_write.h"
 #include "log.h"
 #include "opts.h"
-#include "pg.h"
+#include "pg_target.h"
 #include "stop.h"
 
 static struct batcher_options batcher = {

@@ -5,7 +5,7 @@
 #include "exitcode.h"
 #include "log.h"
 #include "opts.h"
-#include "pg.h"
+#include "pg_target.h"
 #include "stop.h"
 
 static struct collector_options collector = {

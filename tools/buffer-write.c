@@ -4,7 +4,7 @@
 #include "exitcode.h"
 #include "log.h"
 #include "opts.h"
-#include "pg.h"
+#include "pg_target.h"
 #include "stop.h"
 #include "writer.h"
 

@@ -10,7 +10,7 @@
 #include "json_write.h"
 #include "log.h"
 #include "opts.h"
-#include "pg.h"
+#include "pg_target.h"
 #include "reader.h"
 #include "source.h"
 #include "stop.h"

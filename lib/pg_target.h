@@ -1,0 +1,33 @@
+/* A database to connect to, and connecting to it. */
+#ifndef PG_TARGET_H
+#define PG_TARGET_H
+
+#include "pg.h"
+
+/*
+ * Which database: conninfo as libpq has it (a URI, key=value, or NULL for
+ * libpq's own environment and defaults).
+ */
+struct pg_target {
+	const char *what;
+	const char *conninfo;
+	bool replication; /* a walsender connection to that database */
+};
+
+/*
+ * Refuses, with EXIT_CONFIG, a target for which nothing at all was given:
+ * neither conninfo nor any of libpq's own variables; and, with EXIT_USAGE, a
+ * conninfo with a password that is not the one in the environment's variable.
+ */
+int pg_check_target(const struct pg_target *t, const char *variable);
+
+/* Connects.  *pg is closed by pg_close, whatever the result. */
+int pg_open(struct pg *pg, const struct pg_target *t);
+
+/*
+ * Does the server of t turn new sessions away, as it does while it starts or
+ * shuts down?  Asks it, for two seconds at most.
+ */
+bool pg_turns_away(const struct pg_target *t);
+
+#endif
