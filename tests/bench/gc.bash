@@ -47,7 +47,7 @@ gc_bystander()
 	rm -f "$work"/wait.*
 	PGHOST=$(cluster_sockets "$work/buf") PGUSER=postgres \
 		PGDATABASE=buffer PGPORT=5432 pgbench -n \
-		-f "$work/bystander.sql" -c 1 -R 200 -T 6 -l \
+		-f "$work/bystander.sql" -c 1 -R 200 -T "$long" -l \
 		--log-prefix="$work/wait" >"$work/pgbench.said" 2>&1 &
 	bystander=$!
 	while [[ $(buf "SELECT count(*) FROM philotes.cdc_writes
@@ -111,7 +111,8 @@ gc_delete_vacuum()
 bench_gc()
 {
 	local context='' gone=1000000 rounds=$((pairs < 3 ? pairs : 3)) model
-	((!quick)) || gone=200000
+	local long=6
+	((!quick)) || gone=200000 long=2
 	model="source_id text, schema_name text, table_name text, \
 operation text, lsn text, transaction_id bigint, commit_lsn pg_lsn, \
 seq bigint, key_columns json, before_data json, after_data json, \
