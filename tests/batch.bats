@@ -288,6 +288,8 @@ grep_checkpoints()
 @test "exit codes: options, server, schema" {
 	expect_code 64 buffer-batch --batch-size 0
 	expect_code 64 buffer-batch --start middle
+	expect_code 64 buffer-batch --consumer "$(printf '%513s' x)"
+	expect_error "at most 512 bytes"
 	expect_code 64 buffer-batch --ack x -- cat
 	expect_code 64 buffer-batch --once cat
 	PHILOTES_BUFFER_FLUSH_INTERVAL=5 expect_code 78 buffer-batch --once

@@ -142,6 +142,12 @@ check_names(void)
 	bool utf8 = utf8_valid(view_of(batcher.consumer)) &&
 	    (tables == NULL || utf8_valid(view_of(tables)));
 
+	/* it is a part of keys of the ledgers, as a source's is */
+	if (batcher.consumer != NULL &&
+	    strlen(batcher.consumer) > SOURCE_ID_MAX)
+		return opts_usage(&opts,
+		    "--consumer: the name may have at most %d bytes",
+		    SOURCE_ID_MAX);
 	for (size_t i = 0; i < sources.n; i++)
 		utf8 = utf8 && utf8_valid(view_of(sources.item[i]));
 	return utf8 ? EXIT_DONE : opts_usage(&opts, "a name that is not UTF-8");
