@@ -446,6 +446,22 @@ traced()
 	[[ $(logged "buffer-gc was killed by signal 9") == 1 ]]
 }
 
+@test "a timer that is cancelled as it begins does not end the run for us" {
+	local ends=$BATS_TEST_TMPDIR/ends
+	cat >"$BATS_TEST_TMPDIR/script" <<-EOF
+	set -euo pipefail
+	. "$root/scripts/lib/children.sh"
+	at_exit 'echo ended >>"$ends"'
+	trap 'signalled=yes' TERM
+	for ((i = 0; i < 300; i++)); do
+		timer short 9
+		cancel short
+	done
+	EOF
+	run --separate-stderr -0 bash "$BATS_TEST_TMPDIR/script"
+	[[ -z $stderr && $(lines "$ends") == 1 ]]
+}
+
 @test "one instance a state directory and a source; the second names the first (stubs)" {
 	stubs
 	start_philotes

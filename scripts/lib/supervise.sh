@@ -312,9 +312,8 @@ use_embedded()
 
 run_ended()
 {
-	local status=$?
-	stage_was philotes "$status"
-	if ((status == 0)); then
+	stage_was philotes "$ended_with"
+	if ((ended_with == 0)); then
 		stage_stands philotes stopped
 	else
 		stage_stands philotes failed
@@ -337,7 +336,7 @@ run()
 	# nobody may listen to us any more
 	trap '' PIPE
 	stage_runs philotes $$
-	trap run_ended EXIT
+	at_exit run_ended
 	trap 'signalled=yes' TERM INT HUP
 	! $embedded || use_embedded
 	[[ $PHILOTES_BUFFER_ENABLED == false ]] || units+=(batch gc)
