@@ -159,8 +159,7 @@ take_turn(struct batcher *b, struct cursor *c)
 	return rc;
 }
 
-/* Takes the source; its cursor may have been moved by another process before.
- */
+/* Takes the source, whose cursor another process may have moved meanwhile. */
 static int
 take(
     struct batcher *b, const struct cursor *listed, struct cursor *c, bool *got)

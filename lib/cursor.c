@@ -38,6 +38,12 @@ unexpected(const char *doing)
 	return EXIT_BUG;
 }
 
+static bool
+is_true(const PGresult *res)
+{
+	return view_eq(pg_value(res, 0, 0), VIEW_LIT("t"));
+}
+
 static int
 add_consumer(struct cursor_session *s)
 {
@@ -52,7 +58,7 @@ add_consumer(struct cursor_session *s)
 	if (s->mode != CURSOR_LETTERS)
 		return EXIT_DONE;
 	rc = pg_query(&s->pg, doing, SQL_CONSUMER_EXISTS, 1, params, &res);
-	if (rc == EXIT_DONE && !view_eq(pg_value(res, 0, 0), VIEW_LIT("t"))) {
+	if (rc == EXIT_DONE && !is_true(res)) {
 		log_error("could not find the consumer \"%s\": it is not "
 			  "registered",
 		    s->consumer);
@@ -166,12 +172,6 @@ cursor_pending(struct cursor_session *s, struct cursor_list *l)
 
 /* Claims */
 
-static bool
-is_true(const PGresult *res)
-{
-	return view_eq(pg_value(res, 0, 0), VIEW_LIT("t"));
-}
-
 /* The parameters of claim.sql, want.sql and let_go.sql. */
 static void
 set_lock(
@@ -180,17 +180,6 @@ set_lock(
 	params[0] = s->consumer;
 	params[1] = source;
 	params[2] = s->mode == CURSOR_LETTERS ? "letters" : "batch";
-}
-
-static int
-want(struct cursor_session *s, const char *source)
-{
-	const char *params[3];
-
-	set_lock(s, source, params);
-	s->waiting = true;
-	return pg_query(
-	    &s->pg, "wait for the source", SQL_WANT, 3, params, NULL);
 }
 
 int
@@ -214,7 +203,9 @@ cursor_take(struct cursor_session *s, struct view source, bool *got,
 		rc = fill_list(l, calls[1].res);
 		calls[1].res = NULL;
 	} else if (rc == EXIT_DONE) {
-		rc = want(s, lock[1]);
+		s->waiting = true;
+		rc = pg_query(
+		    &s->pg, "wait for the source", SQL_WANT, 3, lock, NULL);
 	}
 	PQclear(calls[0].res);
 	PQclear(calls[1].res);
@@ -278,8 +269,7 @@ no_mark(struct cursor_session *s)
 	PGresult *res;
 	int rc = pg_query(
 	    &s->pg, marking, SQL_CONSUMER_EXISTS, 1, &s->consumer, &res);
-	bool there = rc == EXIT_DONE &&
-	    view_eq(pg_value(res, 0, 0), VIEW_LIT("t"));
+	bool there = rc == EXIT_DONE && is_true(res);
 
 	PQclear(res);
 	if (rc != EXIT_DONE)

@@ -62,7 +62,7 @@ int cursor_take(struct cursor_session *s, struct view source, bool *got,
     struct cursor_list *l);
 
 /* Gives up all that was taken or is waited for.  *wanted: another process waits
- * for this source. */
+ * for this source, which may be a null view if nobody asks. */
 int cursor_let_go(struct cursor_session *s, struct view source, bool *wanted);
 
 /*

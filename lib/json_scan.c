@@ -498,16 +498,16 @@ bool
 json_storable(
     struct view text, size_t depth, bool unique_keys, struct json_error *e)
 {
-	struct json_members m = {0};
+	struct json_keys keys = {0};
 	struct scan s;
 	bool good;
 
-	if (!unique_keys) {
-		scan_init(&s, text, NULL, e);
+	scan_init(&s, text, NULL, e);
+	if (!unique_keys)
 		return take_storable(&s, text, depth);
-	}
-	good = json_scan_storable(text, depth, &m, e);
-	json_members_release(&m);
+	s.keys = &keys;
+	good = take_storable(&s, text, depth);
+	json_keys_release(&keys);
 	return good;
 }
 

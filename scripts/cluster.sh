@@ -9,11 +9,26 @@
 #   psql_on CONNINFO [ARGUMENT ...]       psql without psqlrc, no secrets in argv
 #   pg_bin NAME                           path of a program of PostgreSQL
 #   pg_knows NAME                         has this version such a setting?
+#   at_exit FUNCTION                      called at the end of this shell, with
+#                                         its status
 #
 # A cluster listens on one unix socket in a directory of mode 0700 and nowhere
 # else, so whoever may enter that directory is trusted.  DIR is absolute.  Each
 # function returns non-zero after one line on stderr if it fails.
 # shellcheck shell=bash
+
+at_exit()
+{
+	# shellcheck disable=SC2064 # the function is known now
+	trap "end_of_shell $1 \$?" EXIT
+}
+
+# A child that is told to end before it is more than a copy of us comes here as
+# well, and would stop our servers and take our locks away.
+end_of_shell()
+{
+	((BASHPID != $$)) || "$1" "$2"
+}
 
 # The newest one installed; Debian keeps the servers' programs out of PATH.
 pg_bin()

@@ -7,22 +7,11 @@
 #   timer NAME SECONDS      a child that ends after this time
 #   alive NAME              is there one of that name?
 #   cancel NAME             ends it, without child_ended
-#   at_exit COMMAND         what to do at the end of this shell, whose status is
-#                           in $ended_with then
 #   attend                  to the end of the last; calls child_ended NAME
 #                           STATUS for each, and signal_came for signals,
 #                           which the user of this defines
 
 declare -A name_of=() pid_of=()
-ended_with=0
-
-# A child that is told to end before it is more than a copy of us would do it as
-# well, and take our locks away.
-at_exit()
-{
-	# shellcheck disable=SC2064 # the command is known now
-	trap "ended_with=\$?; ((BASHPID != $$)) || $1" EXIT
-}
 
 # What a child need not know leaves the environment: of the two databases each
 # stage has one, unless it finds it by libpq's variables alone.

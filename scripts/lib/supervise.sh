@@ -310,10 +310,11 @@ use_embedded()
 	embedded_start || exit 75
 }
 
+# With the status of the run.
 run_ended()
 {
-	stage_was philotes "$ended_with"
-	if ((ended_with == 0)); then
+	stage_was philotes "$1"
+	if (($1 == 0)); then
 		stage_stands philotes stopped
 	else
 		stage_stands philotes failed
