@@ -9,6 +9,7 @@
 #   psql_on CONNINFO [ARGUMENT ...]       psql without psqlrc, no secrets in argv
 #   pg_bin NAME                           path of a program of PostgreSQL
 #   pg_knows NAME                         has this version such a setting?
+#   pg_unset                              unsets the variables of libpq
 #   at_exit FUNCTION                      called at the end of this shell, with
 #                                         its status
 #
@@ -30,14 +31,32 @@ end_of_shell()
 	((BASHPID != $$)) || "$1" "$2"
 }
 
-# The newest one installed; Debian keeps the servers' programs out of PATH.
+# That in the folder PGBIN, if it is set; else the newest one installed: Debian
+# keeps the servers' programs out of PATH.  PGBIN need not have clients, but
+# another server than that in it is never taken.
 pg_bin()
 {
-	local found
-	found=$(compgen -G "/usr/lib/postgresql/*/bin/$1" | sort -V | tail -n 1)
+	local found=${PGBIN-}/$1
+	if [[ -z ${PGBIN-} || ! -x $found ]]; then
+		if [[ -n ${PGBIN-} && $1 =~ ^(postgres|initdb|pg_ctl)$ ]]; then
+			cluster_fail find "$found" "PGBIN has no such program"
+			return
+		fi
+		found=$(compgen -G "/usr/lib/postgresql/*/bin/$1" |
+			sort -V | tail -n 1)
+	fi
 	[[ -n $found ]] || found=$(type -P "$1") ||
-		cluster_fail "find" "$1" "PostgreSQL is not installed" || return
+		cluster_fail find "$1" "PostgreSQL is not installed" || return
 	printf '%s\n' "$found"
+}
+
+# PGBIN is ours, not libpq's.
+pg_unset()
+{
+	local name
+	for name in "${!PG@}"; do
+		[[ $name == PGBIN ]] || unset "$name"
+	done
 }
 
 pg_knows()

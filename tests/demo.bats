@@ -6,7 +6,7 @@ load helper
 setup_file()
 {
 	chmod a+x "$BATS_RUN_TMPDIR"
-	unset "${!PG@}"
+	pg_unset
 }
 
 setup()

@@ -42,7 +42,7 @@ export PHILOTES_BIN PATH=$PHILOTES_BIN:$PATH:$root/scripts LC_ALL=C.UTF-8
 clusters_up()
 {
 	local fast=(fsync=off shared_buffers=16MB) name
-	unset "${!PG@}"
+	pg_unset
 	# bats makes these for root alone; the servers must get through
 	chmod a+x "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR"
 	cluster_create "$BATS_FILE_TMPDIR/src" "${fast[@]}" wal_level=logical \

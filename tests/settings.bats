@@ -20,7 +20,8 @@ setup()
 	local tool
 	children=()
 	conf=$BATS_TEST_TMPDIR/philotes.conf
-	unset "${!PG@}" "${!PHILOTES_@}" JOURNAL_STREAM
+	pg_unset
+	unset "${!PHILOTES_@}" JOURNAL_STREAM
 	export PHILOTES_BIN=$BATS_TEST_TMPDIR/bin
 	export PHILOTES_STATE_DIR=$BATS_TEST_TMPDIR/state
 	mkdir "$PHILOTES_BIN"
