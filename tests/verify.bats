@@ -101,3 +101,42 @@ reordered 0" ]]
 	expect_code 64 verify
 	expect_code 64 verify /nonexistent
 }
+
+@test "no publication, none of its tables, nothing to compare: no silence" {
+	expect_code 78 verify --publication nosuch "$events"
+	expect_error '"nosuch": it does not exist'
+	[[ $output == "" ]]
+	src_psql "CREATE PUBLICATION nothing"
+	expect_code 78 verify --publication nothing "$events"
+	expect_error '"nothing": it has no tables'
+	src_psql "CREATE TABLE empty (id int PRIMARY KEY);
+	    CREATE PUBLICATION emptiness FOR TABLE empty"
+	: >"$events.none"
+	expect_code 1 verify --publication emptiness "$events.none"
+	expect_error 'neither an event of them nor a row in them'
+	# events of other tables are none of theirs
+	expect_code 1 verify --publication emptiness "$events"
+	expect_error 'neither an event of them nor a row in them'
+	[[ $stderr == *"table public.bag: "*" events not compared: it is not in"* ]]
+	# all that there was is gone again: that is something
+	src_psql "ALTER PUBLICATION philotes_pub ADD TABLE empty"
+	src_psql "INSERT INTO empty VALUES (1); DELETE FROM empty"
+	pg-cdc-read --until now | jq -c '{id: input_line_number} + .' >"$events"
+	expect_code 0 verify --publication emptiness "$events"
+}
+
+@test "lines that are no events: control lines are passed over, others are 75" {
+	{
+		echo '{"control":"start","source_id":"s"}'
+		cat "$events"
+		echo '{"control":"checkpoint","ack":"0/1"}'
+	} >"$events.control"
+	expect_code 0 verify "$events.control"
+	[[ $output == "events $(grep -c . "$events")"$'\n'* ]]
+	local line
+	line=$(head -n 1 "$events")
+	for part in .id .source_id .metadata.seq .metadata; do
+		jq -c "del($part)" <<<"$line" >"$events.part"
+		expect_code 75 verify "$events.part"
+	done
+}
