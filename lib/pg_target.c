@@ -10,7 +10,8 @@
 #include "log.h"
 #include "stop.h"
 
-#define CONNECT_MS 30000
+#define CONNECT_MS     30000
+#define OLDEST_VERSION 140000 /* pgoutput sends no messages before */
 
 static bool
 is_set(const PQconninfoOption *parsed, const char *keyword)
@@ -211,6 +212,19 @@ connect_poll(struct pg *pg)
 	return next == PGRES_POLLING_OK ? EXIT_DONE : connect_failed(pg);
 }
 
+/* Before anything is asked that an old server does not know. */
+static int
+check_server(const struct pg *pg)
+{
+	const char *version = PQparameterStatus(pg->conn, "server_version");
+
+	if (PQserverVersion(pg->conn) >= OLDEST_VERSION)
+		return EXIT_DONE;
+	log_error("could not use the %s: PostgreSQL %s is older than 14",
+	    pg->what, version != NULL ? version : "of no known version");
+	return EXIT_CONFIG;
+}
+
 int
 pg_open(struct pg *pg, const struct pg_target *t)
 {
@@ -242,7 +256,7 @@ pg_open(struct pg *pg, const struct pg_target *t)
 	if (rc != EXIT_DONE)
 		return rc;
 	PQsetErrorVerbosity(pg->conn, PQERRORS_DEFAULT);
-	return EXIT_DONE;
+	return check_server(pg);
 }
 
 bool

@@ -18,8 +18,6 @@ enum {
 	P_SLOT,
 };
 
-#define OLDEST_VERSION 140000 /* pgoutput sends no messages before */
-
 /* The first minor version of each major one that distributes a change of the
  * catalogs to the transactions in progress without losing rows (14.18, 15.13,
  * 16.9, 17.5) and without running out of memory (one later; release notes). */
@@ -51,15 +49,6 @@ look_at_server(struct preflight *p, const PGconn *conn, const PGresult *res)
 	int number = PQserverVersion(conn);
 	const size_t n = sizeof(good_versions) / sizeof(*good_versions);
 
-	if (number < OLDEST_VERSION) {
-		f.level = FINDING_ERROR;
-		f.code = EXIT_CONFIG;
-		preflight_found(p, &f,
-		    "could not use the server: PostgreSQL %.*s is older than "
-		    "14",
-		    VIEW_FMT(version));
-		return;
-	}
 	for (size_t i = 0; i < n; i++) {
 		if (number / 10000 != good_versions[i] / 10000 ||
 		    number >= good_versions[i])

@@ -8,6 +8,7 @@
 #   cluster_remove DIR                    stops a throw-away one, deletes it
 #   psql_on CONNINFO [ARGUMENT ...]       psql without psqlrc, no secrets in argv
 #   pg_bin NAME                           path of a program of PostgreSQL
+#   pg_version                            of the server: 15.18
 #   pg_knows NAME                         has this version such a setting?
 #   pg_unset                              unsets the variables of libpq
 #   at_exit FUNCTION                      called at the end of this shell, with
@@ -48,6 +49,14 @@ pg_bin()
 	[[ -n $found ]] || found=$(type -P "$1") ||
 		cluster_fail find "$1" "PostgreSQL is not installed" || return
 	printf '%s\n' "$found"
+}
+
+pg_version()
+{
+	local said
+	said=$("$(pg_bin postgres)" --version) || return
+	said=${said#*) }
+	printf '%s\n' "${said%% *}"
 }
 
 # PGBIN is ours, not libpq's.
@@ -100,9 +109,12 @@ as_server() (
 
 cluster_create()
 {
-	local dir=$1 user said options=(--no-instructions)
+	local dir=$1 user said version options=(--no-instructions)
 	shift
 	user=$(server_user)
+	version=$(pg_version) || return
+	((${version%%[!0-9]*} >= 14)) || cluster_fail create "$dir" \
+		"PostgreSQL $version is older than 14" || return
 	[[ " $* " != *" fsync=off "* ]] || options+=(--no-sync)
 	mkdir -p "$dir" && chown "$user" "$dir" && chmod 0700 "$dir" || return
 	as_server test -w "$dir" || {

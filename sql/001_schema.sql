@@ -31,6 +31,16 @@ SET LOCAL lock_timeout = '10s';
 -- Before anything
 -- ===============
 
+-- An old server does not know what follows.
+DO $$
+BEGIN
+	IF current_setting('server_version_num')::int < 140000 THEN
+		RAISE EXCEPTION 'PostgreSQL % is older than 14',
+		    current_setting('server_version')
+		    USING ERRCODE = 'feature_not_supported';
+	END IF;
+END $$;
+
 -- One at a time; a newer schema is left as it is.
 DO $$
 DECLARE

@@ -6,7 +6,8 @@ consumer_sql()
 	local doing=$1 sql=$2
 	shift 2
 	REPLY=$(LC_ALL=C psql_on "${PHILOTES_BUFFER_URL-}" -At -F $'\t' \
-		-v VERBOSITY=verbose "$@" 2>&1 <<<"$sql") ||
+		-v VERBOSITY=verbose "$@" -f "$share/sql/operator/server.sql" \
+		-f - 2>&1 <<<"$sql") ||
 		explain_psql "$REPLY" "$doing" "${name:-consumers}"
 }
 

@@ -25,6 +25,7 @@ operator_query()
 	shift 2
 	said=$(PGCONNECT_TIMEOUT=${PGCONNECT_TIMEOUT:-5} LC_ALL=C \
 		psql_on "$url" -At -F "$US" "$@" \
+		-f "$share/sql/operator/server.sql" \
 		-f "$share/sql/operator/$file" 2>&1) && REPLY=$said && return
 	said=${said#"${said%%[![:space:]]*}"}
 	[[ $said =~ (ERROR|FATAL):\ +([^$'\n']*) ]] && said=${BASH_REMATCH[2]}

@@ -1,9 +1,10 @@
 /*
- * proxy LISTEN TARGET commit|answer N: between a client and a PostgreSQL
- * server, both on unix sockets.  At the Nth COMMIT of a writer it cuts the
- * client off: "commit" before the server has seen it, "answer" when the server
- * has done it and says so.  The client cannot tell which.  Everything else goes
- * through; afterwards everything does.  Says "cut" on stdout when it has.
+ * proxy LISTEN TARGET commit|answer|version N: between a client and a
+ * PostgreSQL server, both on unix sockets.  At the Nth COMMIT of a writer it
+ * cuts the client off: "commit" before the server has seen it, "answer" when
+ * the server has done it and says so.  The client cannot tell which. Everything
+ * else goes through; afterwards everything does.  Says "cut" on stdout when it
+ * has. "version": the server says that it is of major version N, of two digits.
  *
  * Messages (manual, "Message Formats"): a type byte and a length that counts
  * itself; only the client's first one has no type.
@@ -34,7 +35,8 @@ struct way {
 	size_t rest; /* of it that only pass */
 };
 
-static atomic_int *count; /* down to the cut; shared by all connections */
+static atomic_int *count;   /* down to the cut; shared by all connections */
+static const char *version; /* what the server says, or NULL */
 
 static void
 send_all(int fd, const unsigned char *p, size_t n)
@@ -75,9 +77,22 @@ message_length(const struct way *w)
 		(size_t)p[3]);
 }
 
+/* ParameterStatus: two strings. */
 static void
-look(const struct way *w)
+change_version(struct way *w)
 {
+	static const char name[] = "server_version";
+
+	if (w->head[0] == 'S' && w->have > 5 + sizeof(name) + 2 &&
+	    memcmp(w->head + 5, name, sizeof(name)) == 0)
+		memcpy(w->head + 5 + sizeof(name), version, 2);
+}
+
+static void
+look(struct way *w)
+{
+	if (version != NULL && w->typed)
+		change_version(w);
 	if (!w->typed || w->head[0] != (unsigned char)w->cut_type ||
 	    !contains(w->head, w->have, w->cut_text))
 		return;
@@ -170,7 +185,7 @@ main(int argc, char **argv)
 	int listener = socket(AF_UNIX, SOCK_STREAM, 0), client;
 
 	if (argc != 5)
-		errx(64, "usage: proxy LISTEN TARGET commit|answer N");
+		errx(64, "usage: proxy LISTEN TARGET commit|answer|version N");
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGCHLD, SIG_IGN);
 	count = mmap(NULL, sizeof(*count), PROT_READ | PROT_WRITE,
@@ -178,6 +193,10 @@ main(int argc, char **argv)
 	if (count == MAP_FAILED)
 		err(71, "mmap");
 	atomic_init(count, atoi(argv[4]));
+	if (argv[3][0] == 'v') {
+		version = argv[4];
+		atomic_init(count, 0);
+	}
 	a = address(argv[1]);
 	if (bind(listener, (struct sockaddr *)&a, sizeof(a)) != 0 ||
 	    listen(listener, 16) != 0)
