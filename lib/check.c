@@ -241,8 +241,9 @@ look_at_identities(struct check *c)
 {
 	const struct finding f = {.check = "identity",
 	    .level = FINDING_WARNING,
-	    .hint = "Its UPDATEs and DELETEs fail on the source.  Give it a "
-		    "primary key, or ALTER TABLE ... REPLICA IDENTITY FULL."};
+	    .hint = "Its UPDATEs and DELETEs fail on the source, or do not "
+		    "tell which row.  Give it a primary key without generated "
+		    "columns, or ALTER TABLE ... REPLICA IDENTITY FULL."};
 	const struct finding fine = {.check = "identity"};
 	const char *params[] = {c->o->publication};
 	PGresult *res;

@@ -97,6 +97,46 @@ refuse_slot(struct preflight *p, int code, const char *hint, const char *reason)
 	    p->slot, reason);
 }
 
+/* The server's word in ours; one that only a newer server has stays as it is.
+ */
+static struct view
+lost_why(struct view word)
+{
+	static const struct {
+		const char *word, *text;
+	} reasons[] = {
+	    {"wal_removed", "the server removed WAL it needs"},
+	    {"rows_removed",
+		"the server removed rows of its catalogs that it needs"},
+	    {"wal_level_insufficient",
+		"the server's wal_level was not logical for a time"},
+	    {"idle_timeout",
+		"nobody read it for longer than the server's "
+		"idle_replication_slot_timeout"},
+	    {"conflict", "it was in the way of the server's recovery"},
+	};
+
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(*reasons); i++) {
+		if (view_eq(word, view_of(reasons[i].word)))
+			return view_of(reasons[i].text);
+	}
+	return word;
+}
+
+static void
+refuse_lost(struct preflight *p, struct view word)
+{
+	const struct finding f = {.check = "slot",
+	    .level = FINDING_ERROR,
+	    .code = EXIT_OPERATOR,
+	    .hint = "Changes are missing.  Drop it with pg-cdc-read --drop, "
+		    "make it anew, and accept the gap in buffer-write."};
+
+	preflight_found(p, &f,
+	    "could not use the replication slot \"%s\": it is lost: %.*s",
+	    p->slot, VIEW_FMT(lost_why(word)));
+}
+
 static void
 look_at_slot(struct preflight *p, const PGresult *res, uint64_t *confirmed)
 {
@@ -112,11 +152,8 @@ look_at_slot(struct preflight *p, const PGresult *res, uint64_t *confirmed)
 	    !view_eq(pg_value(res, 0, P_OURS), VIEW_LIT("t"))) {
 		refuse_slot(p, EXIT_CONFIG, "Name another slot with --slot.",
 		    "it is not one of pgoutput in this database");
-	} else if (view_eq(pg_value(res, 0, P_LOST), VIEW_LIT("t"))) {
-		refuse_slot(p, EXIT_OPERATOR,
-		    "Changes are missing.  Drop it with pg-cdc-read --drop, "
-		    "make it anew, and accept the gap in buffer-write.",
-		    "it is lost: the server removed WAL it needs");
+	} else if (!PQgetisnull(res, 0, P_LOST)) {
+		refuse_lost(p, pg_value(res, 0, P_LOST));
 	} else if (!PQgetisnull(res, 0, P_ACTIVE_PID)) {
 		snprintf(reason, sizeof(reason),
 		    "it is active for process %.*s of the server",

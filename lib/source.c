@@ -119,9 +119,10 @@ pick_one(struct setup *s, const PGresult *tables, const struct table_name *t)
 		}
 		log_error("could not publish \"%.*s\".\"%.*s\": %.*s",
 		    VIEW_FMT(t->schema), VIEW_FMT(t->table), VIEW_FMT(state));
-		log_hint("Its UPDATEs and DELETEs would fail on the source.  "
-			 "Give it a primary key, or ALTER TABLE … REPLICA "
-			 "IDENTITY FULL.");
+		log_hint("Its UPDATEs and DELETEs would fail on the source, or "
+			 "not tell which row.  Give it a primary key without "
+			 "generated columns, or ALTER TABLE … REPLICA IDENTITY "
+			 "FULL.");
 		return EXIT_CONFIG;
 	}
 	log_error("could not publish \"%.*s\".\"%.*s\": there is no such "

@@ -171,6 +171,10 @@ reading()
 	wait "$reader" || code=$?
 	[ "$code" = 75 ]
 	expect_both 69 'it is lost: the server removed WAL it needs'
+	expect_code 1 philotes status
+	grep -q '^ *the slot is lost: wal_removed$' <<<"$output"
+	expect_code 1 philotes status --json
+	[ "$(jq -r .slot.invalidation_reason <<<"$output")" = wal_removed ]
 	src_psql "ALTER SYSTEM RESET max_slot_wal_keep_size"
 	src_psql "SELECT pg_reload_conf()"
 }
@@ -223,8 +227,10 @@ reading()
 	src_psql "ALTER ROLE $role REPLICATION"
 	PHILOTES_SOURCE_URL="$PHILOTES_SOURCE_URL user=$role" \
 		expect_code 0 pg-cdc-read --check
-	src_psql "REVOKE EXECUTE ON FUNCTION
-	    pg_logical_emit_message(bool, text, text) FROM public"
+	# it has one more argument since version 17
+	src_psql "$(src_psql "SELECT format('REVOKE EXECUTE ON FUNCTION %s
+	    FROM public;', oid::regprocedure) FROM pg_proc
+	    WHERE proname = 'pg_logical_emit_message'")"
 	PHILOTES_HEARTBEAT=1s expect_code 0 pg-cdc-read --check
 	found ok heartbeat
 	PHILOTES_HEARTBEAT=1s PHILOTES_SOURCE_URL="$PHILOTES_SOURCE_URL user=$role" \

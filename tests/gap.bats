@@ -126,7 +126,7 @@ accepted()
 	PHILOTES_SOURCE_URL=$mine
 }
 
-# In version 15 a standby has no slots of its own; what tools that copy them do
+# Up to version 15 a standby has no slots of its own; what tools that copy them do
 # is copying the slot's directory while the servers stand still.
 
 # standby_made: of the source, in $standby, stopped
@@ -134,10 +134,13 @@ standby_made()
 {
 	standby=$BATS_TEST_TMPDIR/standby
 	chmod a+x "$BATS_TEST_TMPDIR"
-	install -d -o "$(server_user)" -m 700 "$standby"
-	as_server "$(pg_bin pg_basebackup)" -D "$standby" -c fast -X stream -R \
-	    -d "$(cluster_url "$BATS_FILE_TMPDIR/src")" 2>/dev/null
-	rm -f "$standby"/.s.*
+	stop_server src
+	cp -a "$BATS_FILE_TMPDIR/src" "$standby"
+	start_server src
+	: >"$standby/standby.signal"
+	chown "$(server_user)" "$standby/standby.signal"
+	cluster_set "$standby" "primary_conninfo=host=''$(cluster_sockets \
+		"$BATS_FILE_TMPDIR/src")'' user=postgres"
 }
 
 # promoted: stops the source for good and goes on with the standby

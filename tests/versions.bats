@@ -90,3 +90,147 @@ refused()
 	expect_code 78 philotes consumer list
 	expect_error 'could not list "consumers": PostgreSQL .* is older than 14'
 }
+
+# since N WHAT: else the test is skipped
+since()
+{
+	(($(src_psql "SHOW server_version_num") >= $1 * 10000)) ||
+		skip "$2 came with PostgreSQL $1"
+}
+
+is_lost()
+{
+	src_psql "CHECKPOINT"
+	src_psql "SELECT wal_status FROM pg_replication_slots
+	    WHERE slot_name = '$PHILOTES_SLOT'"
+}
+
+@test "a slot that timed out is 69, and the reason is named" {
+	since 18 idle_replication_slot_timeout
+	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
+	pg-cdc-read --create
+	src_psql "ALTER SYSTEM SET idle_replication_slot_timeout = '1s'"
+	src_psql "SELECT pg_reload_conf()"
+	wait_for is_lost now lost
+	src_psql "ALTER SYSTEM RESET idle_replication_slot_timeout"
+	src_psql "SELECT pg_reload_conf()"
+	local why='could not use the replication slot ".*": it is lost: nobody'
+	why+=" read it for longer than the server's idle_replication_slot_timeout"
+	expect_code 69 pg-cdc-read --until now
+	expect_error "$why"
+	expect_code 69 pg-cdc-read --check
+	grep -qE "^ERROR +slot +$why" <<<"$output"
+	expect_code 1 philotes status
+	grep -q 'the slot is lost: idle_timeout$' <<<"$output"
+	expect_code 1 philotes status --json
+	[ "$(jq -r .slot.invalidation_reason <<<"$output")" = idle_timeout ]
+	# and the way out that the hint names
+	pg-cdc-read --drop
+	pg-cdc-read --create
+	expect_code 0 pg-cdc-read --until now
+}
+
+# stream COLUMNS: after the reader, these of each line, as JSON
+stream()
+{
+	pg-cdc-read --until now >"$BATS_TEST_TMPDIR/stream"
+	jq -c "[$1]" "$BATS_TEST_TMPDIR/stream"
+}
+
+changes()
+{
+	src_psql "INSERT INTO $1 (id, a) VALUES (1, 1); UPDATE $1 SET a = 5"
+	src_psql "DELETE FROM $1"
+}
+
+@test "generated columns are not in the stream" {
+	src_psql "CREATE TABLE t (id int PRIMARY KEY, a int,
+	    s int GENERATED ALWAYS AS (a * 2) STORED)"
+	pg-cdc-read --create
+	changes t
+	[ "$(stream .key_columns,.before_data,.after_data)" = \
+'[["id"],null,{"id":1,"a":1}]
+[["id"],null,{"id":1,"a":5}]
+[["id"],{"id":1},null]' ]
+}
+
+@test "generated columns that 18 publishes are columns like any" {
+	since 18 publish_generated_columns
+	src_psql "CREATE TABLE t (id int PRIMARY KEY, a int,
+	    s int GENERATED ALWAYS AS (a * 2) STORED,
+	    v int GENERATED ALWAYS AS (a * 3) VIRTUAL)"
+	src_psql "CREATE TABLE listed (LIKE t INCLUDING ALL)"
+	src_psql "CREATE TABLE keyed (id int, a int,
+	    s int GENERATED ALWAYS AS (a * 2) STORED, PRIMARY KEY (id, s))"
+	src_psql "CREATE PUBLICATION philotes_pub
+	    FOR TABLE t, keyed, listed (id, s)
+	    WITH (publish_generated_columns = stored)"
+	expect_code 0 pg-cdc-read --create
+	expect_code 0 pg-cdc-read --check
+	grep -qE '^ok +identity ' <<<"$output"
+	changes t
+	changes listed
+	changes keyed
+	[ "$(stream .key_columns,.before_data,.after_data)" = \
+'[["id"],null,{"id":1,"a":1,"s":2}]
+[["id"],null,{"id":1,"a":5,"s":10}]
+[["id"],{"id":1},null]
+[["id"],null,{"id":1,"s":2}]
+[["id"],null,{"id":1,"s":10}]
+[["id"],{"id":1},null]
+[["id","s"],null,{"id":1,"a":1,"s":2}]
+[["id","s"],{"id":1,"s":2},{"id":1,"a":5,"s":10}]
+[["id","s"],{"id":1,"s":10},null]' ]
+	# what is published is compared as well
+	src_psql "INSERT INTO t VALUES (7, 7); INSERT INTO keyed VALUES (8, 8)"
+	stream .id >/dev/null
+	jq -c '{id: input_line_number} + .' "$BATS_TEST_TMPDIR/stream" \
+		>"$BATS_TEST_TMPDIR/events"
+	expect_code 0 verify "$BATS_TEST_TMPDIR/events"
+	sed -i 's/"s":14/"s":15/' "$BATS_TEST_TMPDIR/events"
+	expect_code 1 verify "$BATS_TEST_TMPDIR/events"
+	[ "$stderr" = "table public.t: 1 rows missing, 1 too many" ]
+}
+
+# Each table that is published takes UPDATE and DELETE, and its events say of
+# which row.
+@test "an identity with a generated column that is not published is not fit" {
+	src_psql "CREATE TABLE keyed (id int, a int,
+	    s int GENERATED ALWAYS AS (a * 2) STORED, PRIMARY KEY (id, s))"
+	src_psql "CREATE TABLE indexed (id int PRIMARY KEY, a int,
+	    s int GENERATED ALWAYS AS (a * 2) STORED NOT NULL UNIQUE)"
+	src_psql "ALTER TABLE indexed REPLICA IDENTITY USING INDEX indexed_s_key"
+	src_psql "CREATE TABLE whole (id int PRIMARY KEY, a int,
+	    s int GENERATED ALWAYS AS (a * 2) STORED)"
+	src_psql "ALTER TABLE whole REPLICA IDENTITY FULL"
+	src_psql "CREATE TABLE root (LIKE keyed INCLUDING ALL)
+	    PARTITION BY RANGE (id); CREATE TABLE leaf PARTITION OF root DEFAULT"
+	src_psql "CREATE TABLE fine (id int PRIMARY KEY, a int,
+	    s int GENERATED ALWAYS AS (a * 2) STORED)"
+	local table why='its replica identity has a generated column, which is'
+	why+=' not published' whole=',"public"."whole"' full=''
+	if (($(src_psql "SHOW server_version_num") >= 180000)); then
+		full="left out \"public\".\"whole\": $why" whole=''
+	fi
+	expect_code 0 pg-cdc-read --create
+	[ "$(grep -v '^created slot' <<<"$output" | sort)" = "$(sort <<-EOF | grep .
+	created publication "philotes_pub": "public"."fine"$whole
+	left out "public"."indexed": $why
+	left out "public"."keyed": $why
+	left out "public"."root": of leaf, $why
+	$full
+	EOF
+	)" ]
+	for table in fine keyed indexed whole root; do
+		changes "$table"
+	done
+	[ "$(stream .table_name,.operation,.before_data | grep fine)" = \
+'["fine","INSERT",null]
+["fine","UPDATE",null]
+["fine","DELETE",{"id":1}]' ]
+	expect_code 78 pg-cdc-read --create --tables keyed
+	expect_error "could not publish \"public\".\"keyed\": $why"
+	src_psql "ALTER PUBLICATION philotes_pub ADD TABLE keyed"
+	expect_code 0 pg-cdc-read --check
+	grep -qE "^WARNING +identity +\"public\".\"keyed\": $why" <<<"$output"
+}

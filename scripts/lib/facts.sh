@@ -119,15 +119,17 @@ judge_stages()
 
 judge_slot()
 {
-	local state wal
+	local state wal reason
 	if [[ -n $source_said ]]; then
 		problems+=("the source does not answer: $source_said")
 		return
 	fi
-	IFS=$US read -r _ _ state wal _ <<<"$slot"
+	IFS=$US read -r _ _ state wal _ _ _ _ _ _ _ reason <<<"$slot"
 	if [[ -z $state ]]; then
 		problems+=("there is no slot \"${PHILOTES_SLOT:-philotes_cdc}\"")
-	elif [[ $wal == lost || $wal == unreserved ]]; then
+	elif [[ -n $reason ]]; then
+		problems+=("the slot is lost: $reason")
+	elif [[ $wal == unreserved ]]; then
 		problems+=("the slot's WAL is $wal")
 	elif [[ $state == inactive && $supervised == running ]]; then
 		problems+=("nothing reads from the slot")

@@ -210,7 +210,8 @@ json_slot()
 		state "${f[2]:-missing}" wal_status "${f[3]}" \
 		restart_lsn "${f[4]}" confirmed_flush_lsn "${f[5]}" \
 		retained_bytes# "${f[6]}" unconfirmed_bytes# "${f[7]}" \
-		safe_bytes# "${f[8]}" current_lsn "${f[1]}"
+		safe_bytes# "${f[8]}" current_lsn "${f[1]}" \
+		invalidation_reason "${f[11]-}"
 }
 
 json_store()

@@ -1,13 +1,14 @@
 -- Goes behind WITH asked (slot, publication).  One row: the server, the slot if
--- it exists, the publication if it exists.  Columns that newer versions have
--- are taken from the row as JSON.
+-- it exists, and why it is lost if it is, the publication if it exists.  Columns
+-- that newer versions have are taken from the row as JSON.
 SELECT pg_catalog.current_setting('server_version'),
        pg_catalog.current_setting('wal_level'),
        s.plugin,
        s.database = pg_catalog.current_database(),
-       s.wal_status = 'lost'
-       OR pg_catalog.to_jsonb(s) ->> 'invalidation_reason' IS NOT NULL
-       OR pg_catalog.to_jsonb(s) ->> 'conflicting' = 'true',
+       coalesce(pg_catalog.to_jsonb(s) ->> 'invalidation_reason',
+           CASE WHEN pg_catalog.to_jsonb(s) ->> 'conflicting' = 'true'
+                THEN 'conflict'
+                WHEN s.wal_status = 'lost' THEN 'wal_removed' END),
        s.confirmed_flush_lsn,
        s.active_pid,
        p.pubname,

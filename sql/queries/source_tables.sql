@@ -2,38 +2,67 @@
 -- $1; whether their replica identity allows it, 'ok' or the reason why not; and
 -- whether they are in it.  Partitions and children are published with their
 -- root, so theirs must allow it too.
+--
+-- A generated column that is not published is no part of an identity: up to
+-- version 17, where none is published, one of a key would be left out of it
+-- without a word, and what FULL leaves out follows from the rest; from version 18
+-- on the server refuses UPDATE and DELETE.  There stored ones are published if
+-- the publication or its list of columns says so.  Columns of newer versions are
+-- taken from the row as JSON.
 WITH RECURSIVE members AS (
 	SELECT c.oid AS root, c.oid FROM pg_catalog.pg_class c
 	WHERE c.relkind IN ('r', 'p')
 	UNION
 	SELECT m.root, i.inhrelid FROM members m
 	JOIN pg_catalog.pg_inherits i ON i.inhparent = m.oid),
+published AS (
+	SELECT c.oid, pg_catalog.to_jsonb(t) -> 'attnames' AS columns
+	FROM pg_catalog.pg_publication_tables t
+	JOIN pg_catalog.pg_namespace n ON n.nspname = t.schemaname
+	JOIN pg_catalog.pg_class c
+	  ON c.relnamespace = n.oid AND c.relname = t.tablename
+	WHERE t.pubname = $1),
+server AS (
+	SELECT pg_catalog.current_setting('server_version_num')::int >= 180000
+	           AS publishes_generated,
+	       (SELECT pg_catalog.to_jsonb(p) ->> 'pubgencols' = 's'
+	        FROM pg_catalog.pg_publication p WHERE p.pubname = $1)
+	           AS all_stored),
+not_published AS (
+	SELECT a.attrelid AS oid, a.attnum, server.publishes_generated
+	FROM pg_catalog.pg_attribute a CROSS JOIN server
+	LEFT JOIN published p ON p.oid = a.attrelid
+	WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> ''
+	  AND NOT (server.publishes_generated AND a.attgenerated = 's'
+	           AND coalesce(p.columns ? a.attname, server.all_stored, false))),
+identities AS (
+	SELECT i.indrelid, i.indkey FROM pg_catalog.pg_index i
+	JOIN pg_catalog.pg_class c ON c.oid = i.indrelid
+	WHERE i.indisvalid AND i.indisunique AND i.indimmediate
+	  AND i.indpred IS NULL
+	  AND CASE c.relreplident WHEN 'd' THEN i.indisprimary
+	                          WHEN 'i' THEN i.indisreplident END),
 states AS (
 	SELECT c.oid, c.relname,
 	       CASE
 	       WHEN c.relpersistence <> 'p' THEN 'it is not logged'
 	       WHEN c.relkind <> 'r' THEN 'ok'
+	       WHEN EXISTS (SELECT FROM not_published a
+	                    WHERE a.oid = c.oid AND CASE c.relreplident
+	                    WHEN 'f' THEN a.publishes_generated
+	                    ELSE EXISTS (SELECT FROM identities i
+	                                 WHERE i.indrelid = c.oid
+	                                   AND a.attnum = ANY (i.indkey)) END)
+	       THEN 'its replica identity has a generated column, which is not published'
 	       WHEN c.relreplident = 'f' THEN 'ok'
 	       WHEN c.relreplident = 'n'
 	       THEN 'its replica identity is NOTHING'
-	       WHEN EXISTS (SELECT FROM pg_catalog.pg_index i
-	                    WHERE i.indrelid = c.oid AND i.indisvalid
-	                      AND i.indisunique AND i.indimmediate
-	                      AND i.indpred IS NULL
-	                      AND CASE c.relreplident
-	                          WHEN 'i' THEN i.indisreplident
-	                          ELSE i.indisprimary END) THEN 'ok'
+	       WHEN c.oid IN (SELECT i.indrelid FROM identities i) THEN 'ok'
 	       WHEN c.relreplident = 'i'
 	       THEN 'the index of its replica identity is missing'
 	       ELSE 'it has no primary key'
 	       END AS state
-	FROM pg_catalog.pg_class c),
-published AS (
-	SELECT c.oid FROM pg_catalog.pg_publication_tables t
-	JOIN pg_catalog.pg_namespace n ON n.nspname = t.schemaname
-	JOIN pg_catalog.pg_class c
-	  ON c.relnamespace = n.oid AND c.relname = t.tablename
-	WHERE t.pubname = $1)
+	FROM pg_catalog.pg_class c)
 SELECT n.nspname, c.relname,
        coalesce((SELECT CASE s.oid WHEN c.oid THEN s.state
                         ELSE format('of %I, %s', s.relname, s.state) END
