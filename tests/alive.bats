@@ -206,7 +206,8 @@ probe()
 	await_pipeline
 	wait "$stopping"
 	((SECONDS < 5))
-	[ "$reader_code" = 75 ] && [ "$writer_code" = 0 ]
+	[ "$reader_code" = 75 ]
+	[ "$writer_code" = 0 ]
 	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_log")" = 2 ]
 	start_server src
 
@@ -257,7 +258,9 @@ probe()
 	[ "$reader_code" = 75 ]
 	wait "$stopping"
 	kill -CONT "$writer"
-	wait "$writer" || :
+	writer_code=0
+	wait "$writer" || writer_code=$?
+	[[ $writer_code =~ ^(0|74|75)$ ]]
 	start_server src
 	start_pipeline --until now
 	await_pipeline

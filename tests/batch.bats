@@ -45,7 +45,8 @@ load buffer
 	SECONDS=0
 	expect_code 69 buffer-batch --once --retries 0 --timeout 100ms -- \
 	    sh -c 'cat; sleep 60'
-	[[ $stderr == *"did not end in time"* ]] && ((SECONDS < 10))
+	[[ $stderr == *"did not end in time"* ]]
+	((SECONDS < 10))
 	[ "$(processed)" = "0|0" ]
 }
 

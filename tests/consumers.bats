@@ -42,6 +42,7 @@ slow|b|0|f|t" ]
 		buf_psql "SELECT id FROM philotes.cdc_pending
 		    WHERE consumer = '$consumer' ORDER BY id" \
 		    >"$BATS_TEST_TMPDIR/pending"
+		[ -s "$BATS_TEST_TMPDIR/pending" ]
 		expect_code 0 buffer-batch --once --consumer "$consumer" -- \
 		    jq .id
 		diff "$BATS_TEST_TMPDIR/pending" \
@@ -93,8 +94,10 @@ slow|b|0|f|t" ]
 	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_events
 	    WHERE processed_at IS NULL")" = $((1000000 - other)) ]
 	echo "counted in $(($(milliseconds) - before)) ms" >&3
-	[[ $(buf_psql "EXPLAIN ANALYZE SELECT count(*) FROM philotes.cdc_events
-	    WHERE processed_at IS NULL") != *JIT* ]]
+	local plan
+	plan=$(buf_psql "EXPLAIN ANALYZE SELECT count(*) FROM philotes.cdc_events
+	    WHERE processed_at IS NULL")
+	[[ $plan == *Aggregate* && $plan != *JIT* ]]
 }
 
 @test "no transaction is open while the consumer does not read" {

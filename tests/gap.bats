@@ -30,7 +30,8 @@ stops_with()
 	# shellcheck disable=SC2034 # of expect_error
 	stderr=$(<"$BATS_TEST_TMPDIR/writer.log")
 	expect_error "$1"
-	[ "$writer_code" = 69 ] && [[ $reader_code =~ ^(0|74|75)$ ]]
+	[ "$writer_code" = 69 ]
+	[[ $reader_code =~ ^(0|74|75)$ ]]
 	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_writes")" = "$before" ]
 }
 

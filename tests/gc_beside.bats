@@ -26,7 +26,8 @@ insert_some()
 dump()
 {
 	"$(pg_bin pg_dump)" -d "$PHILOTES_BUFFER_URL" >/dev/null \
-		2>>"$BATS_TEST_TMPDIR/dump.log" || :
+		2>>"$BATS_TEST_TMPDIR/dump.log" || return 0
+	: >"$BATS_TEST_TMPDIR/dumped"
 }
 
 # On a machine that is held up a lock may not be had in time: 75 that says so.
@@ -54,7 +55,8 @@ slow_copy()
 }
 
 @test "beside a writer, a slow COPY, batches and pg_dump: nobody waits a second" {
-	local loops=() pid batch n
+	local loops=() pid batch n work=(insert_some collect slow_copy)
+	! client_is_fit pg_dump || work+=(dump)
 	src_psql "CREATE TABLE t (n serial PRIMARY KEY, x text)"
 	pg-cdc-read --create 2>/dev/null
 	: >"$BATS_TEST_TMPDIR/go"
@@ -62,7 +64,7 @@ slow_copy()
 	child buffer-batch --batch-size 50 --flush-interval 50ms \
 	    >"$BATS_TEST_TMPDIR/out"
 	batch=$!
-	for pid in insert_some dump collect slow_copy; do
+	for pid in "${work[@]}"; do
 		child again "$pid"
 		loops+=($!)
 	done
@@ -89,6 +91,8 @@ slow_copy()
 	n=$(src_psql "SELECT count(*) FROM t")
 	jq -r 'select(.table_name == "t" and .source_id != "slow").after_data.n' \
 		"$BATS_TEST_TMPDIR/out" | diff - <(seq "$n")
+	needs_client pg_dump
+	[ -e "$BATS_TEST_TMPDIR/dumped" ]
 }
 
 @test "killed at any moment: what must stay stays, the next run does the rest" {
@@ -139,8 +143,8 @@ slow_copy()
 	[ "$n" -ge 12000 ]
 	# a new consumer gets what is left, and then all of it may go
 	expect_code 0 buffer-batch --once --consumer new
-	[ "$(wc -l <<<"$output")" = "$(buf_psql "SELECT $n - sum(removed)
-	    FROM philotes.cdc_sources")" ]
+	n=$(buf_psql "SELECT $n - sum(removed) FROM philotes.cdc_sources")
+	[ "$(wc -l <<<"$output")" = "$n" ]
 	expect_code 0 buffer-batch --once --consumer slow
 	expect_code 0 buffer-gc --retention 0
 	expect_code 0 buffer-gc --retention 0

@@ -23,11 +23,11 @@ picky()
 	chmod +x "$BATS_TEST_TMPDIR/picky"
 }
 
-# The numbers of the events processed, in order, each once.
+# The numbers of the events processed, as they came.
 is_done()
 {
 	diff <(printf '%s\n' "$@") \
-	    <(jq .after_data.n "$BATS_TEST_TMPDIR/done" | sort -nu)
+	    <(jq .after_data.n "$BATS_TEST_TMPDIR/done")
 }
 
 letters()
@@ -45,6 +45,7 @@ letters()
 	[ "$(processed)" = "50|1" ]
 	buffer-batch --once --consumer c --batch-size 7 |
 		dd bs=1 status=none >"$BATS_TEST_TMPDIR/bytes"
+	[ "${PIPESTATUS[*]}" = '0 0' ]
 	cmp "$BATS_TEST_TMPDIR/bytes" "$BATS_TEST_TMPDIR/whole"
 	[ "$(processed c)" = "50|8" ]
 }
@@ -122,8 +123,9 @@ letters()
 	picky 1 2 20 21 22 40
 	expect_code 0 buffer-batch --once --retries 0 --batch-size 20 \
 	    --on-failure dead-letter -- "$BATS_TEST_TMPDIR/picky"
+	# behind the last one an event of before shows that the handler works
 	# shellcheck disable=SC2046 # numbers
-	is_done $(seq 3 19) $(seq 23 39)
+	is_done $(seq 3 19) 19 $(seq 23 39) 39
 	[ "$(letters)" = 1,2,20,21,22,40 ]
 	[ "$(buf_psql "SELECT sum(events) FROM philotes.cdc_batches")" = 40 ]
 	expect_code 0 buffer-batch --once
@@ -137,7 +139,8 @@ letters()
 	expect_code 69 buffer-batch --once --retries 0 \
 	    --on-failure dead-letter -- "$BATS_TEST_TMPDIR/picky"
 	expect_error 'with no event since has it succeeded'
-	[ "$(letters)" = "" ] && [ "$(processed)" = "0|0" ]
+	nothing letters
+	[ "$(processed)" = "0|0" ]
 	picky 2
 	expect_code 0 buffer-batch --once -- "$BATS_TEST_TMPDIR/picky"
 	fill s 1 "jsonb_build_object('n', 2)"
@@ -156,7 +159,8 @@ letters()
 	fill s 50
 	expect_code 69 buffer-batch --once --retries 0 \
 	    --on-failure dead-letter -- false
-	[ "$(letters)" = "" ] && [ "$(processed)" = "0|0" ]
+	nothing letters
+	[ "$(processed)" = "0|0" ]
 	# nor does one that goes down in the middle
 	cat >"$BATS_TEST_TMPDIR/breaks" <<-'END'
 	#!/bin/sh
@@ -167,10 +171,12 @@ letters()
 	chmod +x "$BATS_TEST_TMPDIR/breaks"
 	expect_code 69 buffer-batch --once --retries 0 \
 	    --on-failure dead-letter -- "$BATS_TEST_TMPDIR/breaks"
-	[ "$(letters)" = "" ] && [ "$(processed)" = "25|1" ]
+	nothing letters
+	[ "$(processed)" = "25|1" ]
 	expect_code 78 buffer-batch --once --retries 0 \
 	    --on-failure dead-letter -- /nonexistent
-	[ "$(letters)" = "" ] && [ "$(processed)" = "25|1" ]
+	nothing letters
+	[ "$(processed)" = "25|1" ]
 }
 
 @test "--max-dead-letters stops a flood" {
@@ -212,7 +218,7 @@ letters()
 	[ "$(tail -n 2 "$BATS_TEST_TMPDIR/kept" | head -n 1)" = "a ? and ?" ]
 	(($(wc -c <"$BATS_TEST_TMPDIR/kept") > 1900))
 	(($(wc -c <"$BATS_TEST_TMPDIR/kept") <= 2049))
-	grep -xE 'line [0-9]+ of the complaint' "$BATS_TEST_TMPDIR/kept" | head -n 1
+	grep -qxE 'line [0-9]+ of the complaint' "$BATS_TEST_TMPDIR/kept"
 	[[ $(head -n 1 "$BATS_TEST_TMPDIR/kept") =~ ^line\ [0-9]+\ of ]]
 }
 
@@ -232,7 +238,7 @@ letters()
 	[ "$(letters)" = 2,4,2 ]
 	expect_code 0 buffer-batch --dead-letters
 	cmp "$BATS_TEST_TMPDIR/stdout" "$BATS_TEST_TMPDIR/wanted"
-	[ "$(letters)" = "" ]
+	nothing letters
 	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_dead_letters
 	    WHERE closed_at >= parked_at")" = 3 ]
 	expect_code 0 buffer-batch --dead-letters
@@ -257,9 +263,8 @@ letters()
 	    WHERE id = 5")" = t ]
 	picky
 	expect_code 0 buffer-batch --dead-letters -- "$BATS_TEST_TMPDIR/picky"
-	[ "$(letters)" = "" ]
-	# shellcheck disable=SC2046 # numbers
-	is_done $(seq 9)
+	nothing letters
+	is_done 1 3 5 7 8 9 2 6 4
 	# the cursor did not move
 	[ "$(buf_psql "SELECT sum(events) FROM philotes.cdc_batches")" = 9 ]
 }

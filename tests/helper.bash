@@ -17,7 +17,12 @@
 #   expect_code N COMMAND ...      runs it, demands that exit code; leaves
 #                                  $output and $stderr
 #   expect_error REGEX             $stderr has exactly one error line, like this
-#   refute COMMAND ...             demands that it fails; `!` alone would not
+#   refute COMMAND ...             demands that it fails; `!` alone would not.  What
+#                                  cannot be run has not failed, nor has a grep or
+#                                  a diff that could not read its files
+#   nothing COMMAND ...            demands that it succeeds and prints nothing
+#   needs_client NAME              skips the test if this program of PostgreSQL is
+#                                  older than the server, which it then refuses
 #   start_pipeline [OPTION ...]    pg-cdc-read | buffer-write, as $reader and
 #                                  $writer; the options are the reader's
 #   stop_pipeline                  TERM for the reader, then await_pipeline
@@ -193,7 +198,39 @@ expect_code()
 
 refute()
 {
-	! "$@"
+	local status=0
+	"$@" || status=$?
+	case $1 in
+	grep | diff | cmp) ((status == 1)) ;;
+	*) ((status != 0 && status != 126 && status != 127)) ;;
+	esac || {
+		echo "status $status of: $*"
+		return 1
+	}
+}
+
+nothing()
+{
+	local said status=0
+	said=$("$@") || status=$?
+	[[ -z $said && $status -eq 0 ]] || {
+		printf 'status %s of: %s\nprinted: %s\n' "$status" "$*" "$said"
+		return 1
+	}
+}
+
+client_is_fit()
+{
+	local client server
+	client=$("$(pg_bin "$1")" --version)
+	client=${client#*) }
+	server=$(pg_version)
+	((${client%%[!0-9]*} >= ${server%%[!0-9]*}))
+}
+
+needs_client()
+{
+	client_is_fit "$1" || skip "$1 is older than the server"
 }
 
 expect_error()

@@ -49,7 +49,8 @@ stored()
 	# neither does it help to try again, nor do harm
 	preload=$BATS_FILE_TMPDIR/garble.so start_pipeline --until now
 	await_pipeline
-	[ "$reader_code" = 76 ] && [ "$(stored)" = 1 ]
+	[ "$reader_code" = 76 ]
+	[ "$(stored)" = 1 ]
 	start_pipeline --until now
 	await_pipeline
 	[ "$reader_code$writer_code" = 00 ]

@@ -13,7 +13,7 @@ setup_file()
 setup()
 {
 	# a sanitizer has memory of its own
-	[[ $PHILOTES_BIN != */san ]] || skip
+	[[ $PHILOTES_BIN != */san ]] || skip "not with a sanitizer"
 	databases_up
 }
 

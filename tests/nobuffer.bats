@@ -34,9 +34,10 @@ teardown()
 	wait_for src_psql "SELECT confirmed_flush_lsn > '$before'
 	    FROM pg_replication_slots WHERE slot_name = '$PHILOTES_SLOT'" t
 	wait_for grep_inserts "$SEEN" 50
+	[[ -n $(stage_now pg-cdc-read) ]]
 	[[ -z $(stage_now buffer-batch)$(stage_now buffer-gc) ]]
 	stop_philotes
-	run ! grep -E '^(PHILOTES_.*_URL|PG)' "$SEEN.env"
+	refute grep -E '^(PHILOTES_.*_URL|PG)' "$SEEN.env"
 }
 
 @test "a stream handler's acks and exit status decide" {

@@ -35,18 +35,22 @@ session()
 		event s 0/110 2
 		event s 0/120 1
 		event s 0/130 1
-	} >"$in" && write_lines 75
+	} >"$in"
+	write_lines 75
 	expect_error 'stdin ended inside a transaction'
 	[ "$(stored)" = $'s|0/110|1\ns|0/110|2\ns|0/120|1' ]
-	[ "$(ledger)" = 3 ] && [ "$(checkpoint_of s)" = 0/100 ]
+	[ "$(ledger)" = 3 ]
+	[ "$(checkpoint_of s)" = 0/100 ]
 	# the same again, with the rest
 	{
 		cat "$in"
 		event s 0/130 2
 		checkpoint 0/138
-	} >"$in.2" && expect_code 0 buffer-write <"$in.2"
+	} >"$in.2"
+	expect_code 0 buffer-write <"$in.2"
 	[ "$(stored | tail -n 2)" = $'s|0/130|1\ns|0/130|2' ]
-	[ "$(ledger)" = 3,2 ] && [ "$output" = 0/138 ]
+	[ "$(ledger)" = 3,2 ]
+	[ "$output" = 0/138 ]
 }
 
 @test "also behind them, and before one that is too large to be held" {
@@ -56,14 +60,17 @@ session()
 		checkpoint 0/118
 		event s 0/120 1
 		many_events s 0/130 20000
-	} >"$in" && write_lines 75
+	} >"$in"
+	write_lines 75
 	[ "$output" = 0/118 ]
 	[ "$(stored)" = $'s|0/110|1\ns|0/120|1' ]
 	{
 		cat "$in"
 		checkpoint 0/138
-	} >"$in.2" && expect_code 0 buffer-write <"$in.2"
-	[ "$(stored | wc -l)" = 20002 ] && [ "$(ledger)" = 2,20000 ]
+	} >"$in.2"
+	expect_code 0 buffer-write <"$in.2"
+	[ "$(stored | wc -l)" = 20002 ]
+	[ "$(ledger)" = 2,20000 ]
 }
 
 @test "a malformed line takes only its own transaction with it" {
@@ -74,7 +81,8 @@ session()
 		event s 0/120 1
 		event s 0/130 1
 		echo '{'
-	} >"$in" && write_lines 65
+	} >"$in"
+	write_lines 65
 	[ "$output" = 0/118 ]
 	[ "$(stored)" = $'s|0/110|1\ns|0/120|1' ]
 }
@@ -86,7 +94,8 @@ session()
 		event s 0/120 1
 		start
 		event s 0/110 1
-	} >"$in" && write_lines 75
+	} >"$in"
+	write_lines 75
 	expect_error 'line 4 begins anew inside a transaction'
 	[ "$(stored)" = "s|0/110|1" ]
 }
@@ -101,7 +110,8 @@ session()
 			event s "0/1${i}0" 2
 		done
 		checkpoint 0/180
-	} >"$in" && write_lines 0 --batch-size 3
+	} >"$in"
+	write_lines 0 --batch-size 3
 	[ "$(ledger)" = 4,4,4 ]
 }
 
@@ -185,7 +195,8 @@ session()
 
 @test "an ack longer than a pipe takes at once is refused" {
 	event s 0/110 1 >"$in"
-	checkpoint "$(printf '%04001d' 0)" >>"$in" && write_lines 65
+	checkpoint "$(printf '%04001d' 0)" >>"$in"
+	write_lines 65
 	expect_error 'too long.*ack'
 }
 
@@ -229,7 +240,8 @@ session()
 	checkpoint 0/118 >&7
 	writer_ends 0
 	exec 7>&-
-	[ "$(stored)" = $'s|0/110|1\ns|0/110|2' ] && [ "$(cat "$out")" = 0/118 ]
+	[ "$(stored)" = $'s|0/110|1\ns|0/110|2' ]
+	[ "$(cat "$out")" = 0/118 ]
 }
 
 # One writer
@@ -251,13 +263,15 @@ take_over()
 		event s 0/110 1
 		event s 0/120 1
 		checkpoint 0/128
-	} >"$in" && write_lines 0
+	} >"$in"
+	write_lines 0
 	event s 0/130 1 >&7
 	checkpoint 0/138 >&7
 	kill -CONT "$writer"
 	writer_ends 75
 	exec 7>&-
-	[ "$(stored)" = $'s|0/110|1\ns|0/120|1' ] && [ ! -s "$out" ]
+	[ "$(stored)" = $'s|0/110|1\ns|0/120|1' ]
+	[ ! -s "$out" ]
 }
 
 @test "a writer stopped inside its transaction wakes to write nothing" {
@@ -291,7 +305,7 @@ take_over()
 	checkpoint 0/118 >&7
 	await_writer 75
 	grep 'another writer has, up to .* checkpoint 0/200' "$err"
-	[ -z "$(stored)" ]
+	nothing stored
 }
 
 @test "a row of the same source by INSERT is no other writer" {
@@ -352,7 +366,7 @@ pooler()
 		done
 		kill_children
 		PHILOTES_BUFFER_URL=$direct
-		[ -z "$(stored)" ]
+		nothing stored
 	done
 	pooler session
 	write_lines 0
@@ -425,12 +439,14 @@ pooler()
 	many_events s 0/110 20000 >&7
 	wait_for locks t 2
 	# lower ids than these are drawn and not committed
-	many_events a 0/110 1000 >"$in" && write_lines 0
+	many_events a 0/110 1000 >"$in"
+	write_lines 0
 	expect_code 0 buffer-batch --once --consumer c
 	[ "$(jq -r .source_id <<<"$output" | sort | uniq -c | xargs)" = "1000 a" ]
 	checkpoint 0/118 >&7
 	wait_for cat "$out" 0/118
-	many_events a 0/120 1000 >"$in" && write_lines 0
+	many_events a 0/120 1000 >"$in"
+	write_lines 0
 	expect_code 0 buffer-batch --once --consumer c
 	[ "$(jq -r .source_id <<<"$output" | sort | uniq -c | xargs)" = \
 	    "1000 a 20000 s" ]

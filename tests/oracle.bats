@@ -6,6 +6,10 @@
 load helper
 load oracle
 
+@test "wal2json is asked as well" {
+	needs_wal2json
+}
+
 @test "001: inserts, updates, deletes, identities of each kind" {
 	src_psql "CREATE TABLE rep (a int PRIMARY KEY, b text, c bool, d numeric,
 	        e float8, f timestamptz, g bytea, h int[], i text[], j jsonb);

@@ -1,6 +1,7 @@
 -- What three decoders say of the same WAL, as lines that can be compared: ours
 -- of pgoutput, and those of test_decoding and wal2json.  psql variables: slot
--- (theirs are slot_td and slot_wj), stream (a file of ours), rules (SQL).
+-- (theirs are slot_td and slot_wj), with_wal2json (0 or 1), stream (a file of
+-- ours), rules (SQL).
 --
 -- All become rows of the table `change`: what happened to which table, with
 -- each value as the server's text.  How the decoders differ, by design:
@@ -150,6 +151,7 @@ CREATE FUNCTION pg_temp.json_row(j json) RETURNS jsonb AS $$
 	FROM json_array_elements(j) c HAVING j IS NOT NULL
 $$ LANGUAGE sql;
 
+\if :with_wal2json
 INSERT INTO change (stream, n, xid, op, rel, old, new, options)
 SELECT 'wal2json', row_number() OVER (), CASE
         WHEN j->>'transactional' = 'false' THEN NULL ELSE j->>'xid' END,
@@ -162,6 +164,7 @@ SELECT 'wal2json', row_number() OVER (), CASE
 FROM (SELECT data::json AS j FROM pg_logical_slot_peek_changes(
     :'slot' || '_wj', NULL, NULL, 'format-version', '2', 'include-xids', '1',
     'include-transaction', '0')) s;
+\endif
 
 -- the table above
 

@@ -274,5 +274,5 @@ batcher()
 	    FROM pg_replication_slots WHERE slot_name = '$PHILOTES_SLOT'" t
 	stop_pipeline
 	[ "$reader_code$writer_code" = 00 ]
-	[ -z "$(buf_psql "TABLE philotes.cdc_log")" ]
+	nothing buf_psql "TABLE philotes.cdc_log"
 }

@@ -145,7 +145,8 @@ publication \"philotes_pub\" and slot \"$PHILOTES_SLOT\" exist" ]
 	expect_code 0 pg-cdc-read --until now
 	local first=$output
 	expect_code 0 pg-cdc-read --until now
-	[ -n "$first" ] && [ "$first" = "$output" ]
+	[ -n "$first" ]
+	[ "$first" = "$output" ]
 	[[ $output != *control* ]]
 }
 

@@ -67,6 +67,7 @@ untouched()
 	expect_code 0 buffer-batch --once --consumer c
 	mv "$BATS_TEST_TMPDIR/stdout" "$BATS_TEST_TMPDIR/all"
 	buf_psql "TABLE philotes.cdc_batches" >"$BATS_TEST_TMPDIR/before"
+	[ -s "$BATS_TEST_TMPDIR/before" ]
 	expect_code 0 buffer-batch --from '#1'
 	cmp "$BATS_TEST_TMPDIR/stdout" "$BATS_TEST_TMPDIR/all"
 	expect_code 0 buffer-batch --from '#1' --tables t0

@@ -28,6 +28,7 @@ start()
 
 dump()
 {
+	needs_client pg_dump
 	"$(pg_bin pg_dump)" -d "$PHILOTES_BUFFER_URL" \
 		>"$BATS_TEST_TMPDIR/dump.sql"
 }

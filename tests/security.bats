@@ -293,8 +293,9 @@ has_lines()
 	export PGPASSFILE=$BATS_TEST_TMPDIR/pgpass
 	export PHILOTES_SOURCE_URL="postgres://cdc@127.0.0.1:$port/postgres"
 	secret_pipeline_up
+	[[ $(shows SEEN environ) == *cat* ]]
 	[[ -z $(shows s3cr3t cmdline)$(shows s3cr3t environ) ]]
-	run ! grep -rq s3cr3t "$SEEN" "$SEEN.out" "$SEEN.log" "$SEEN.env" \
+	refute grep -rq s3cr3t "$SEEN" "$SEEN.out" "$SEEN.log" "$SEEN.env" \
 		"$PHILOTES_STATE_DIR"
 	secret_pipeline_down
 
@@ -310,9 +311,9 @@ has_lines()
 	[[ $(shows s3cr3t-buffer environ) == \
 	    "bash buffer-batch buffer-gc buffer-write " ]]
 	[[ $(shows SEEN environ) == *cat* ]]
-	run ! grep -rq s3cr3t "$SEEN" "$SEEN.out" "$SEEN.log" "$SEEN.env" \
+	refute grep -rq s3cr3t "$SEEN" "$SEEN.out" "$SEEN.log" "$SEEN.env" \
 		"$PHILOTES_STATE_DIR"
-	run ! grep -E '^(PHILOTES_.*_URL|PG)' "$SEEN.env"
+	refute grep -E '^(PHILOTES_.*_URL|PG)' "$SEEN.env"
 	secret_pipeline_down
 }
 

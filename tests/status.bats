@@ -293,7 +293,8 @@ full()
 	grep -q 'shop: ' "$out.tty"
 	# of a screen no more lines than there are
 	tr -d '\r' <"$out.tty" | awk 'BEGIN { RS = "\033\\[H" }
-		NR == 2 { exit split($0, lines, "\n") > 5 }'
+		NR == 2 { n = split($0, lines, "\n") }
+		END { exit !(n > 0 && n <= 5) }'
 }
 
 @test "status --watch goes on until it is told to stop" {

@@ -16,6 +16,7 @@ load helper
 	    ALTER DATABASE $PHILOTES_SLOT SET timezone = 'Asia/Tokyo';
 	    ALTER DATABASE $PHILOTES_SLOT SET search_path = m"
 	pg-cdc-read --until now >"$at/stream"
+	[ -s "$at/stream" ]
 	src_psql "ALTER DATABASE $PHILOTES_SLOT RESET ALL"
 	said=$(psql_on "$PHILOTES_SOURCE_URL" -v stream="$at/stream" \
 		-f "$root/tests/types_check.sql")

@@ -12,7 +12,8 @@ setup()
 
 @test "a line in is a line out, byte for byte" {
 	local data='{"n": 12.500, "s":"\u00e9\n\"","a":[1, 2],"z":1,"b":null}'
-	event s 0/1 1 "$data" >"$in" && write_lines 0
+	event s 0/1 1 "$data" >"$in"
+	write_lines 0
 	expect_code 0 buffer-batch --once
 	[[ $output == *"\"after_data\":$data,"* ]]
 	[ "$(jq -c 'keys_unsorted[0,-1]' <<<"$output" | tr '\n' ' ')" = \
@@ -54,7 +55,8 @@ setup()
 		event s 0/120 1
 		event s 0/120 2
 		checkpoint 0/130
-	} >"$in" && write_lines 0
+	} >"$in"
+	write_lines 0
 	[ "$(stored | tail -n 2)" = $'s|0/120|1\ns|0/120|2' ]
 }
 
@@ -62,13 +64,15 @@ setup()
 	{
 		event s 0/110 1
 		event s 0/110 2 | head -c 50
-	} >"$in" && write_lines 75
+	} >"$in"
+	write_lines 75
 	expect_error 'inside line 2'
 	[ "$(stored)" = "s|0/110|1" ]
 	{
 		event s 0/110 1
 		event s 0/110 2
-	} >"$in" && write_lines 0
+	} >"$in"
+	write_lines 0
 	[ "$(stored)" = $'s|0/110|1\ns|0/110|2' ]
 }
 
@@ -76,9 +80,10 @@ setup()
 	{
 		event s 0/120 1
 		event s 0/110 1
-	} >"$in" && write_lines 65
+	} >"$in"
+	write_lines 65
 	expect_error 'line 2: out of order'
-	[ -z "$(stored)" ]
+	nothing stored
 }
 
 @test "events without identity are appended every time" {
@@ -94,7 +99,8 @@ setup()
 		event a 0/110 1
 		event b 0/100 1
 		event a 0/120 1
-	} >"$in" && write_lines 0
+	} >"$in"
+	write_lines 0
 	[ "$(buf_psql "SELECT source_id, write_no, events, total, commit_lsn
 	    FROM philotes.cdc_writes ORDER BY 1, 2")" = \
 	    $'a|1|1|1|0/110\na|2|1|2|0/120\nb|1|1|1|0/100' ]
@@ -133,9 +139,10 @@ setup()
 			start
 			printf '%s\n' "$good"
 			printf '%s\n' "$bad"
-		} >"$in" && write_lines 65
+		} >"$in"
+		write_lines 65
 		expect_error "line 3: .*$reason"
-		[ -z "$(stored)" ]
+		nothing stored
 	done <<-END
 	${good/\}\}/\}\},}	unexpected
 	${good/0\/110/0\/11g}	LSN.*commit_lsn
@@ -158,50 +165,67 @@ setup()
 }
 
 @test "binary rubbish, an empty line and a long line are 65" {
-	head -c 5000 /dev/zero | tr '\0' '\377' | sed 's/$/\n/' >"$in" && write_lines 65
-	echo >"$in" && write_lines 65
-	event s 0/1 1 >"$in" && write_lines 65 --max-line 100
+	head -c 5000 /dev/zero | tr '\0' '\377' | sed 's/$/\n/' >"$in"
+	write_lines 65
+	echo >"$in"
+	write_lines 65
+	event s 0/1 1 >"$in"
+	write_lines 65 --max-line 100
 	expect_error 'line 1: is longer than --max-line .byte 101'
-	head -c 1000 /dev/zero >"$in" && write_lines 65 --max-line 100
+	head -c 1000 /dev/zero >"$in"
+	write_lines 65 --max-line 100
 }
 
 @test "no input at all is fine" {
 	: >"$in"
 	write_lines 0
-	[ -z "$(buf_psql "TABLE philotes.cdc_writes")" ]
+	nothing buf_psql "TABLE philotes.cdc_writes"
 }
 
 @test "gap check: another cluster, slot, a slot ahead, a source reset" {
 	{
 		start
 		checkpoint 0/200
-	} >"$in" && write_lines 0
-	start other slot 0/200 0/300 >"$in" && write_lines 69
+	} >"$in"
+	write_lines 0
+	start other slot 0/200 0/300 >"$in"
+	write_lines 69
 	expect_error 'another cluster'
-	start sys slot2 0/200 0/300 >"$in" && write_lines 69
+	start sys slot2 0/200 0/300 >"$in"
+	write_lines 69
 	expect_error 'another slot'
-	start sys slot 0/201 0/300 >"$in" && write_lines 69
+	start sys slot 0/201 0/300 >"$in"
+	write_lines 69
 	expect_error 'checkpoint 0/200: the slot is ahead.*at 0/201'
-	start sys slot 0/150 0/199 >"$in" && write_lines 69
+	start sys slot 0/150 0/199 >"$in"
+	write_lines 69
 	expect_error 'reset'
-	start sys slot 0/200 0/300 >"$in" && write_lines 0
-	start sys slot 0/150 0/300 >"$in" && write_lines 0
+	start sys slot 0/200 0/300 >"$in"
+	write_lines 0
+	start sys slot 0/150 0/300 >"$in"
+	write_lines 0
 }
 
 @test "gap check: timelines" {
 	{
 		start
 		checkpoint 0/200
-	} >"$in" && write_lines 0
-	start sys slot 0/200 0/300 2 '[[1,"0/1F0"]]' >"$in" && write_lines 69
+	} >"$in"
+	write_lines 0
+	start sys slot 0/200 0/300 2 '[[1,"0/1F0"]]' >"$in"
+	write_lines 69
 	expect_error "timeline left"
-	start sys slot 0/200 0/300 3 '[[2,"0/210"]]' >"$in" && write_lines 69
-	start sys slot 0/200 0/300 3 '[[1,"0/200"],[2,"0/210"]]' >"$in" && write_lines 0
+	start sys slot 0/200 0/300 3 '[[2,"0/210"]]' >"$in"
+	write_lines 69
+	start sys slot 0/200 0/300 3 '[[1,"0/200"],[2,"0/210"]]' >"$in"
+	write_lines 0
 	{
 		start sys slot 0/200 0/300 2 '[[1,"0/200"]]'
 		checkpoint 0/280
-	} >"$in" && write_lines 0
-	start sys slot 0/280 0/300 1 >"$in" && write_lines 69
+	} >"$in"
+	write_lines 0
+	start sys slot 0/280 0/300 1 >"$in"
+	write_lines 69
 	expect_error 'older timeline'
 }
 
@@ -210,29 +234,39 @@ setup()
 		start
 		event s 0/500 1
 		event s 0/600 1
-	} >"$in" && write_lines 75 --batch-size 1
-	[ "$(stored)" = "s|0/500|1" ] && [ "$(checkpoint_of s)" = 0/100 ]
-	start sys slot 0/100 0/700 2 '[[1,"0/300"]]' >"$in" && write_lines 69
+	} >"$in"
+	write_lines 75 --batch-size 1
+	[ "$(stored)" = "s|0/500|1" ]
+	[ "$(checkpoint_of s)" = 0/100 ]
+	start sys slot 0/100 0/700 2 '[[1,"0/300"]]' >"$in"
+	write_lines 69
 	expect_error "timeline left"
-	start sys slot 0/100 0/400 >"$in" && write_lines 69
+	start sys slot 0/100 0/400 >"$in"
+	write_lines 69
 	expect_error 'reset'
-	start sys slot 0/100 0/700 2 '[[1,"0/600"]]' >"$in" && write_lines 0
+	start sys slot 0/100 0/700 2 '[[1,"0/600"]]' >"$in"
+	write_lines 0
 }
 
 @test "gap check: the watermark of a stream without control lines counts" {
-	event s 5/110 1 >"$in" && write_lines 0
+	event s 5/110 1 >"$in"
+	write_lines 0
 	{
 		start sys slot 0/100 0/200
 		event s 0/110 1
 		checkpoint 0/118
-	} >"$in" && write_lines 69
+	} >"$in"
+	write_lines 69
 	expect_error 'buffer.s watermark 5/110: the source.s WAL ends before it'
-	[ -z "$output" ] && [ -z "$(checkpoint_of s)" ]
+	[ -z "$output" ]
+	nothing checkpoint_of s
 	write_lines 0 --accept-gap
 	[ "$(stored)" = $'s|5/110|1\ns|0/110|1' ]
 	# what the source may have sent is no gap
-	event t 0/110 1 >"$in" && write_lines 0
-	start sys slot 0/100 0/200 | sed 's/"s"/"t"/' >"$in" && write_lines 0
+	event t 0/110 1 >"$in"
+	write_lines 0
+	start sys slot 0/100 0/200 | sed 's/"s"/"t"/' >"$in"
+	write_lines 0
 }
 
 @test "--accept-gap records it, and low LSNs are not duplicates after it" {
@@ -240,7 +274,8 @@ setup()
 		start
 		event s 0/F00 1
 		checkpoint 0/F10
-	} >"$in" && write_lines 0
+	} >"$in"
+	write_lines 0
 	{
 		start new slot 0/50 0/60
 		event s 0/58 1
@@ -261,9 +296,11 @@ setup()
 	wait_for buf_psql "SELECT count(*) FROM philotes.cdc_writes" 1
 	local pid
 	pid=$(buf_psql "SELECT pid FROM pg_locks WHERE locktype = 'advisory'")
-	event s 0/1 1 >"$in" && write_lines 75
+	event s 0/1 1 >"$in"
+	write_lines 75
 	expect_error "another writer has it.*backend $pid"
-	event other 0/1 1 >"$in" && write_lines 0
+	event other 0/1 1 >"$in"
+	write_lines 0
 	exec 7>&-
 }
 
@@ -279,7 +316,8 @@ setup()
 	    last_id, events, total) VALUES ('s', 2, 1, 0, 0, 0)"
 	checkpoint 0/118 >&7
 	await_writer 75
-	[ -z "$(stored)" ] && [ ! -s "$BATS_TEST_TMPDIR/out" ]
+	nothing stored
+	[ ! -s "$BATS_TEST_TMPDIR/out" ]
 }
 
 @test "a watermark moved by somebody else fences it as well" {
@@ -294,7 +332,7 @@ setup()
 	checkpoint 0/118 >&7
 	await_writer 75
 	grep 'another writer has, up to (0/110, 1)' "$BATS_TEST_TMPDIR/err"
-	[ -z "$(stored)" ]
+	nothing stored
 }
 
 @test "SIGTERM ends it at a boundary with 0, inside a transaction with 75" {
@@ -323,7 +361,8 @@ setup()
 		start
 		many_events s 0/110 250000
 		checkpoint 0/118
-	} >"$in" && write_lines 0
+	} >"$in"
+	write_lines 0
 	[ "$(buf_psql "SELECT count(*), count(DISTINCT xmin::text),
 	    count(DISTINCT cmin::text) >= 5 FROM philotes.cdc_log")" = "250000|1|t" ]
 	[ "$(buf_psql "SELECT events FROM philotes.newest_write('s')")" = 250000 ]
@@ -346,7 +385,8 @@ setup()
 	# which the server warns of before there is a session
 	PGOPTIONS='-c default_transaction_read_only=off' \
 	    buf_psql "ALTER DATABASE $db SET default_tablespace = 'nosuch'"
-	event s 0/1 1 >"$in" && write_lines 0
+	event s 0/1 1 >"$in"
+	write_lines 0
 	[ -z "$stderr" ]
 	[ "$(PGOPTIONS='-c client_min_messages=error' buf_psql "SELECT string_agg(setting, ',' ORDER BY name) FROM seen" 2>/dev/null)" = \
 	    '0,on,read committed' ]

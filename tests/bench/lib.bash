@@ -139,6 +139,10 @@ result()
 	read -r median min max <<<"$3"
 	shift 4
 	: "${min:=$median}" "${max:=$median}"
+	[[ $median =~ ^-?[0-9] ]] || {
+		note "no figure for $what"
+		return 1
+	}
 	said=$(verdict "$goal" "$median")
 	printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$subject" "$what" "$goal" \
 		"$median" "$min" "$max" "$unit" "$said" >>"$out/results.tsv"
