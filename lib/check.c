@@ -12,7 +12,9 @@
 #include "replstream.h"
 #include "sql.h"
 
-#define PEEK_LIMIT "SET statement_timeout = '5s'"
+#define PEEK_BEGIN \
+	"SET statement_timeout = '5s'; SET client_min_messages = warning"
+#define PEEK_END "SET statement_timeout = 0; RESET client_min_messages"
 
 /* Columns of check_wal.sql, check_publication.sql and source_tables.sql. */
 enum {
@@ -33,6 +35,7 @@ enum {
 	P_PARTITIONED,
 	P_BUFFERS_OWN,
 	P_YOUNG,
+	P_ALL_TABLES,
 };
 enum { T_SCHEMA, T_TABLE, T_STATE, T_PUBLISHED };
 
@@ -169,6 +172,16 @@ is_some(const PGresult *res, int column)
 	    pg_value(res, 0, column).n > 0;
 }
 
+/* Version 18 passes over what it has no publication for, and warns. */
+static void
+on_skipped(void *arg, const PGresult *res)
+{
+	bool *skipped = arg;
+
+	if (pg_is_state(res, "55000"))
+		*skipped = true;
+}
+
 /*
  * A slot sees the catalogs as they were, so a publication made after it is
  * missing for ever; that is known only when something is decoded.  It is tried
@@ -183,21 +196,44 @@ look_for_older_slot(struct check *c, const PGresult *res)
 	    .hint = "Drop it with pg-cdc-read --drop, make both anew, and "
 		    "accept the gap in buffer-write."};
 	const char *params[] = {c->o->slot, c->o->publication};
+	PQnoticeReceiver receiver;
+	bool skipped = false;
 	PGresult *peeked;
 
 	if (c->found.rc != EXIT_DONE ||
 	    !view_eq(pg_value(res, 0, P_YOUNG), VIEW_LIT("t")))
 		return;
-	PQclear(PQexec(c->pg.conn, PEEK_LIMIT));
+	PQclear(PQexec(c->pg.conn, PEEK_BEGIN));
+	receiver = PQsetNoticeReceiver(c->pg.conn, on_skipped, &skipped);
 	peeked = PQexecParams(
 	    c->pg.conn, SQL_PEEK, 2, NULL, params, NULL, NULL, 0);
-	if (pg_is_state(peeked, "42704"))
+	PQsetNoticeReceiver(c->pg.conn, receiver, NULL);
+	if (skipped || pg_is_state(peeked, "42704"))
 		preflight_found(&c->found, &f,
 		    "could not use the replication slot \"%s\": it is older "
 		    "than the publication \"%s\"",
 		    c->o->slot, c->o->publication);
 	PQclear(peeked);
-	PQclear(PQexec(c->pg.conn, "SET statement_timeout = 0"));
+	PQclear(PQexec(c->pg.conn, PEEK_END));
+}
+
+/* The server keeps in mind that a table is not published, as long as it is
+ * read. */
+static void
+look_for_late_partitions(struct check *c, const PGresult *res)
+{
+	const struct finding f = {.check = "partitions",
+	    .level = FINDING_WARNING,
+	    .hint = "Publish all tables, attach such tables empty, or use "
+		    "PostgreSQL 15."};
+
+	if (PQserverVersion(c->pg.conn) >= 150000 ||
+	    view_eq(pg_value(res, 0, P_ALL_TABLES), VIEW_LIT("t")) ||
+	    (!is_some(res, P_PARTITIONS) && !is_some(res, P_PARTITIONED)))
+		return;
+	preflight_found(&c->found, &f,
+	    "changes of a table are missing that is attached after others of "
+	    "it were read");
 }
 
 static void
@@ -213,6 +249,7 @@ look_at_partitions(struct check *c, const PGresult *res)
 		preflight_found(&c->found, &f,
 		    "of %.*s tables, whose events carry the root's name",
 		    VIEW_FMT(pg_value(res, 0, P_PARTITIONED)));
+	look_for_late_partitions(c, res);
 }
 
 static void

@@ -21,6 +21,7 @@
 #                                  cannot be run has not failed, nor has a grep or
 #                                  a diff that could not read its files
 #   nothing COMMAND ...            demands that it succeeds and prints nothing
+#   since N WHAT                   skips the test if the server's version is lower
 #   needs_client NAME              skips the test if this program of PostgreSQL is
 #                                  older than the server, which it then refuses
 #   start_pipeline [OPTION ...]    pg-cdc-read | buffer-write, as $reader and
@@ -217,6 +218,13 @@ nothing()
 		printf 'status %s of: %s\nprinted: %s\n' "$status" "$*" "$said"
 		return 1
 	}
+}
+
+since()
+{
+	local version
+	version=$(pg_version)
+	((${version%%[!0-9]*} >= $1)) || skip "$2 came with PostgreSQL $1"
 }
 
 client_is_fit()

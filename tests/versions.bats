@@ -91,13 +91,6 @@ refused()
 	expect_error 'could not list "consumers": PostgreSQL .* is older than 14'
 }
 
-# since N WHAT: else the test is skipped
-since()
-{
-	(($(src_psql "SHOW server_version_num") >= $1 * 10000)) ||
-		skip "$2 came with PostgreSQL $1"
-}
-
 is_lost()
 {
 	src_psql "CHECKPOINT"
@@ -233,4 +226,17 @@ changes()
 	src_psql "ALTER PUBLICATION philotes_pub ADD TABLE keyed"
 	expect_code 0 pg-cdc-read --check
 	grep -qE "^WARNING +identity +\"public\".\"keyed\": $why" <<<"$output"
+}
+
+@test "14 misses a table that is attached late: check warns of it" {
+	(($(src_psql "SHOW server_version_num") < 150000)) ||
+		skip "PostgreSQL 15 misses none"
+	src_psql "CREATE TABLE p (id int PRIMARY KEY) PARTITION BY LIST (id);
+	    CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)"
+	pg-cdc-read --create
+	expect_code 0 pg-cdc-read --check
+	grep -qE '^WARNING +partitions +changes of a table are missing' <<<"$output"
+	src_psql "CREATE PUBLICATION everything FOR ALL TABLES"
+	expect_code 0 pg-cdc-read --check --publication everything
+	refute grep -E '^WARNING +partitions' <<<"$output"
 }

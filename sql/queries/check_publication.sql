@@ -1,7 +1,7 @@
 -- The publication $1: what it leaves out; whether that needs identities; how
 -- many tables it has, how many of these are partitions, partitioned, the
--- buffer's own; and whether its row may be younger than the slot $2's view of
--- the catalogs.
+-- buffer's own; whether its row may be younger than the slot $2's view of the
+-- catalogs; and whether it is for all tables.
 SELECT pg_catalog.concat_ws(', ',
            CASE WHEN NOT p.pubinsert THEN 'INSERT' END,
            CASE WHEN NOT p.pubupdate THEN 'UPDATE' END,
@@ -13,7 +13,8 @@ SELECT pg_catalog.concat_ws(', ',
        count(c.oid) FILTER (WHERE c.relkind = 'p'),
        count(c.oid) FILTER (WHERE n.nspname = 'philotes'),
        (SELECT pg_catalog.age(p.xmin) <= pg_catalog.age(s.catalog_xmin)
-        FROM pg_catalog.pg_replication_slots s WHERE s.slot_name = $2)
+        FROM pg_catalog.pg_replication_slots s WHERE s.slot_name = $2),
+       p.puballtables
 FROM pg_catalog.pg_publication p
 LEFT JOIN pg_catalog.pg_publication_tables t ON t.pubname = p.pubname
 LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = t.schemaname
