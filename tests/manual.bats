@@ -174,11 +174,13 @@ prelude()
 
 	run_crontab()
 	{
-		local line
+		local line lines=0
 		while read -r line; do
+			lines=$((lines + 1))
 			[[ $line =~ ^([^ ]+\ +){5}(.*)$ ]]
 			sh -c "${BASH_REMATCH[2]//\/usr\/local/$PREFIX}"
 		done < <(grep -vE '^(#|$|[A-Z]+=)' "$1")
+		((lines > 0))
 	}
 
 	# a row now and then
