@@ -12,7 +12,8 @@ SELECT current_database(), w.lsn,
        greatest(0, pg_wal_lsn_diff(w.lsn, s.confirmed_flush_lsn)::bigint),
        s.safe_wal_size, s.plugin, s.database,
        coalesce(to_jsonb(s) ->> 'invalidation_reason',
-           CASE WHEN to_jsonb(s) ->> 'conflicting' = 'true' THEN 'conflict'
+           CASE WHEN to_jsonb(s) ->> 'conflicting' = 'true'
+                    AND s.restart_lsn IS NOT NULL THEN 'conflict'
                 WHEN s.wal_status = 'lost' THEN 'wal_removed' END)
 FROM (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
              ELSE pg_current_wal_flush_lsn() END AS lsn) w
