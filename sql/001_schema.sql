@@ -59,7 +59,29 @@ DECLARE
 	kind  "char" := (SELECT relkind FROM pg_class WHERE oid = plain);
 	odd   text;
 BEGIN
-	PERFORM set_config('philotes.plain', '', true);
+	PERFORM set_config('philotes.plain', '', true),
+	        set_config('philotes.grants', coalesce(string_agg(g.sql, ';'), ''),
+	            true)
+	FROM (SELECT format('ALTER VIEW philotes.cdc_events OWNER TO %s',
+	             c.relowner::regrole) AS sql
+	      FROM pg_class c WHERE c.oid = plain AND kind = 'v'
+	      UNION ALL
+	      SELECT format('GRANT %s %s ON philotes.cdc_events TO %s%s',
+	             a.privilege_type, k.names,
+	             CASE a.grantee WHEN 0 THEN 'PUBLIC'
+	             ELSE a.grantee::regrole::text END,
+	             CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+	      FROM (SELECT '' AS names,
+	                   coalesce(relacl, acldefault('r', relowner)) AS acl
+	            FROM pg_class WHERE oid = plain
+	            UNION ALL
+	            SELECT format('(%I)', attname), attacl
+	            FROM pg_attribute WHERE attrelid = plain) k,
+	           aclexplode(k.acl) a
+	      WHERE a.grantee <> (SELECT CASE kind WHEN 'v' THEN relowner
+	                          ELSE current_user::regrole END
+	                          FROM pg_class WHERE oid = plain)
+	        AND a.privilege_type IN ('SELECT', 'INSERT')) g;
 	IF plain IS NULL OR kind = 'v' THEN
 		RETURN;
 	END IF;
@@ -581,6 +603,80 @@ BEGIN
 	GROUP BY b.source_id;
 END $$;
 
+-- With session_replication_role = replica the triggers of a view do not fire, and
+-- no ALTER makes them: the server would say "INSERT 0 1" and drop the row.  The
+-- check of a column's type is made in every session, however a row is written,
+-- so the type of processed_at refuses it.  The check is also made when the view
+-- is read; a session that only reads has no such lock on the view.
+CREATE OR REPLACE FUNCTION philotes.refuse_replica() RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	IF EXISTS (SELECT FROM pg_catalog.pg_locks
+	           WHERE pid = pg_catalog.pg_backend_pid() AND granted
+	             AND locktype = 'relation'
+	             AND database = (SELECT oid FROM pg_catalog.pg_database
+	                 WHERE datname = pg_catalog.current_database())
+	             AND relation =
+	                 pg_catalog.to_regclass('philotes.cdc_events')
+	             AND mode = 'RowExclusiveLock') THEN
+		RAISE EXCEPTION 'philotes.cdc_events cannot be written to while '
+		    'session_replication_role is replica'
+		USING ERRCODE = 'object_not_in_prerequisite_state',
+		    HINT = 'SET session_replication_role = origin before it.';
+	END IF;
+	RETURN true;
+END $$;
+
+DO $$
+BEGIN
+	IF to_regtype('philotes.processed_time') IS NULL THEN
+		CREATE DOMAIN philotes.processed_time AS timestamptz
+		CONSTRAINT not_by_a_replica CHECK (
+		    CASE current_setting('session_replication_role')
+		    WHEN 'replica' THEN philotes.refuse_replica() ELSE true END);
+	END IF;
+END $$;
+
+-- A view without that type is made anew, unless something depends on it: then
+-- it stays as it is, with a warning.
+DO $$
+DECLARE
+	odd text;
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_attribute
+	               WHERE attrelid = to_regclass('philotes.cdc_events')
+	                 AND attname = 'processed_at'
+	                 AND atttypid = 'timestamptz'::regtype) THEN
+		RETURN;
+	END IF;
+	SELECT string_agg(what, ', ') INTO odd
+	FROM (SELECT 'rule ' || quote_ident(rulename) AS what FROM pg_rewrite
+	      WHERE ev_class = 'philotes.cdc_events'::regclass
+	        AND rulename <> '_RETURN'
+	      UNION ALL
+	      SELECT 'trigger ' || quote_ident(tgname) FROM pg_trigger
+	      WHERE tgrelid = 'philotes.cdc_events'::regclass
+	        AND tgname NOT IN ('events_insert', 'events_insert_end',
+	            'events_refuse')) x;
+	IF odd IS NULL THEN
+		DROP VIEW philotes.cdc_events;
+		RETURN;
+	END IF;
+	RAISE dependent_objects_still_exist USING DETAIL = odd;
+EXCEPTION WHEN dependent_objects_still_exist THEN
+	GET STACKED DIAGNOSTICS odd = PG_EXCEPTION_DETAIL;
+	RAISE WARNING 'the view philotes.cdc_events stays as it was, and drops '
+	    'without an error what is written with session_replication_role = '
+	    'replica, while it has: %',
+	    replace(odd, E'\n', ', ')
+	USING HINT = 'Drop them, load the schema again, and make them again.';
+END $$;
+
+SELECT coalesce((SELECT atttypid::regtype::text FROM pg_attribute
+                 WHERE attrelid = to_regclass('philotes.cdc_events')
+                   AND attname = 'processed_at'),
+           'philotes.processed_time') AS processed_type \gset
+
 CREATE OR REPLACE VIEW philotes.cdc_events AS
 SELECT l.id, l.source_id, l.schema_name, l.table_name, l.operation, l.lsn,
        l.transaction_id, l.key_columns::jsonb, l.before_data::jsonb,
@@ -590,9 +686,18 @@ SELECT l.id, l.source_id, l.schema_name, l.table_name, l.operation, l.lsn,
                  'commit_lsn', l.commit_lsn::text, 'seq', l.seq)
        END AS metadata,
        l.created_at,
-       m.times[1 + width_bucket(l.id - 1, m.bounds)] AS processed_at
+       CAST(m.times[1 + width_bucket(l.id - 1, m.bounds)]
+            AS :processed_type) AS processed_at
 FROM philotes.cdc_log l
 LEFT JOIN philotes.marks() m ON m.source_id = l.source_id;
+-- COPY checks the type of a column that it was not given if it has a default
+ALTER VIEW philotes.cdc_events ALTER COLUMN processed_at SET DEFAULT NULL;
+
+-- what was granted on the one before
+DO $$
+BEGIN
+	EXECUTE current_setting('philotes.grants');
+END $$;
 
 -- of version 1
 DROP VIEW IF EXISTS philotes.cdc_marks;
@@ -860,20 +965,6 @@ BEGIN
 	      GROUP BY source_id, processed_at, run) b
 	WINDOW w AS (PARTITION BY source_id ORDER BY last_id);
 
-	-- whoever could read or write it still can
-	FOR q IN SELECT a.privilege_type AS what,
-	                CASE a.grantee WHEN 0 THEN 'PUBLIC'
-	                     ELSE a.grantee::regrole::text END AS who,
-	                CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE ''
-	                END AS again
-	         FROM pg_class c,
-	              aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) a
-	         WHERE c.oid = 'philotes.cdc_events_plain'::regclass
-	           AND a.grantee <> current_user::regrole
-	           AND a.privilege_type IN ('SELECT', 'INSERT') LOOP
-		EXECUTE format('GRANT %s ON philotes.cdc_events TO %s%s',
-		    q.what, q.who, q.again);
-	END LOOP;
 	BEGIN
 		DROP TABLE philotes.cdc_events_plain;
 	EXCEPTION WHEN dependent_objects_still_exist THEN
