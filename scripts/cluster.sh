@@ -7,6 +7,7 @@
 #   cluster_stop DIR [MODE]               fast unless another mode is named
 #   cluster_remove DIR                    stops a throw-away one, deletes it
 #   psql_on CONNINFO [ARGUMENT ...]       psql without psqlrc, no secrets in argv
+#   psql_pinned CONNINFO ARGUMENT ...     whatever settings the role has
 #   pg_bin NAME                           path of a program of PostgreSQL
 #   pg_knows NAME                         has this version such a setting?
 #   at_exit FUNCTION                      called at the end of this shell, with
@@ -214,4 +215,40 @@ psql_on()
 	fi
 	PGPASSWORD=${password:-${PGPASSWORD-}} "$(pg_bin psql)" -X -q \
 		-v ON_ERROR_STOP=1 ${conninfo:+-d "$conninfo"} "$@"
+}
+
+# The same, for SQL that is not to meet anybody else's functions and operators,
+# nor the settings of its role and database.
+psql_pinned()
+{
+	local pins="
+		SET statement_timeout = 0;
+		SET idle_session_timeout = 0;
+		SET idle_in_transaction_session_timeout = 0;
+		DO 'BEGIN
+			PERFORM pg_catalog.set_config(name, ''0'', false)
+			FROM pg_catalog.pg_settings
+			WHERE name OPERATOR(pg_catalog.=) ''transaction_timeout'';
+		END';
+		SET lock_timeout = '10s';
+		SET jit = off;
+		SET geqo = off;
+		SET vacuum_cost_delay = 0;
+		SET client_min_messages = warning;
+		SET client_encoding = 'UTF8';
+		SET default_transaction_isolation = 'read committed';
+		SET default_transaction_read_only = off;
+		SET default_transaction_deferrable = off;
+		SET standard_conforming_strings = on;
+		SET quote_all_identifiers = off;
+		SET transform_null_equals = off;
+		SET array_nulls = on;
+		SET check_function_bodies = on;
+		SET datestyle = 'ISO';
+		SET intervalstyle = 'postgres';
+		SET timezone = 'UTC';
+		SET extra_float_digits = 1;
+		SET bytea_output = 'hex';
+		SET search_path = pg_catalog, pg_temp"
+	psql_on "$1" -c "$pins" "${@:2}"
 }

@@ -77,8 +77,8 @@ explain_psql()
 init_buffer()
 {
 	local said
-	said=$(LC_ALL=C psql_on "${PHILOTES_BUFFER_URL-}" -v VERBOSITY=verbose \
-		-f "$share/sql/001_schema.sql" 2>&1 >/dev/null) ||
+	said=$(LC_ALL=C psql_pinned "${PHILOTES_BUFFER_URL-}" \
+		-v VERBOSITY=verbose -f "$share/sql/001_schema.sql" 2>&1 >/dev/null) ||
 		explain_psql "$said" "load the schema into" buffer
 	[[ ! $said =~ WARNING:\ \ [0-9A-Z]{5}:\ ([^$'\n']*) ]] ||
 		log warning "${BASH_REMATCH[1]}"

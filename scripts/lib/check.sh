@@ -45,7 +45,7 @@ check_position()
 	local confirmed system=''
 	IFS=$US read -r _ _ _ _ _ confirmed _ <<<"$slot"
 	! operator_query "${PHILOTES_SOURCE_URL-}" check_source.sql ||
-		system=$REPLY
+		system=${REPLY#*"$US"}
 	if [[ -z $3 ]]; then
 		finding ok position "nothing of \"$source_id\" is in the buffer yet"
 	elif [[ -n $system && -n $1 && $system != "$1" ]]; then

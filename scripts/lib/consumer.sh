@@ -1,13 +1,15 @@
 # philotes consumer list | add NAME | drop NAME
 
-# consumer_sql DOING SQL [ARGUMENT ...]: rows in REPLY
+# consumer_sql DOING SQL [ARGUMENT ...]: rows in REPLY, of two columns or more,
+# since what the server says beside them comes with them
 consumer_sql()
 {
 	local doing=$1 sql=$2
 	shift 2
-	REPLY=$(LC_ALL=C psql_on "${PHILOTES_BUFFER_URL-}" -At -F $'\t' \
-		-v VERBOSITY=verbose "$@" 2>&1 <<<"$sql") ||
+	REPLY=$(LC_ALL=C psql_pinned "${PHILOTES_BUFFER_URL-}" -At -F $'\t' \
+		-v VERBOSITY=verbose "$@" -f - 2>&1 <<<"$sql") ||
 		explain_psql "$REPLY" "$doing" "${name:-consumers}"
+	REPLY=$(grep -aF $'\t' <<<"$REPLY") || :
 }
 
 # consumer, source, events that wait, seconds that the first has waited
@@ -24,10 +26,10 @@ consumer_list()
 
 consumer_add()
 {
-	consumer_sql add "SELECT philotes.add_consumer(:'name', :'latest')" \
+	consumer_sql add "SELECT 'new', philotes.add_consumer(:'name', :'latest')" \
 		-v "name=$name" -v "latest=$([[ $start == latest ]] && echo t ||
 			echo f)"
-	if [[ $REPLY == t ]]; then
+	if [[ $REPLY == *t ]]; then
 		log info "consumer \"$name\" begins at the $start event"
 	else
 		log info "consumer \"$name\" is there already, and stays where it is"
@@ -36,8 +38,9 @@ consumer_add()
 
 consumer_drop()
 {
-	consumer_sql drop "SELECT philotes.drop_consumer(:'name')" -v "name=$name"
-	[[ $REPLY == t ]] || die 78 drop "$name" "there is no such consumer"
+	consumer_sql drop "SELECT 'dropped', philotes.drop_consumer(:'name')" \
+		-v "name=$name"
+	[[ $REPLY == *t ]] || die 78 drop "$name" "there is no such consumer"
 	log info "consumer \"$name\" is forgotten; what only it waited for may go"
 }
 

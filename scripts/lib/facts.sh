@@ -18,14 +18,18 @@
 
 readonly US=$'\x1f'
 
-# operator_query URL FILE [ARGUMENT ...]: rows in $REPLY; false: the reason
+# operator_query URL FILE [ARGUMENT ...]: rows in $REPLY, of two columns or more,
+# since what the server says beside them comes with them; false: the reason
 operator_query()
 {
 	local url=$1 file=$2 said
 	shift 2
 	said=$(PGCONNECT_TIMEOUT=${PGCONNECT_TIMEOUT:-5} LC_ALL=C \
-		psql_on "$url" -At -F "$US" "$@" \
-		-f "$share/sql/operator/$file" 2>&1) && REPLY=$said && return
+		psql_pinned "$url" -At -F "$US" "$@" \
+		-f "$share/sql/operator/$file" 2>&1) && {
+		REPLY=$(grep -aF "$US" <<<"$said") || :
+		return
+	}
 	said=${said#"${said%%[![:space:]]*}"}
 	[[ $said =~ (ERROR|FATAL):\ +([^$'\n']*) ]] && said=${BASH_REMATCH[2]}
 	said=${said##*psql: error: }
