@@ -19,11 +19,12 @@
 #define FLUSH_MIN_MS 50 /* polls are no further apart for shorter intervals */
 #define CLAIM_MS     20 /* between attempts at a source that is claimed */
 
-/* How large an incomplete batch is: it may be full before it has its number of
- * events. */
-struct measure {
+/* An incomplete batch: since when we have seen it wait, and how large it is,
+ * since it may be full before it has its number of events. */
+struct partial {
 	struct buf source;
 	int64_t from; /* it begins after this event */
+	int64_t seen; /* by clock_ms */
 	int64_t to;
 	uint64_t bytes;
 };
@@ -36,8 +37,8 @@ struct batcher {
 	struct delivery delivery;
 	struct cursor_list list;
 	struct buf sources; /* an SQL array */
-	struct measure *measures;
-	size_t nmeasures;
+	struct partial *partials;
+	size_t npartials;
 	size_t turn; /* where the next round begins */
 	int64_t poll_ms;
 	/* a source that was let go because another process waits for it */
@@ -47,60 +48,92 @@ struct batcher {
 
 /* When a batch is due */
 
-static struct measure *
-find_measure(struct batcher *b, struct view source)
+static struct partial *
+find_partial(struct batcher *b, struct view source)
 {
-	struct measure *m;
+	struct partial *p;
 
-	for (size_t i = 0; i < b->nmeasures; i++) {
-		if (view_eq(buf_view(&b->measures[i].source), source))
-			return &b->measures[i];
+	for (size_t i = 0; i < b->npartials; i++) {
+		if (view_eq(buf_view(&b->partials[i].source), source))
+			return &b->partials[i];
 	}
-	m = realloc(b->measures, (b->nmeasures + 1) * sizeof(*m));
-	if (m == NULL)
+	p = realloc(b->partials, (b->npartials + 1) * sizeof(*p));
+	if (p == NULL)
 		return NULL;
-	b->measures = m;
-	m += b->nmeasures++;
-	*m = (struct measure){.from = -1};
-	buf_addv(&m->source, source);
-	return m;
+	b->partials = p;
+	p += b->npartials++;
+	*p = (struct partial){.from = -1};
+	buf_addv(&p->source, source);
+	return p;
+}
+
+/* The one that begins at the cursor.  NULL: out of memory, which is logged. */
+static struct partial *
+partial_at(struct batcher *b, const struct cursor *c)
+{
+	struct partial *p = find_partial(b, c->source_id);
+
+	if (p == NULL) {
+		log_error("could not look at the batch: out of memory");
+		return NULL;
+	}
+	if (p->from != c->last_id) {
+		p->from = p->to = c->last_id;
+		p->seen = clock_ms();
+		p->bytes = 0;
+	}
+	return p;
+}
+
+/*
+ * In how many milliseconds what there is will be a batch: flush_interval after
+ * its first event was written, by the server's clock, or after we saw it first,
+ * by ours.  The server's alone would not do: if it is set back, what was
+ * written before does not grow older for as long.
+ */
+static int64_t
+due_in(const struct batcher *b, const struct partial *p, const struct cursor *c)
+{
+	int64_t seen = clock_ms() - p->seen;
+
+	return b->o->flush_interval - (seen > c->age_ms ? seen : c->age_ms);
 }
 
 /* Reads what has come since the last time, and throws it away: the ledger
  * knows no bytes. */
 static int
-measure(struct batcher *b, const struct cursor *c, bool *full)
+measure(
+    struct batcher *b, struct partial *p, const struct cursor *c, bool *full)
 {
-	struct measure *m = find_measure(b, c->source_id);
 	struct cursor rest = *c;
 	uint64_t bytes = 0;
 	int rc = EXIT_DONE;
 
-	*full = false;
-	if (m == NULL) {
-		log_error("could not look at the batch: out of memory");
-		return EXIT_OS;
-	}
-	if (m->from != c->last_id) {
-		m->from = m->to = c->last_id;
-		m->bytes = 0;
-	}
-	if (m->to < c->newest_id) {
-		rest.last_id = m->to;
+	if (p->to < c->newest_id) {
+		rest.last_id = p->to;
 		rc = ahead_measure(&b->ahead, &rest, &bytes);
-		m->to = c->newest_id;
-		m->bytes += bytes;
+		p->to = c->newest_id;
+		p->bytes += bytes;
 	}
-	*full = m->bytes >= b->o->limits.bytes;
+	*full = p->bytes >= b->o->limits.bytes;
 	return rc;
 }
 
+/* *in: it will be in so many milliseconds, or before if it is full. */
 static int
-is_due(struct batcher *b, const struct cursor *c, bool *due)
+is_due(struct batcher *b, const struct cursor *c, bool *due, int64_t *in)
 {
-	*due = b->once || cursor_waiting(c) >= b->o->limits.events ||
-	    c->age_ms >= b->o->flush_interval;
-	return *due ? EXIT_DONE : measure(b, c, due);
+	struct partial *p;
+
+	*due = b->once || cursor_waiting(c) >= b->o->limits.events;
+	if (*due)
+		return EXIT_DONE;
+	p = partial_at(b, c);
+	if (p == NULL)
+		return EXIT_OS;
+	*in = due_in(b, p, c);
+	*due = *in <= 0;
+	return *due ? EXIT_DONE : measure(b, p, c, due);
 }
 
 static bool
@@ -128,11 +161,12 @@ static int
 take_turn(struct batcher *b, struct cursor *c)
 {
 	int64_t until = clock_ms() + TURN_MS;
-	bool rest = b->once || c->age_ms >= b->o->flush_interval;
+	const struct partial *p = partial_at(b, c);
+	bool rest = b->once || (p != NULL && due_in(b, p, c) <= 0);
 	bool done = true;
 	struct batch batch;
 	uint64_t n = 0;
-	int rc = ahead_aim(&b->ahead, c);
+	int rc = p != NULL ? ahead_aim(&b->ahead, c) : EXIT_OS;
 
 	while (rc == EXIT_DONE && done && !stop_requested() &&
 	    (b->once || clock_left(until) > 0)) {
@@ -241,7 +275,7 @@ longest_wait(const struct batcher *b)
 static int
 round_of_turns(struct batcher *b, int64_t *wait)
 {
-	int64_t soonest = longest_wait(b);
+	int64_t soonest = longest_wait(b), in = 0;
 	bool worked = false, due, got, wanted;
 	int rc = EXIT_DONE;
 
@@ -260,14 +294,14 @@ round_of_turns(struct batcher *b, int64_t *wait)
 			soonest = CLAIM_MS;
 			continue;
 		}
-		rc = is_due(b, c, &due);
+		rc = is_due(b, c, &due, &in);
 		if (rc == EXIT_DONE && due) {
 			rc = work_on(b, c, &got);
 			worked = worked || got;
 			if (!got)
 				soonest = CLAIM_MS;
-		} else if (b->o->flush_interval - c->age_ms < soonest) {
-			soonest = b->o->flush_interval - c->age_ms;
+		} else if (in < soonest) {
+			soonest = in;
 		}
 	}
 	if (rc == EXIT_DONE && keeps_all(b))
@@ -356,9 +390,9 @@ start(struct batcher *b)
 static void
 release(struct batcher *b)
 {
-	for (size_t i = 0; i < b->nmeasures; i++)
-		buf_release(&b->measures[i].source);
-	free(b->measures);
+	for (size_t i = 0; i < b->npartials; i++)
+		buf_release(&b->partials[i].source);
+	free(b->partials);
 	ahead_close(&b->ahead);
 	pg_close(&b->session.pg);
 	cursor_list_release(&b->list);

@@ -506,13 +506,16 @@ BEGIN
 END $$;
 
 -- How far behind each consumer is in each source, from the ledgers alone.
--- oldest_age: since the first event waiting was written; null: none waits.
+-- oldest_age: since the first event waiting was written; null: none waits, or
+-- the server's clock was set back since.  What waits behind the first is not
+-- older, whatever was set, so it is looked at as well.
 CREATE OR REPLACE FUNCTION philotes.lag()
 RETURNS TABLE (consumer text, source_id text, events_behind bigint,
     oldest_age interval, last_batch_at timestamptz)
 LANGUAGE sql STABLE AS $$
 	SELECT c.consumer, s.source_id, w.total - coalesce(b.total, 0),
-	       clock_timestamp() - f.written_at, b.processed_at
+	       CASE WHEN f.written_at <= clock_timestamp()
+	            THEN clock_timestamp() - f.written_at END, b.processed_at
 	FROM philotes.cdc_consumers c
 	CROSS JOIN philotes.cdc_sources s
 	CROSS JOIN LATERAL (
@@ -525,12 +528,12 @@ LANGUAGE sql STABLE AS $$
 		FROM philotes.cdc_batches
 		WHERE consumer = c.consumer AND source_id = s.source_id
 		ORDER BY first_id DESC LIMIT 1) b ON true
-	LEFT JOIN LATERAL (
+	CROSS JOIN LATERAL (SELECT min(n.written_at) AS written_at FROM (
 		SELECT written_at FROM philotes.cdc_writes
 		WHERE source_id = s.source_id AND events > 0
 		  AND write_no >= coalesce(b.write_no, 0)
 		  AND last_id > coalesce(b.last_id, 0)
-		ORDER BY write_no LIMIT 1) f ON true
+		ORDER BY write_no LIMIT 1000) n) f
 	ORDER BY c.consumer, s.source_id
 $$;
 

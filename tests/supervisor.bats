@@ -392,14 +392,16 @@ stage_line()
 	delays()
 	{
 		. "$root/scripts/lib/supervise.sh"
+		. "$root/scripts/lib/stages.sh"
 		log() { :; }
 		timer() { echo "$2"; }
 		stage_stands() { :; }
-		delay[gc]=16 since[gc]=$SECONDS
+		seconds_up
+		delay[gc]=16 since[gc]=$REPLY
 		restart_later gc
 		restart_later gc
 		restart_later gc
-		since[gc]=$((SECONDS - 60))
+		since[gc]=$((since[gc] - 60))
 		restart_later gc
 		restart_later gc
 	}

@@ -12,12 +12,15 @@ consumer_sql()
 	REPLY=$(grep -aF $'\t' <<<"$REPLY") || :
 }
 
-# consumer, source, events that wait, seconds that the first has waited
+# consumer, source, events that wait, seconds that the first has waited; "-": not
+# known, since the server's clock was set back
 consumer_list()
 {
 	consumer_sql list "
 		SELECT c.consumer, l.source_id, l.events_behind,
-		       coalesce(extract(epoch FROM l.oldest_age), 0)::numeric(20, 1)
+		       CASE WHEN l.events_behind > 0 AND l.oldest_age IS NULL
+		       THEN '-' ELSE coalesce(extract(epoch FROM l.oldest_age),
+		           0)::numeric(20, 1)::text END
 		FROM philotes.cdc_consumers c
 		LEFT JOIN philotes.lag() l USING (consumer)
 		ORDER BY 1, 2"

@@ -137,7 +137,8 @@ judge_slot()
 	fi
 }
 
-# Seconds since the buffer was last known to be complete; 0: it is.
+# Seconds since the buffer was last known to be complete; 0: it is; empty: not
+# known, since the clock of the buffer's server was set back.
 capture_lag()
 {
 	local id checkpoint lsn age behind
@@ -159,12 +160,16 @@ judge_buffer()
 	for row in "${sources[@]}"; do
 		capture_lag "$row"
 		! late "$REPLY" || problems+=("the buffer is $REPLY s behind")
+		[[ -n $REPLY ]] || problems+=(
+			"the buffer is behind since before its clock was set back")
 	done
 	for row in "${consumers[@]}"; do
 		IFS=$US read -r consumer source _ _ _ _ _ lag _ _ attempts \
 			status _ _ open <<<"$row"
 		! late "$lag" || problems+=(
 			"consumer \"$consumer\" is $lag s behind in \"$source\"")
+		[[ -n $lag ]] || problems+=("consumer \"$consumer\" is behind \
+in \"$source\" since before the buffer's clock was set back")
 		((attempts == 0)) || problems+=(
 			"consumer \"$consumer\" fails in \"$source\": $status")
 		((open == 0)) || problems+=(

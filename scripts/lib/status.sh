@@ -75,7 +75,7 @@ show_store()
 	IFS=$US read -r partitions bytes age events dropped held <<<"$store"
 	human_bytes "$bytes"
 	printf '%-9s%s partitions, %s' buffer "$partitions" "$REPLY"
-	if [[ -n $age ]]; then
+	if [[ -n $events ]]; then
 		human_time "$age"
 		printf ', last gc %s ago: %s events, %s partitions%s' "$REPLY" \
 			"$events" "$dropped" "${held:+, held by $held}"
@@ -121,16 +121,16 @@ show_consumers()
 
 show_stages()
 {
-	local line tool state pid since restarts failures last now
+	local line tool state pid since restarts failures last
 	[[ $supervised != never && $supervised != unknown ]] || return 0
-	printf -v now '%(%s)T' -1
 	printf '\n%-18s %-9s %8s %8s %8s %8s  %s\n' STAGE STATE PID SINCE \
 		RESTARTS FAILURES LAST
 	for line in "${stage_lines[@]}"; do
 		IFS=$'\t' read -r tool state pid since restarts failures last \
 			<<<"$line"
 		[[ $supervised != died ]] || state=died pid=0
-		human_time "$((now - since))"
+		stage_age "$since"
+		human_time "$REPLY"
 		((pid > 0)) || pid=-
 		printf '%-18s %-9s %8s %8s %8s %8s  %s\n' "${tool/#PHILOTES_*/handler}" \
 			"$state" "$pid" "$REPLY" "$restarts" "$failures" "$last"
@@ -231,7 +231,7 @@ json_stage()
 	[[ $supervised != died ]] || state=died
 	[[ $state == running ]] || pid=
 	json_object stage "${tool/#PHILOTES_*/handler}" state "$state" \
-		pid# "$pid" since# "$since" restarts# "$restarts" \
+		pid# "$pid" since# "${since%%:*}" restarts# "$restarts" \
 		failures# "$failures" last "${last/#-/}"
 }
 

@@ -31,7 +31,8 @@ child_ended()
 
 start()
 {
-	since[$1]=$SECONDS
+	seconds_up
+	since[$1]=$REPLY
 	if $embedded && ! embedded_start 2>/dev/null; then
 		log warning "could not start \"$buffer_cluster\": see server.log there"
 		restart_later "$1"
@@ -168,7 +169,8 @@ unit_ended()
 restart_later()
 {
 	local stage
-	((SECONDS - ${since[$1]} < healthy_after)) || delay[$1]=$first_delay
+	seconds_up
+	((REPLY - ${since[$1]} < healthy_after)) || delay[$1]=$first_delay
 	log warning "restarting the $1 unit in ${delay[$1]} s"
 	timer "restart $1" "${delay[$1]}"
 	for stage in ${stages_of[$1]}; do
