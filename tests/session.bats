@@ -73,8 +73,7 @@ other_values()
 	      AND name NOT LIKE '%preload\_libraries'
 	      AND name NOT IN ('dynamic_library_path', 'extension_destdir',
 	          'extension_control_path')) x
-	    WHERE name NOT IN ('default_table_access_method',
-	        'debug_discard_caches', 'transaction_isolation',
+	    WHERE cardinality(v) > 0 AND name NOT IN ('transaction_isolation',
 	        'transaction_deferrable')"
 }
 
