@@ -307,6 +307,8 @@ set_up_reading(struct batcher *b)
 	a->table = "cdc_log";
 	a->by_ledger = true;
 	if (b->o->mode == CURSOR_REPLAY) {
+		/* what is looked for may be far away */
+		a->pg.slow = b->session.pg.slow = true;
 		ok = replay_apply(&b->o->replay, &b->session, a);
 	} else if (b->o->mode == CURSOR_LETTERS) {
 		a->table = "cdc_dead_letters";

@@ -174,30 +174,37 @@ is_some(const PGresult *res, int column)
  * missing for ever; that is known only when something is decoded.  It is tried
  * if it may be so, for which other slots may be the reason as well.
  */
-static void
+static int
 look_for_older_slot(struct check *c, const PGresult *res)
 {
+	static const char doing[] = "try to read the slot";
 	const struct finding f = {.check = "slot",
 	    .level = FINDING_ERROR,
 	    .code = EXIT_CONFIG,
 	    .hint = "Drop it with pg-cdc-read --drop, make both anew, and "
 		    "accept the gap in buffer-write."};
 	const char *params[] = {c->o->slot, c->o->publication};
-	PGresult *peeked;
+	PGresult *peeked = NULL;
+	int rc;
 
 	if (c->found.rc != EXIT_DONE ||
 	    !view_eq(pg_value(res, 0, P_YOUNG), VIEW_LIT("t")))
-		return;
-	PQclear(PQexec(c->pg.conn, PEEK_LIMIT));
-	peeked = PQexecParams(
-	    c->pg.conn, SQL_PEEK, 2, NULL, params, NULL, NULL, 0);
+		return EXIT_DONE;
+	rc = pg_query(&c->pg, doing, PEEK_LIMIT, 0, NULL, NULL);
+	c->pg.expected = ""; /* that it is in use, and the like */
+	if (rc == EXIT_DONE)
+		rc = pg_query(&c->pg, doing, SQL_PEEK, 2, params, &peeked);
+	c->pg.expected = NULL;
 	if (pg_is_state(peeked, "42704"))
 		preflight_found(&c->found, &f,
 		    "could not use the replication slot \"%s\": it is older "
 		    "than the publication \"%s\"",
 		    c->o->slot, c->o->publication);
+	if (peeked != NULL)
+		rc = pg_query(
+		    &c->pg, doing, "SET statement_timeout = 0", 0, NULL, NULL);
 	PQclear(peeked);
-	PQclear(PQexec(c->pg.conn, "SET statement_timeout = 0"));
+	return rc;
 }
 
 static void
@@ -276,10 +283,11 @@ look_at_publication(struct check *c)
 	    SQL_CHECK_PUBLICATION, 2, params, &res);
 
 	if (rc == EXIT_DONE && PQntuples(res) == 1) {
-		look_for_older_slot(c, res);
+		rc = look_for_older_slot(c, res);
 		look_at_contents(c, res);
 		look_at_partitions(c, res);
-		if (view_eq(pg_value(res, 0, P_NEEDS_IDENTITY), VIEW_LIT("t")))
+		if (rc == EXIT_DONE &&
+		    view_eq(pg_value(res, 0, P_NEEDS_IDENTITY), VIEW_LIT("t")))
 			rc = look_at_identities(c);
 	}
 	PQclear(res);

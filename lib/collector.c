@@ -349,6 +349,7 @@ run_once(const struct collector_options *o)
 	PGresult *held = NULL;
 	int rc = store_open(&g.pg, o->conninfo);
 
+	g.pg.slow = true;
 	if (rc == EXIT_DONE && !o->dry_run)
 		rc = lock_out_others(&g);
 	if (rc == EXIT_DONE)

@@ -457,9 +457,10 @@ cursor_neighbour(struct cursor_session *s, struct view source, int64_t id,
 	static const char doing[] = "read an event that was processed";
 	struct buf sql = BUF_INIT;
 	struct event e;
-	bool first = true;
+	bool first = true, ok;
 	char *message;
-	int n, rc = cursor_settle(s);
+	size_t n;
+	int rc = cursor_settle(s);
 
 	put_neighbour(s, &sql, source, id);
 	if (rc == EXIT_DONE)
@@ -467,15 +468,17 @@ cursor_neighbour(struct cursor_session *s, struct view source, int64_t id,
 	buf_release(&sql);
 	if (rc != EXIT_DONE)
 		return rc;
-	while ((n = PQgetCopyData(s->pg.conn, &message, 0)) > 0) {
-		if (copyrow_get((struct view){message, (size_t)n}, first, &e) ==
-			COPYROW_EVENT &&
-		    !batch_queue_add(q, &e, 0))
-			rc = EXIT_OS;
+	while ((rc = pg_copy_data(&s->pg, doing, &message, &n)) == EXIT_DONE &&
+	    message != NULL) {
+		ok = copyrow_get((struct view){message, n}, first, &e) !=
+			COPYROW_EVENT ||
+		    batch_queue_add(q, &e, 0);
 		first = false;
 		PQfreemem(message);
-	}
-	if (rc != EXIT_DONE)
+		if (ok)
+			continue;
 		log_error("could not %s: out of memory", doing);
+		return EXIT_OS;
+	}
 	return rc == EXIT_DONE ? pg_finish(&s->pg, doing, NULL) : rc;
 }

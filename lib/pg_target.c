@@ -195,18 +195,30 @@ static int
 connect_poll(struct pg *pg)
 {
 	PostgresPollingStatusType next = PGRES_POLLING_WRITING;
-	int64_t deadline = clock_ms() + CONNECT_MS;
+	struct patience p = {.limit = CONNECT_MS};
+	enum patience_step step;
 
-	while (next != PGRES_POLLING_OK && next != PGRES_POLLING_FAILED) {
-		fdio_wait(PQsocket(pg->conn),
-		    next == PGRES_POLLING_READING ? POLLIN : POLLOUT,
-		    stop_requested() ? 0 : clock_left(deadline));
-		if (stop_requested() || clock_ms() >= deadline) {
+	if (pg_timeout() > 0 && pg_timeout() < CONNECT_MS)
+		p.limit = pg_timeout();
+	patience_start(&p, clock_ms());
+	for (;;) {
+		if (fdio_wait(PQsocket(pg->conn),
+			next == PGRES_POLLING_READING ? POLLIN : POLLOUT,
+			stop_requested()
+			    ? 0
+			    : clock_left(patience_due_at(&p))) != 0)
+			next = PQconnectPoll(pg->conn);
+		if (next == PGRES_POLLING_OK || next == PGRES_POLLING_FAILED)
+			break;
+		step = patience_look(&p, clock_ms());
+		if (stop_requested() || step == PATIENCE_OVER) {
 			log_error("could not connect to the %s: %s", pg->what,
 			    stop_requested() ? "stopped" : "timed out");
 			return EXIT_RETRY;
 		}
-		next = PQconnectPoll(pg->conn);
+		if (step == PATIENCE_SAY)
+			log_warning("waiting for the %s to take the connection",
+			    pg->what);
 	}
 	return next == PGRES_POLLING_OK ? EXIT_DONE : connect_failed(pg);
 }
@@ -223,7 +235,9 @@ pg_open(struct pg *pg, const struct pg_target *t)
 	    t->conninfo, "UTF8", "database", NULL};
 	int rc = check_conninfo(t);
 
-	*pg = (struct pg){.what = t->what};
+	*pg = (struct pg){.what = t->what,
+	    .conninfo = t->conninfo,
+	    .patience.limit = pg_timeout()};
 	if (rc != EXIT_DONE)
 		return rc;
 	pg->conn = PQconnectStartParams(keywords, values, 1);
@@ -242,6 +256,12 @@ pg_open(struct pg *pg, const struct pg_target *t)
 	if (rc != EXIT_DONE)
 		return rc;
 	PQsetErrorVerbosity(pg->conn, PQERRORS_DEFAULT);
+	/* a server that reads nothing must not hold us up */
+	if (PQsetnonblocking(pg->conn, 1) != 0) {
+		log_error(
+		    "could not connect to the %s: out of memory", t->what);
+		return EXIT_OS;
+	}
 	return EXIT_DONE;
 }
 

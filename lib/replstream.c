@@ -245,8 +245,6 @@ replstream_start(struct replstream *s, const char *slot,
 	}
 	buf_release(&sql);
 	buf_release(&name);
-	if (rc == EXIT_DONE && PQsetnonblocking(s->pg.conn, 1) != 0)
-		rc = pg_failed(&s->pg, "start replication", NULL);
 	return rc;
 }
 

@@ -207,7 +207,7 @@ create_slot(struct setup *s)
 static int
 take_turn(struct setup *s)
 {
-	return pg_query(&s->pg, "wait for another pg-cdc-read",
+	return pg_query(&s->pg, "get the lock of --create and --drop",
 	    "SELECT pg_advisory_lock(hashtextextended('philotes.source', 0))",
 	    0, NULL, NULL);
 }
@@ -330,6 +330,7 @@ with_source(const struct source_options *o, int (*act)(struct setup *))
 	struct setup s = {.o = o};
 	int rc = pg_open(&s.pg, &target);
 
+	s.pg.slow = true;
 	if (rc == EXIT_DONE)
 		rc = pg_query(&s.pg, "set up the session on the source",
 		    SQL_SESSION_SOURCE, 0, NULL, NULL);

@@ -44,6 +44,15 @@ check_version(struct pg *pg)
 	return rc;
 }
 
+static int
+set_up(struct pg *pg)
+{
+	int rc = pg_query(
+	    pg, "set up the session on the buffer", SQL_SESSION, 0, NULL, NULL);
+
+	return rc == EXIT_DONE ? check_version(pg) : rc;
+}
+
 int
 store_open(struct pg *pg, const char *conninfo)
 {
@@ -52,10 +61,16 @@ store_open(struct pg *pg, const char *conninfo)
 
 	if (rc == EXIT_DONE)
 		rc = pooler_check(pg, &target);
-	if (rc == EXIT_DONE)
-		rc = pg_query(pg, "set up the session on the buffer",
-		    SQL_SESSION, 0, NULL, NULL);
-	return rc == EXIT_DONE ? check_version(pg) : rc;
+	return rc == EXIT_DONE ? set_up(pg) : rc;
+}
+
+int
+store_open_beside(struct pg *pg, const char *conninfo)
+{
+	const struct pg_target target = {"buffer", conninfo, false};
+	int rc = pg_open(pg, &target);
+
+	return rc == EXIT_DONE ? set_up(pg) : rc;
 }
 
 int
@@ -64,7 +79,7 @@ store_ensure_partitions(const char *conninfo, int64_t *end, int64_t *width)
 	static const char doing[] = "make partitions of philotes.cdc_log";
 	struct pg pg = {0};
 	PGresult *res = NULL;
-	int rc = store_open(&pg, conninfo);
+	int rc = store_open_beside(&pg, conninfo);
 
 	if (rc == EXIT_DONE)
 		rc = pg_query(&pg, doing, SQL_ENSURE_PARTITIONS, 0, NULL, &res);

@@ -15,6 +15,9 @@
  */
 int store_open(struct pg *pg, const char *conninfo);
 
+/* The same for a further session, beside one that is open. */
+int store_open_beside(struct pg *pg, const char *conninfo);
+
 /*
  * Makes partitions ahead of need on a connection of its own, so that no
  * transaction of ours is in the way.  *end becomes the first id that no

@@ -21,6 +21,7 @@ static const char *const starts[] = {"earliest", "latest", NULL};
 static const char *const failures[] = {"stop", "dead-letter", NULL};
 static bool peek, letters;
 static const char *from, *to, *tables;
+static int64_t server_timeout = PATIENCE_MS;
 
 static const struct opt table[] = {
     {'d', "buffer", "CONNINFO", OPT_TEXT, &batcher.conninfo,
@@ -60,6 +61,9 @@ static const struct opt table[] = {
 	"replay up to there, mark nothing", 0, NULL},
     {0, "tables", "LIST", OPT_TEXT, &tables, NULL,
 	"replay the events of these tables (all)", 0, NULL},
+    {0, "server-timeout", "DURATION", OPT_DURATION, &server_timeout,
+	"PHILOTES_SERVER_TIMEOUT",
+	"a server that does not answer is dead (60s)", 0, NULL},
 };
 
 static const struct opts opts = {
@@ -194,6 +198,7 @@ main(int argc, char **argv)
 	if (!opts_parse(&opts, argc, argv, &rest, &rc))
 		return rc;
 	rc = set_up(argc, argv, rest);
+	pg_set_timeout(server_timeout);
 	target.conninfo = batcher.conninfo;
 	if (rc == EXIT_DONE)
 		rc = pg_check_target(&target, "PHILOTES_BUFFER_URL");

@@ -141,6 +141,8 @@ run(const struct table_list *list)
 
 	if (rc != EXIT_DONE)
 		return fail(rc);
+	if (reader.server_timeout >= 0)
+		pg_set_timeout(reader.server_timeout);
 	if (create)
 		return source_create(&source);
 	if (drop)
