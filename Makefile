@@ -46,7 +46,7 @@ pg-cdc-read_OBJS  = $(EVENT) $(PG) ack progress liveness tablelist relation \
 buffer-write_OBJS = $(EVENT) $(PG) copyrow places rejects pooler store copyin feed \
                     history gap writer
 buffer-batch_OBJS = $(EVENT) $(PG) ack tablelist copyrow batch pooler store ahead \
-                    cursor handler replay attempts delivery batcher
+                    cursor guard handler replay attempts delivery batcher
 buffer-gc_OBJS    = $(BASE) $(PG) pooler store gcreport collector
 
 FUZZ_TIME = 60
