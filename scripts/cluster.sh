@@ -6,7 +6,8 @@
 #   cluster_url DIR [DATABASE]            connection string of a running one
 #   cluster_stop DIR [MODE]               fast unless another mode is named
 #   cluster_remove DIR                    stops a throw-away one, deletes it
-#   psql_on CONNINFO [ARGUMENT ...]       psql without psqlrc, no secrets in argv
+#   psql_on CONNINFO [ARGUMENT ...]       psql without psqlrc, no secrets in argv;
+#                                         run by "${psql_by[@]}"
 #   pg_bin NAME                           path of a program of PostgreSQL
 #   pg_knows NAME                         has this version such a setting?
 #   at_exit FUNCTION                      called at the end of this shell, with
@@ -16,6 +17,8 @@
 # else, so whoever may enter that directory is trusted.  DIR is absolute.  Each
 # function returns non-zero after one line on stderr if it fails.
 # shellcheck shell=bash
+
+psql_by=()
 
 at_exit()
 {
@@ -76,7 +79,7 @@ as_server() (
 	fi
 	cd /
 	exec "${drop[@]}" env -i "PATH=$PATH" LC_ALL=C.UTF-8 "$@" \
-		3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- 10>&- 11>&-
+		3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- 10>&- 11>&- 12>&-
 )
 
 cluster_create()
@@ -212,6 +215,7 @@ psql_on()
 		password=$(printf '%s\n' "$password" |
 			sed 's/\\\(.\)/\1/g')
 	fi
-	PGPASSWORD=${password:-${PGPASSWORD-}} "$(pg_bin psql)" -X -q \
+	PGPASSWORD=${password:-${PGPASSWORD-}} \
+		"${psql_by[@]}" "$(pg_bin psql)" -X -q \
 		-v ON_ERROR_STOP=1 ${conninfo:+-d "$conninfo"} "$@"
 }

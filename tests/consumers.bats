@@ -241,7 +241,7 @@ acknowledge()
 	unacknowledged
 	kill -STOP "$waiting"
 	wait_for in_state "$waiting" T
-	expect_code 0 buffer-batch --once
+	expect_code 124 timeout 1 buffer-batch --once
 	[ -z "$output" ]
 	end_backends
 	expect_code 0 buffer-batch --once --batch-size 4

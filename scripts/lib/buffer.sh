@@ -76,7 +76,7 @@ explain_psql()
 
 init_buffer()
 {
-	local said
+	local said psql_slow=yes
 	said=$(LC_ALL=C psql_on "${PHILOTES_BUFFER_URL-}" -v VERBOSITY=verbose \
 		-f "$share/sql/001_schema.sql" 2>&1 >/dev/null) ||
 		explain_psql "$said" "load the schema into" buffer
@@ -91,7 +91,7 @@ init()
 		make_state
 		# one at a time: descriptor 8 is the lock to the end of the process
 		exec 8>>"$run/init.lock"
-		flock -w 60 8 ||
+		lock_patiently 8 60 "$run/init.lock" ||
 			die 75 lock "$run/init.lock" "another init holds it"
 		embedded_create
 		if ! cluster_running "$buffer_cluster"; then

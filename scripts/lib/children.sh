@@ -39,8 +39,9 @@ hide_secrets()
 # A session of its own: a terminal's Ctrl-C is for us alone, who stop things in
 # order; and if we are killed, the child is told to stop, or does not begin if
 # that came before it had asked to be told.  For a shell's `&` SIGINT is
-# ignored, which no handler expects, and we ignore SIGPIPE.  Descriptors 9 to 11
-# are ours alone: two locks, which must go with us, and attend's pipe.
+# ignored, which no handler expects, and we ignore SIGPIPE.  Descriptors 9 to 12
+# are ours alone: two locks, which must go with us, attend's pipe, and the log of
+# what waits.
 spawn()
 {
 	local name=$1 hidden
@@ -50,7 +51,7 @@ spawn()
 	env --default-signal=INT,QUIT,PIPE "${hidden[@]}" \
 		setsid setpriv --pdeathsig TERM -- \
 		sh -c '[ "$PPID" -ne "$0" ] || exec "$@"; exit 75' "$$" "$@" \
-		<&0 9>&- 10>&- 11>&- &
+		<&0 9>&- 10>&- 11>&- 12>&- &
 	pid_of[$name]=$!
 	name_of[$!]=$name
 }
