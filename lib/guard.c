@@ -15,6 +15,8 @@
 #include "exitcode.h"
 #include "log.h"
 
+extern char **environ;
+
 #define GONE_MS 5000 /* for a killed group to be gone */
 #define LOOK_US 2000
 
@@ -100,6 +102,9 @@ stand_by(int pipe_fd, int keep_fd)
 	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
 		signal(signals[i], SIG_IGN);
 	setsid();
+	/* it needs no secrets */
+	for (char **var = environ; *var != NULL; var++)
+		memset(*var, 0, strlen(*var));
 	prctl(PR_SET_NAME, "handler-guard");
 	keep_only(pipe_fd, keep_fd);
 	while ((n = read(0, &said, sizeof(said))) != 0) {

@@ -339,6 +339,7 @@ run()
 	stage_runs philotes $$
 	at_exit run_ended
 	trap 'signalled=yes' TERM INT HUP
+	stand_guard "$stop_limit"
 	! $embedded || use_embedded
 	[[ $PHILOTES_BUFFER_ENABLED == false ]] || units+=(batch gc)
 	for unit in "${units[@]}"; do
