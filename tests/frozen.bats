@@ -356,3 +356,53 @@ keepalives()
 	kill_children
 	cluster_remove "$tcp"
 }
+
+# The scripts
+
+@test "philotes: what asks a frozen buffer gives up on it, and says so" {
+	export PHILOTES_SERVER_TIMEOUT=2s
+	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
+	expect_code 0 philotes init
+	freeze buf
+	expect_code 1 philotes status
+	[[ $output == *"the buffer does not answer: "* ]]
+	expect_code 78 philotes check
+	[[ $output == *"ERROR    buffer "* ]]
+	expect_code 0 philotes metrics
+	expect_code 75 philotes consumer list
+	expect_error "could not .*buffer"
+	expect_code 75 philotes init
+	expect_error "could not .*buffer"
+}
+
+@test "philotes: a lock is waited for by init, and by nobody else" {
+	export PHILOTES_SERVER_TIMEOUT=500ms
+	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
+	mkfifo "$BATS_TEST_TMPDIR/sql"
+	exec 7<>"$BATS_TEST_TMPDIR/sql"
+	child psql_on "$PHILOTES_BUFFER_URL" -At <"$BATS_TEST_TMPDIR/sql" \
+		>"$BATS_TEST_TMPDIR/pid"
+	echo "BEGIN; LOCK TABLE philotes.cdc_consumers; SELECT pg_backend_pid();" >&7
+	wait_for lines "$BATS_TEST_TMPDIR/pid" 1
+	expect_code 75 philotes consumer list
+	expect_error "the buffer has not answered for 1 s"
+	start philotes init
+	wait_for said "waiting for the buffer to answer" yes
+	echo "COMMIT;" >&7
+	wait "$tool"
+}
+
+@test "philotes run ends on TERM in bounded time, beside a frozen buffer" {
+	export PHILOTES_SERVER_TIMEOUT=1h
+	local out=$BATS_TEST_TMPDIR/out log=$BATS_TEST_TMPDIR/log supervisor
+	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
+	expect_code 0 philotes init
+	start philotes run
+	wait_for rows cdc_writes 1
+	freeze buf
+	src_psql "INSERT INTO t VALUES (1)"
+	SECONDS=0
+	kill -TERM "$tool"
+	wait "$tool" || :
+	((SECONDS <= 30))
+}
