@@ -27,6 +27,11 @@ SET LOCAL client_min_messages = warning;
 SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL statement_timeout = 0;
 SET LOCAL lock_timeout = '10s';
+-- a host that vanishes is not to leave its locks behind
+SET LOCAL tcp_keepalives_idle = 30;
+SET LOCAL tcp_keepalives_interval = 10;
+SET LOCAL tcp_keepalives_count = 3;
+SET LOCAL tcp_user_timeout = 60000;
 
 -- Before anything
 -- ===============

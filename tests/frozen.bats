@@ -329,12 +329,13 @@ keepalives()
 		END { print n + 0, good + 0 }' /proc/net/tcp
 }
 
-@test "each session has keepalives on the server's side" {
-	local tcp=$BATS_TEST_TMPDIR/tcp port
-	unset PHILOTES_SERVER_TIMEOUT
+# A cluster that also listens on a port of 127.0.0.1: $tcp and $port.
+tcp_up()
+{
+	tcp=$BATS_TEST_TMPDIR/tcp
 	chmod a+x "$BATS_TEST_TMPDIR"
 	cluster_create "$tcp" fsync=off shared_buffers=16MB wal_level=logical \
-		listen_addresses=127.0.0.1
+		listen_addresses=127.0.0.1 "$@"
 	echo 'host all all 127.0.0.1/32 trust' >>"$tcp/pg_hba.conf"
 	# somebody may have the port: the next one, then
 	for _ in {1..20}; do
@@ -344,16 +345,38 @@ keepalives()
 			>/dev/null 2>&1 </dev/null || break
 	done
 	PHILOTES_SOURCE_URL="host=127.0.0.1 port=$port user=postgres dbname=postgres"
+	unset PHILOTES_SERVER_TIMEOUT
+	src_psql "CREATE TABLE t (id int PRIMARY KEY, v text)"
+	expect_code 0 pg-cdc-read --create
+}
+
+@test "each session has keepalives on the server's side" {
+	local tcp port
+	tcp_up
 	PHILOTES_BUFFER_URL=$PHILOTES_SOURCE_URL
 	psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
-	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
-	expect_code 0 pg-cdc-read --create
 	start_writer
 	child buffer-batch --flush-interval 10s >/dev/null 2>&1
 	child pg-cdc-read --heartbeat 1h >/dev/null 2>&1
 	# walsender, heartbeat, writer, both of buffer-batch
 	wait_for keepalives "$port" "5 5"
 	kill_children
+	cluster_remove "$tcp"
+}
+
+@test "a reader that is held up from behind is not taken for vanished" {
+	local tcp port
+	tcp_up tcp_user_timeout=1s wal_sender_timeout=0
+	start_pipeline
+	wait_for src_psql "SELECT count(*) FROM pg_replication_slots WHERE active" 1
+	kill -STOP "$writer"
+	src_psql "INSERT INTO t SELECT i, repeat('x', 1000)
+	    FROM generate_series(1, 20000) i"
+	sleep 5
+	kill -CONT "$writer"
+	wait_for rows cdc_log 20000
+	stop_pipeline
+	[ "$reader_code$writer_code" = 00 ]
 	cluster_remove "$tcp"
 }
 
