@@ -417,7 +417,6 @@ tcp_up()
 
 @test "philotes run ends on TERM in bounded time, beside a frozen buffer" {
 	export PHILOTES_SERVER_TIMEOUT=1h
-	local out=$BATS_TEST_TMPDIR/out log=$BATS_TEST_TMPDIR/log supervisor
 	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
 	expect_code 0 philotes init
 	start philotes run
