@@ -46,6 +46,7 @@ struct pgoutput {
 	char type;      /* of the message; 0: not begun */
 
 	bool in_transaction;
+	bool alone; /* the message is a transaction of its own */
 	uint64_t commit_lsn;
 	uint64_t commit_end;
 	int64_t commit_time;
@@ -377,24 +378,29 @@ write_content(struct buf *b, struct view content)
 	buf_addc(b, '"');
 }
 
-/* One that is not part of a transaction is a transaction of its own, with a
- * place in the order of commits. */
+/*
+ * A message outside transactions is a transaction of its own.  Its LSN is the
+ * end of its record (logicalmsg_decode in the server's decode.c), where the
+ * next record begins, perhaps a commit.  One byte before is its own: records
+ * begin at multiples of 8.  All before its end is complete with it.
+ */
 static void
-begin_alone(
-    struct pgoutput *d, struct event *e, struct view operation, uint64_t lsn)
+begin_alone(struct pgoutput *d, struct event *e, uint64_t end)
 {
 	if (d->in_transaction)
-		bad(d, "a message of none inside a transaction");
-	else if (lsn <= d->commit_lsn)
+		bad(d, "a non-transactional message inside a transaction");
+	else if (end == 0 || end - 1 <= d->commit_lsn)
 		bad(d, "a message comes after a later transaction");
 	else if (!clock_valid_pg(d->time))
-		bad(d, "the time of a message is none");
-	d->commit_lsn = lsn;
+		bad(d, "invalid message timestamp");
+	d->commit_lsn = end - 1;
+	d->commit_end = end;
+	d->alone = true;
 	buf_clear(&d->after);
 	*e = (struct event){
-	    .operation = operation,
-	    .lsn = {d->lsn_text, lsn_format(d->lsn_text, lsn)},
-	    .commit_lsn = lsn,
+	    .operation = VIEW_LIT("MESSAGE"),
+	    .lsn = {d->lsn_text, lsn_format(d->lsn_text, end)},
+	    .commit_lsn = d->commit_lsn,
 	    .seq = 1,
 	    .event_time = d->time,
 	};
@@ -411,7 +417,7 @@ on_message(struct pgoutput *d, struct event *e)
 	if (transacted)
 		begin_event(d, e, VIEW_LIT("MESSAGE"));
 	else
-		begin_alone(d, e, VIEW_LIT("MESSAGE"), lsn);
+		begin_alone(d, e, lsn);
 	if (d->in.reason != NULL)
 		return;
 	e->schema_name = e->table_name = VIEW_LIT("");
@@ -431,6 +437,7 @@ pgoutput_feed(
 	d->lsn = lsn;
 	d->time = time;
 	d->type = 0;
+	d->alone = false;
 }
 
 /* Reads the type and what holds no event; false: there is none to come. */
@@ -477,7 +484,7 @@ end_message(struct pgoutput *d)
 		bad(d, "the message has a tail");
 	if (d->in.reason != NULL)
 		return PGOUTPUT_BAD;
-	return d->type == 'C' ? PGOUTPUT_COMMIT : PGOUTPUT_DONE;
+	return d->type == 'C' || d->alone ? PGOUTPUT_COMMIT : PGOUTPUT_DONE;
 }
 
 enum pgoutput_status

@@ -38,8 +38,8 @@ enum pgoutput_status pgoutput_next(struct pgoutput *d, struct event *e);
 /* Is a transaction open, its commit not seen yet? */
 bool pgoutput_in_transaction(const struct pgoutput *d);
 
-/* The end of the commit record of the last transaction: what may be confirmed
- * once it is durable. */
+/* The end of the record that ended the last transaction, a commit or a message
+ * outside transactions: what may be confirmed once it is durable. */
 uint64_t pgoutput_commit_end(const struct pgoutput *d);
 
 /* Why the last message was bad: a literal. */

@@ -100,7 +100,7 @@ store_state(struct pg *pg, struct view source, struct store_state *s)
 	buf_clear(&s->system_id);
 	buf_clear(&s->slot);
 	s->has_checkpoint = false;
-	s->checkpoint = s->commit_lsn = s->seq = 0;
+	s->checkpoint = s->commit_lsn = s->seq = s->stored = 0;
 	s->timeline = 0;
 	if (rc == EXIT_DONE && PQntuples(res) > 0) {
 		buf_addv(&s->system_id, pg_value(res, 0, 0));
@@ -111,6 +111,7 @@ store_state(struct pg *pg, struct view source, struct store_state *s)
 			s->timeline = (uint32_t)timeline;
 		lsn_parse(pg_value(res, 0, 4), &s->commit_lsn);
 		num_parse_u64(pg_value(res, 0, 5), &s->seq);
+		lsn_parse(pg_value(res, 0, 6), &s->stored);
 	}
 	PQclear(res);
 	buf_release(&name);

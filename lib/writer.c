@@ -235,7 +235,7 @@ on_event(struct writer *w, const struct event *e)
 		return rc;
 	w->feed.inside = w->whole;
 	feed_touch(&w->feed);
-	stored = (struct position){w->state.commit_lsn, w->state.seq};
+	stored = (struct position){w->state.stored, w->state.seq};
 	if (at.seq != 0 && position_order(at, stored) <= 0) {
 		w->skipped++; /* stored before */
 		return EXIT_DONE;

@@ -39,8 +39,8 @@ BEGIN
 	PERFORM pg_advisory_xact_lock(hashtextextended('philotes.schema', 0));
 	IF to_regprocedure('philotes.schema_version()') IS NOT NULL THEN
 		EXECUTE 'SELECT philotes.schema_version()' INTO v;
-		IF v > 2 THEN
-			RAISE EXCEPTION 'schema philotes has version %, newer than 2', v;
+		IF v > 3 THEN
+			RAISE EXCEPTION 'schema philotes has version %, newer than 3', v;
 		END IF;
 	END IF;
 END $$;
@@ -124,7 +124,7 @@ END $$;
 
 -- What every tool asks for first.
 CREATE OR REPLACE FUNCTION philotes.schema_version() RETURNS int
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT 2';
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT 3';
 
 -- Ids per partition of cdc_log; the only place that says so.
 CREATE OR REPLACE FUNCTION philotes.partition_width() RETURNS bigint
@@ -242,6 +242,7 @@ WHERE closed_at IS NULL;
 -- schema again waits for nobody.
 --
 --   2   cdc_sources.removed, cdc_batches.batch_no
+--   3   stored_to(), and no column
 
 DO $$
 BEGIN
@@ -349,6 +350,33 @@ RETURNS philotes.cdc_writes LANGUAGE sql VOLATILE AS $$
 	SELECT w FROM philotes.cdc_writes w
 	WHERE source_id = source ORDER BY write_no DESC LIMIT 1
 $$;
+
+-- Up to here the events of a source are stored: its watermark.  Version 2 stored
+-- a message outside transactions under the LSN at which its record ends, where
+-- the next one begins, perhaps a commit.  Since version 3 it has the LSN before
+-- that, so that no commit has it, too.
+CREATE OR REPLACE FUNCTION philotes.stored_to(source text,
+    OUT commit_lsn pg_lsn, OUT seq bigint)
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	w philotes.cdc_writes;
+BEGIN
+	SELECT * INTO w FROM philotes.cdc_writes n
+	WHERE n.source_id = source ORDER BY n.write_no DESC LIMIT 1;
+	commit_lsn := w.commit_lsn;
+	seq := w.seq;
+	-- the event that was stored last
+	IF seq = 1 AND EXISTS (
+		SELECT FROM philotes.cdc_log l
+		WHERE l.source_id = source AND l.id = w.last_id
+		  AND l.operation = 'MESSAGE' AND l.transaction_id IS NULL
+		  AND l.commit_lsn = w.commit_lsn
+		  AND l.lsn = w.commit_lsn::text)
+	THEN
+		commit_lsn := commit_lsn - 1;
+	END IF;
+END $$;
 
 -- What a writer calls between BEGIN and COPY: locks the source, returns its
 -- watermark, the number of the row to write and an id below all that the COPY

@@ -83,6 +83,7 @@ END $$;
 
 GRANT EXECUTE ON FUNCTION philotes.ensure_partitions
 TO philotes_writer, philotes_gc;
+GRANT EXECUTE ON FUNCTION philotes.stored_to TO philotes_writer;
 -- part of the view cdc_events, for whoever may read that
 GRANT EXECUTE ON FUNCTION philotes.marks TO PUBLIC;
 

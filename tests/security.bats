@@ -123,7 +123,7 @@ may_not()
 			"SELECT setval('philotes.cdc_log_id_seq', 1)" \
 			"CREATE ROLE x" \
 			"CREATE OR REPLACE FUNCTION philotes.schema_version()
-			    RETURNS int LANGUAGE sql AS 'SELECT 2'"
+			    RETURNS int LANGUAGE sql AS 'SELECT 3'"
 	done
 	may_not philotes_writer \
 		"SELECT * FROM philotes.cdc_log" \

@@ -7,7 +7,7 @@ SET search_path = pg_catalog, pg_temp;
 SET jit = off;
 
 SELECT philotes.schema_version() AS version,
-       philotes.schema_version() >= 2 AS known \gset
+       philotes.schema_version() >= 3 AS known \gset
 \if :known
 \else
 	DO 'BEGIN

@@ -6,7 +6,7 @@ SET statement_timeout = '10s';
 SET search_path = pg_catalog, pg_temp;
 
 SELECT philotes.schema_version() AS version,
-       philotes.schema_version() >= 2 AS known \gset
+       philotes.schema_version() >= 3 AS known \gset
 SELECT 'version', :version;
 \if :known
 \else
@@ -43,7 +43,7 @@ FROM (SELECT t.tool, t.object, t.privilege,
       SELECT 'buffer-write', 'ensure_partitions', 'EXECUTE',
              has_function_privilege(p.oid, 'EXECUTE')
       FROM pg_proc p WHERE p.pronamespace = 'philotes'::regnamespace
-        AND p.proname = 'ensure_partitions'
+        AND p.proname IN ('ensure_partitions', 'stored_to')
       UNION ALL
       SELECT 'buffer-gc', p.proname, 'EXECUTE',
              has_function_privilege(p.oid, 'EXECUTE')

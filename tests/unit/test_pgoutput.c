@@ -334,10 +334,11 @@ test_message(void)
 	    " {\"prefix\":\"p\",\"content\":\"\"} -\ndone",
 	    "no content");
 	is_fed(d, msg("MblsiX", 0, (uint64_t)0x77, "p", (uint32_t)1),
-	    "MESSAGE . 0/77 - 0/77/1 0 - -"
-	    " {\"prefix\":\"p\",\"content\":\"X\"} -\ndone",
-	    "a message outside any transaction");
-	ok(!pgoutput_in_transaction(d), "- is not one");
+	    "MESSAGE . 0/77 - 0/76/1 0 - -"
+	    " {\"prefix\":\"p\",\"content\":\"X\"} -\ncommit",
+	    "a message outside any transaction is one of its own");
+	ok(!pgoutput_in_transaction(d), "- which has ended");
+	ok(pgoutput_commit_end(d) == 0x77, "- with the end of its record");
 	pgoutput_free(d);
 }
 
@@ -599,7 +600,7 @@ valid(size_t i, bool *in_transaction)
 	case 4:
 		return msg("Ols", (uint64_t)1, "origin");
 	case 5:
-		return msg("Mblsi12", 0, (uint64_t)1, "p", (uint32_t)2);
+		return msg("Mblsi12", 0, (uint64_t)8, "p", (uint32_t)2);
 	case 6:
 		return msg("Mblsi12", 1, (uint64_t)1, "p", (uint32_t)2);
 	case 7:
@@ -733,6 +734,36 @@ test_storable(void)
 	pgoutput_free(d);
 }
 
+/* A message ends where the next record begins. */
+static void
+test_order_of_messages(struct buf *said)
+{
+	struct pgoutput *d = decoder(true);
+
+	must(d, commit());
+	ok(feed(d, msg("Mblsi", 0, COMMIT_LSN + 1, "p", (uint32_t)0), LSN_HERE,
+	       said) == PGOUTPUT_BAD,
+	    "bad: a message that ends just behind where the commit begins");
+	pgoutput_free(d);
+
+	d = decoder(true);
+	must(d, commit());
+	must(d, msg("Mblsi", 0, COMMIT_END + 8, "p", (uint32_t)0));
+	must(d, msg("Mblsi", 0, COMMIT_END + 16, "p", (uint32_t)0));
+	ok(feed(d, msg("Mblsi", 0, COMMIT_END + 16, "p", (uint32_t)0), LSN_HERE,
+	       said) == PGOUTPUT_BAD,
+	    "bad: a message that ends where the last one does");
+	pgoutput_free(d);
+
+	d = decoder(false);
+	must(d, msg("Mblsi", 0, COMMIT_LSN, "p", (uint32_t)0));
+	must(d, begin());
+	is_fed(d, msg("IiNh tnn", REL1, 3, "1"),
+	    "INSERT " HEAD " - {\"id\":1,\"note\":null,\"doc\":null} -\ndone",
+	    "a commit that begins where a message ends");
+	pgoutput_free(d);
+}
+
 static void
 test_order(void)
 {
@@ -745,11 +776,12 @@ test_order(void)
 	    "a message at 0/0");
 	must(d, commit());
 	must(d, msg("Mblsi", 0, COMMIT_LSN + 8, "p", (uint32_t)0));
-	ok(feed(d, msg("Blli", COMMIT_LSN + 8, (uint64_t)5, (uint32_t)743),
+	ok(feed(d, msg("Blli", COMMIT_LSN + 7, (uint64_t)5, (uint32_t)743),
 	       LSN_HERE, &said) == PGOUTPUT_BAD,
 	    "bad: a transaction that was committed before the last message");
-	buf_release(&said);
 	pgoutput_free(d);
+	test_order_of_messages(&said);
+	buf_release(&said);
 }
 
 static void
