@@ -30,6 +30,7 @@
 #define TRANSACTION_MS 3000  /* to its end, once we are to stop */
 #define ACK_MS         10000 /* for the last acks */
 #define LAST_MS        200   /* to write what an error left behind */
+#define ALIVE_MS       10000 /* of a transaction with nothing to say */
 
 enum phase { STREAMING, WRITING, WAITING, ENDED };
 
@@ -50,6 +51,7 @@ struct reader {
 	bool dry;            /* the socket had nothing more */
 	bool busy;           /* it had something since the last wait */
 	bool part;           /* of a transaction is in the output */
+	int64_t quiet_since; /* nothing was said, in a transaction */
 };
 
 /* Output */
@@ -72,6 +74,29 @@ maybe_checkpoint(struct reader *r)
 	    progress_due(
 		&r->progress, clock_ms(), r->dry, r->liveness.reply_wanted))
 		send_checkpoint(r);
+}
+
+/* When a transaction has been quiet for long enough that whoever reads us might
+ * take us for dead. */
+static int64_t
+alive_at(const struct reader *r)
+{
+	if (!r->progress.acked || r->phase != STREAMING ||
+	    !emitter_in_transaction(&r->emitter) ||
+	    fdio_out_pending(&r->out) > 0)
+		return INT64_MAX;
+	return r->quiet_since + ALIVE_MS;
+}
+
+static void
+maybe_alive(struct reader *r)
+{
+	int64_t now = clock_ms();
+
+	if (now < alive_at(r))
+		return;
+	event_json_put_alive(&r->out.b);
+	r->quiet_since = now;
 }
 
 /* Input */
@@ -152,6 +177,7 @@ static int
 receive(struct reader *r)
 {
 	struct replstream_message m;
+	bool within = emitter_in_transaction(&r->emitter);
 	int rc = EXIT_DONE;
 
 	r->dry = false;
@@ -172,6 +198,9 @@ receive(struct reader *r)
 		liveness_hear(&r->liveness, clock_ms());
 	if (r->dry)
 		maybe_checkpoint(r);
+	if (!within || fdio_out_pending(&r->out) > 0)
+		r->quiet_since = clock_ms();
+	maybe_alive(r);
 	return rc;
 }
 
@@ -388,6 +417,7 @@ next_timer(const struct reader *r)
 	at = earlier(at, heartbeat_due_at(&r->heartbeat));
 	if (r->phase_until != 0)
 		at = earlier(at, r->phase_until);
+	at = earlier(at, alive_at(r));
 	if (r->blocked_at != 0)
 		at = earlier(at, r->blocked_at + LIVENESS_STALL_MS);
 	if (r->phase == STREAMING && !emitter_in_transaction(&r->emitter))

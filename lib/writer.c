@@ -283,6 +283,8 @@ on_line(struct writer *w, struct view text)
 		return on_start(w, &line.start);
 	case LINE_CHECKPOINT:
 		return on_checkpoint(w, line.ack);
+	case LINE_OTHER:
+		return EXIT_DONE;
 	}
 	return EXIT_BUG;
 }

@@ -311,7 +311,7 @@ at()
 @test "control lines and the order of events are never rejected" {
 	local line
 	for line in '{"control":"checkpoint"}' '{"control":"checkpoint","ack":7}' \
-	    '{"control":"start","source_id":"s"}' '{"control":"stop"}' \
+	    '{"control":"start","source_id":"s"}' '{"control":7}' \
 	    '{"control":"checkpoint","ack":"0/1' '{"control"' \
 	    '{"ack":"0/xyz","control":"checkpoint"}' "$(event 0/108 1)"; do
 		{

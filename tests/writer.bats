@@ -151,7 +151,7 @@ setup()
 	${good/\{\"id\":1\}/\{\"id\":1e999999\}}	after_data
 	${good/\"public\"/null}	schema_name
 	{"control":"checkpoint"}	missing.*ack
-	{"control":"stop"}	control
+	{"control":7}	not a string.*control
 	nonsense	unexpected
 	[]	object
 	END
