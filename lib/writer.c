@@ -18,7 +18,6 @@
 
 #define SILENCE_MS 60000 /* of stdin, in the middle of a transaction */
 #define NAME_BYTES 64    /* of a name in a message */
-#define ACK_MAX    4000  /* bytes: a line of them is written as one */
 
 /* (commit_lsn, seq) of an event; seq 0: none. */
 struct position {
@@ -37,9 +36,9 @@ struct writer {
 	struct buf source;        /* of the rows; empty: none yet */
 	struct store_state state; /* of that source, when we began with it */
 	struct position last;     /* event read last */
-	bool started;             /* by a start line: acks are LSNs */
-	bool whole;               /* control lines were seen */
-	uint64_t skipped;         /* events that the watermark covers */
+	bool started; /* the stream has told where it begins: acks are LSNs */
+	bool whole;   /* control lines were seen */
+	uint64_t skipped; /* events that the watermark covers */
 
 	bool finished;
 	int64_t silent_from; /* stdin is dry since then; 0: it is not */
@@ -219,6 +218,23 @@ refuse_order(struct writer *w, struct position at)
 	return refused(w);
 }
 
+/*
+ * A reader's stream, of which another writer has taken the beginning out of the
+ * same pipe: what came before is lost with it, unless the reader sends it
+ * again. So nothing is stored or acknowledged.
+ */
+static int
+refuse_rest(struct writer *w)
+{
+	w->finished = true;
+	log_error("could not read on: the stream of source \"%.*s\" has no "
+		  "start line before line %llu",
+	    VIEW_FMT(buf_view(&w->source)), (unsigned long long)w->in.number);
+	log_hint("Another buffer-write has read from the same pipe: start "
+		 "pg-cdc-read again, too.");
+	return EXIT_RETRY;
+}
+
 static int
 on_event(struct writer *w, const struct event *e)
 {
@@ -240,6 +256,8 @@ on_event(struct writer *w, const struct event *e)
 		w->skipped++; /* stored before */
 		return EXIT_DONE;
 	}
+	if (at.seq != 0 && !w->started && w->state.has_checkpoint)
+		return refuse_rest(w);
 	if (at.seq != 0 && position_order(at, w->last) <= 0)
 		return refuse_order(w, at);
 	if (at.seq != 0)
@@ -255,14 +273,14 @@ on_checkpoint(struct writer *w, struct view ack)
 	struct line_error e = {.reason = "is not an LSN such as 0/1A2B3C4",
 	    .key = VIEW_LIT("ack")};
 	uint64_t lsn = 0;
+	bool is_lsn;
 
 	w->whole = w->feed.acked = true;
-	if (w->started && !lsn_parse(ack, &lsn))
+	is_lsn = lsn_parse(ack, &lsn);
+	if (w->started && !is_lsn)
 		return refuse_line(w, &e);
-	if (ack.n > ACK_MAX) {
-		e.reason = "is too long";
-		return refuse_line(w, &e);
-	}
+	if (!w->started && is_lsn)
+		return refuse_rest(w);
 	feed_touch(&w->feed);
 	feed_checkpoint(&w->feed, ack, lsn);
 	return boundary(w);
