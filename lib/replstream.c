@@ -18,6 +18,12 @@
 #include "pg_target.h"
 #include "sql.h"
 
+#define LOST_PUBLICATION \
+	"The publication was dropped, or made after changes that the slot " \
+	"has still to send, which can then not be read.  Drop both with " \
+	"pg-cdc-read --drop, make them anew, and accept the gap in " \
+	"buffer-write."
+
 #define XLOGDATA_BYTES  25
 #define KEEPALIVE_BYTES 18
 #define STATUS_BYTES    34
@@ -237,6 +243,7 @@ replstream_start(struct replstream *s, const char *slot,
 		log_error("could not start replication: out of memory");
 		rc = EXIT_OS;
 	} else {
+		s->slot = slot;
 		rc = pg_query(
 		    &s->pg, "start replication", sql.data, 0, NULL, &res);
 		if (rc != EXIT_DONE && pg_is_state(res, "55000"))
@@ -290,25 +297,86 @@ parse(struct replstream_message *m, struct view raw)
 	return EXIT_PROTOCOL;
 }
 
+/*
+ * Where in the WAL the output plugin was: "slot \"s\", output plugin
+ * \"pgoutput\", in the change callback, associated LSN 0/1A2B3C4" is a line of
+ * the context (output_plugin_error_callback in the server's logical.c), perhaps
+ * in another language.  0: it does not say.
+ */
+static uint64_t
+decoded_at(const PGresult *res)
+{
+	const char *p = PQresultErrorField(res, PG_DIAG_CONTEXT);
+	uint64_t lsn, found = 0;
+
+	for (p = p != NULL ? p : ""; *p != '\0'; p += *p != '\0') {
+		size_t n = strcspn(p, " ,\n");
+
+		if (lsn_parse((struct view){p, n}, &lsn))
+			found = lsn;
+		p += n;
+	}
+	return found;
+}
+
+/* What is wrong with the WAL, or with a change in it, is so each time. */
+static bool
+is_for_ever(const char *state)
+{
+	static const char *const classes[] = {"22", "54", "58", "XX"};
+
+	for (size_t i = 0; i < sizeof(classes) / sizeof(*classes); i++) {
+		if (strncmp(state, classes[i], 2) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int
+cannot_send(const struct replstream *s, const PGresult *res)
+{
+	const char *schema = PQresultErrorField(res, PG_DIAG_SCHEMA_NAME);
+	const char *table = PQresultErrorField(res, PG_DIAG_TABLE_NAME);
+	uint64_t lsn = decoded_at(res);
+	struct buf where = BUF_INIT;
+
+	if (lsn != 0)
+		buf_addf(&where, " at %s", lsn_text(lsn).s);
+	if (table != NULL)
+		buf_addf(&where, " of \"%s\".\"%s\"",
+		    schema != NULL ? schema : "", table);
+	log_error("could not read the change%.*s from slot \"%s\": the server "
+		  "cannot send it: %s",
+	    VIEW_FMT(buf_view(&where)), s->slot,
+	    PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY));
+	log_hint("The server's log may say why.  To go on without it, move the "
+		 "slot past its commit with pg_replication_slot_advance(), and "
+		 "accept the gap in buffer-write.");
+	buf_release(&where);
+	return EXIT_OPERATOR;
+}
+
 /* The server ended the stream: its reason, or its plain end. */
 static int
 ended(struct replstream *s)
 {
-	PGresult *res;
-	int rc = pg_finish(&s->pg, "go on with replication", &res);
+	static const char doing[] = "go on with replication";
+	PGresult *res = PQgetResult(s->pg.conn); /* it has arrived */
+	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+	int rc;
 
-	if (rc == EXIT_DONE) {
-		log_error("could not go on with replication: the server "
-			  "ended it");
+	if (PQresultStatus(res) != PGRES_FATAL_ERROR) {
+		log_error("could not %s: the server ended it", doing);
 		rc = EXIT_RETRY;
-	} else if (pg_is_state(res, "55000")) {
-		rc = EXIT_OPERATOR;
-	} else if (pg_is_state(res, "42704")) {
-		log_hint("The publication was dropped, or made after changes "
-			 "that the slot has still to send, which can then not "
-			 "be read.  Drop both with pg-cdc-read --drop, make "
-			 "them anew, and accept the gap in buffer-write.");
+	} else if (state != NULL && is_for_ever(state)) {
+		rc = cannot_send(s, res);
+	} else {
+		rc = pg_failed(&s->pg, doing, res);
 	}
+	if (pg_is_state(res, "55000"))
+		rc = EXIT_OPERATOR;
+	if (pg_is_state(res, "42704"))
+		log_hint(LOST_PUBLICATION);
 	PQclear(res);
 	return rc;
 }

@@ -11,6 +11,7 @@
 /* Zero-initialise. */
 struct replstream {
 	struct pg pg;
+	const char *slot; /* from replstream_start on; the caller's */
 	char *message; /* libpq's, of the last replstream_next */
 	bool unsent;   /* feedback is waiting for the socket */
 };
@@ -59,7 +60,8 @@ struct replstream_message {
 
 /*
  * The next message that has arrived; never waits.  Returns an exit code: the
- * end of the stream is EXIT_RETRY.
+ * end of the stream is EXIT_RETRY, a change that the server cannot decode or
+ * send EXIT_OPERATOR.
  */
 int replstream_next(struct replstream *s, struct replstream_message *m);
 

@@ -380,3 +380,48 @@ catches_term()
 	expect_code 0 pg-cdc-read --until now
 	[ "$(jq -c .after_data <<<"$output")" = '{"id":1}' ]
 }
+
+@test "a row filter of the publication that fails: 69, with the row's LSN" {
+	src_psql "CREATE TABLE t (id int PRIMARY KEY, v int NOT NULL)"
+	src_psql "CREATE PUBLICATION philotes_pub FOR TABLE t WHERE (6 / v > 1)" ||
+		skip "this server has no row filters"
+	expect_code 0 pg-cdc-read --create
+	src_psql "INSERT INTO t VALUES (1, 2), (2, 0), (3, 3)"
+	expect_code 69 pg-cdc-read --until now
+	expect_error "at [0-9A-F]+/[0-9A-F]+ from slot \"$PHILOTES_SLOT\": the server cannot send it: division by zero$"
+}
+
+@test "a row that the server itself cannot send: 69, with LSN and slot" {
+	src_psql "CREATE TABLE t (id int PRIMARY KEY, v bytea)"
+	expect_code 0 pg-cdc-read --create
+	src_psql "INSERT INTO t VALUES (1, '')"
+	# as hex it has more than the gigabyte that a value may have
+	src_psql "INSERT INTO t
+	    VALUES (2, convert_to(repeat('x', 560000000), 'UTF8'))"
+	src_psql "INSERT INTO t VALUES (3, '')"
+	# what was complete before it is stored, and acknowledged
+	start_pipeline
+	await_pipeline
+	[ "$reader_code" = 69 ]
+	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_log")" = 1 ]
+	stderr=$(<"$BATS_TEST_TMPDIR/reader.log")
+	expect_error "could not read the change at [0-9A-F]+/[0-9A-F]+ from slot \"$PHILOTES_SLOT\": the server cannot send it: invalid memory alloc request size [0-9]+$"
+	[[ $stderr == *"hint: "*pg_replication_slot_advance* ]]
+	# past its commit the pipeline goes on, with a gap that somebody accepts
+	src_psql "SELECT pg_replication_slot_advance('$PHILOTES_SLOT',
+	    pg_current_wal_insert_lsn())" >/dev/null
+	src_psql "INSERT INTO t VALUES (4, '')"
+	start_pipeline --until now
+	await_pipeline
+	[ "$writer_code" = 69 ]
+	pipeline_writer()
+	{
+		exec buffer-write --accept-gap <"$BATS_TEST_TMPDIR/stream" \
+		    >"$BATS_TEST_TMPDIR/acks"
+	}
+	start_pipeline --until now
+	await_pipeline
+	[ "$reader_code$writer_code" = 00 ]
+	[ "$(buf_psql "SELECT string_agg(after_data->>'id', ' ' ORDER BY id)
+	    FROM philotes.cdc_log")" = "1 4" ]
+}
