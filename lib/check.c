@@ -41,6 +41,7 @@ struct check {
 	struct pg pg;             /* what is looked up */
 	struct replstream stream; /* what reading would use */
 	struct preflight found;
+	bool skipped; /* the slot decodes without the publication */
 };
 
 /* The report */
@@ -169,6 +170,14 @@ is_some(const PGresult *res, int column)
 	    pg_value(res, 0, column).n > 0;
 }
 
+static void
+on_peek_notice(void *arg, const PGresult *res)
+{
+	struct check *c = arg;
+
+	c->skipped = c->skipped || replstream_skips(res, c->o->publication);
+}
+
 /*
  * A slot sees the catalogs as they were, so a publication made after it is
  * missing for ever; that is known only when something is decoded.  It is tried
@@ -183,15 +192,18 @@ look_for_older_slot(struct check *c, const PGresult *res)
 	    .hint = "Drop it with pg-cdc-read --drop, make both anew, and "
 		    "accept the gap in buffer-write."};
 	const char *params[] = {c->o->slot, c->o->publication};
+	PQnoticeReceiver before;
 	PGresult *peeked;
 
 	if (c->found.rc != EXIT_DONE ||
 	    !view_eq(pg_value(res, 0, P_YOUNG), VIEW_LIT("t")))
 		return;
 	PQclear(PQexec(c->pg.conn, PEEK_LIMIT));
+	before = PQsetNoticeReceiver(c->pg.conn, on_peek_notice, c);
 	peeked = PQexecParams(
 	    c->pg.conn, SQL_PEEK, 2, NULL, params, NULL, NULL, 0);
-	if (pg_is_state(peeked, "42704"))
+	PQsetNoticeReceiver(c->pg.conn, before, NULL);
+	if (pg_is_state(peeked, "42704") || c->skipped)
 		preflight_found(&c->found, &f,
 		    "could not use the replication slot \"%s\": it is older "
 		    "than the publication \"%s\"",

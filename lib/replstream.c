@@ -222,6 +222,40 @@ add_plain_literal(struct buf *b, struct view text)
 	buf_addc(b, '\'');
 }
 
+/* "skipped loading publication \"p\"", perhaps in another language. */
+bool
+replstream_skips(const PGresult *notice, const char *publication)
+{
+	const char *primary = PQresultErrorField(
+	    notice, PG_DIAG_MESSAGE_PRIMARY);
+
+	return primary != NULL && pg_is_state(notice, "55000") &&
+	    strstr(primary, publication) != NULL;
+}
+
+/* It comes before what is sent next. */
+static void
+on_notice(void *arg, const PGresult *res)
+{
+	struct replstream *s = arg;
+	const char *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+
+	if (primary != NULL)
+		log_info("the server says: %s", primary);
+	s->unpublished = s->unpublished ||
+	    replstream_skips(res, s->publication);
+}
+
+static int
+refuse_unpublished_changes(const struct replstream *s)
+{
+	log_error("could not go on with replication: the publication \"%s\" "
+		  "does not exist where slot \"%s\" is in the WAL",
+	    s->publication, s->slot);
+	log_hint(LOST_PUBLICATION);
+	return EXIT_CONFIG;
+}
+
 int
 replstream_start(struct replstream *s, const char *slot,
     const char *publication, uint64_t lsn)
@@ -244,6 +278,8 @@ replstream_start(struct replstream *s, const char *slot,
 		rc = EXIT_OS;
 	} else {
 		s->slot = slot;
+		s->publication = publication;
+		PQsetNoticeReceiver(s->pg.conn, on_notice, s);
 		rc = pg_query(
 		    &s->pg, "start replication", sql.data, 0, NULL, &res);
 		if (rc != EXIT_DONE && pg_is_state(res, "55000"))
@@ -395,6 +431,8 @@ replstream_next(struct replstream *s, struct replstream_message *m)
 			return pg_failed(&s->pg, "read from the source", NULL);
 		n = PQgetCopyData(s->pg.conn, &s->message, 1);
 	}
+	if (s->unpublished)
+		return refuse_unpublished_changes(s);
 	if (n > 0)
 		return parse(m, (struct view){s->message, (size_t)n});
 	if (n == 0)

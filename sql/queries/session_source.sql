@@ -1,5 +1,6 @@
 -- What every session on the source needs, whatever role and database say.  The
 -- walsender's writes values under these settings: they are the format's.
+SET client_min_messages = 'warning';
 SET search_path = pg_catalog, pg_temp;
 SET row_security = off;
 SET default_transaction_read_only = off;
