@@ -294,6 +294,46 @@ test_unchanged(void)
 	    "unchanged and json_text together");
 }
 
+static bool
+all_but_public(const void *arg, struct view schema, struct view table)
+{
+	return *(const bool *)arg && table.n > 0 &&
+	    !view_eq(schema, VIEW_LIT("public"));
+}
+
+static void
+test_left_out(void)
+{
+	bool arg = true;
+	struct pgoutput *d = pgoutput_new();
+
+	pgoutput_leave_out(d, all_but_public, &arg);
+	must(d, relation1());
+	must(d, relation2());
+	must(d, relation3());
+	is_fed(d, msg("IiNh", REL2, 0), "bad",
+	    "what is left out has no change outside a transaction either");
+	pgoutput_free(d);
+
+	d = pgoutput_new();
+	pgoutput_leave_out(d, all_but_public, &arg);
+	must(d, relation1());
+	must(d, relation2());
+	must(d, relation3());
+	must(d, begin());
+	is_fed(d, msg("IiNh t", REL3, 1, "x"), "done", "a row is left out");
+	is_fed(d, msg("Tibiii", (uint32_t)3, 0, REL2, REL1, REL3),
+	    "TRUNCATE public.t 0/10 742 0/1000/3 5 [\"id\"] - - -\ndone",
+	    "of a TRUNCATE the relations that are not left out, which count");
+	is_fed(d, msg("Tibii", (uint32_t)2, 0, REL2, REL3), "done", "or none");
+	is_fed(d, msg("DiKh tnn", REL1, 3, "1"),
+	    "DELETE public.t 0/10 742 0/1000/7 5 [\"id\"] {\"id\":1} - -\ndone",
+	    "what is left out has counted");
+	is_fed(
+	    d, msg("Tibi", (uint32_t)2, 0, REL3), "bad", "a TRUNCATE cut off");
+	pgoutput_free(d);
+}
+
 static void
 test_truncate(void)
 {
@@ -811,6 +851,7 @@ main(void)
 	test_rows();
 	test_unchanged();
 	test_truncate();
+	test_left_out();
 	test_message();
 	test_transaction();
 	test_independent();
