@@ -42,7 +42,7 @@ PG    = pg pg_target
 
 pg-cdc-read_OBJS  = $(EVENT) $(PG) ack progress liveness tablelist relation \
                     pgvalue tuple pgoutput preflight replstream source \
-                    heartbeat emitter check reader
+                    heartbeat emitter sweep check reader
 buffer-write_OBJS = $(EVENT) $(PG) copyrow places rejects pooler store copyin feed \
                     history gap writer
 buffer-batch_OBJS = $(EVENT) $(PG) ack tablelist copyrow batch pooler store ahead \

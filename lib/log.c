@@ -26,6 +26,7 @@ static const char *tool_name = "philotes";
 static enum log_format log_format = LOG_TEXT;
 static enum log_level log_threshold = LOG_WARNING;
 static bool log_timestamps;
+static bool log_forgiving;
 static struct kind kinds[KINDS];
 
 void
@@ -40,6 +41,12 @@ log_configure(enum log_format format, enum log_level level, bool timestamps)
 	log_format = format;
 	log_threshold = level;
 	log_timestamps = timestamps;
+}
+
+void
+log_errors_as_info(bool on)
+{
+	log_forgiving = on;
 }
 
 bool
@@ -212,13 +219,17 @@ report(enum log_level threshold, const char *level, const char *fmt, va_list ap)
 void
 log_error(const char *fmt, ...)
 {
-	EMIT_AT(LOG_ERROR, "error");
+	if (log_forgiving)
+		EMIT_AT(LOG_INFO, "info");
+	else
+		EMIT_AT(LOG_ERROR, "error");
 }
 
 void
 log_hint(const char *fmt, ...)
 {
-	EMIT_AT(LOG_ERROR, "hint");
+	if (!log_forgiving)
+		EMIT_AT(LOG_ERROR, "hint");
 }
 
 void

@@ -38,6 +38,9 @@ void log_init(const char *tool);
 void log_configure(
     enum log_format format, enum log_level level, bool timestamps);
 
+/* From now on what fails is no error of ours: it is logged as info. */
+void log_errors_as_info(bool on);
+
 /* Was LOG_JSON configured? */
 bool log_is_json(void);
 

@@ -23,6 +23,7 @@
 #include "progress.h"
 #include "replstream.h"
 #include "stop.h"
+#include "sweep.h"
 
 #define OUT_BYTES      ((size_t)256 * 1024) /* queued before we stop reading */
 #define MESSAGES       10000 /* looked at before the rest has its turn */
@@ -39,6 +40,7 @@ struct reader {
 	struct replstream stream;
 	struct replstream_system system;
 	struct emitter emitter;
+	struct sweep sweep;
 	struct fdio_out out;
 	int64_t blocked_at; /* since when stdout has taken nothing; 0: it has */
 	struct ack_channel acks;
@@ -363,6 +365,10 @@ advance(struct reader *r)
 
 	if (r->phase == STREAMING) {
 		rc = receive(r);
+		if (!emitter_in_transaction(&r->emitter))
+			sweep_work(&r->sweep,
+			    pgoutput_relations(r->emitter.decoder),
+			    r->progress.complete);
 		if (rc != EXIT_DONE) {
 			last_words(r);
 		} else if (at_the_end(r)) {
@@ -613,6 +619,7 @@ reader_run(const struct reader_options *o)
 		return EXIT_OS;
 	}
 	r->o = o;
+	r->sweep.conninfo = o->conninfo;
 	r->acks.fd = -1;
 	fdio_out_init(&r->out, STDOUT_FILENO, "stdout");
 	/* before all that can fail: the other side waits in its open */
@@ -626,6 +633,7 @@ reader_run(const struct reader_options *o)
 	replstream_system_release(&r->system);
 	ack_channel_close(&r->acks);
 	emitter_release(&r->emitter);
+	sweep_release(&r->sweep);
 	free(r);
 	return rc != EXIT_DONE ? rc : closed;
 }

@@ -15,8 +15,8 @@ struct replstream {
 	const char *slot;
 	const char *publication;
 	bool unpublished; /* the server goes on without the publication */
-	char *message; /* libpq's, of the last replstream_next */
-	bool unsent;   /* feedback is waiting for the socket */
+	char *message;    /* libpq's, of the last replstream_next */
+	bool unsent;      /* feedback is waiting for the socket */
 };
 
 /* Where a server is. */

@@ -425,3 +425,82 @@ catches_term()
 	[ "$(buf_psql "SELECT string_agg(after_data->>'id', ' ' ORDER BY id)
 	    FROM philotes.cdc_log")" = "1 4" ]
 }
+
+# So many tables come, get one row or two, and go.
+staging_sql()
+{
+	echo "DO \$\$ BEGIN FOR i IN 1 .. $1 LOOP
+	        CREATE TABLE staging (id int PRIMARY KEY, v text);
+	        INSERT INTO staging VALUES (i); COMMIT;
+	        IF i % 2 = 0 THEN INSERT INTO staging VALUES (-i); COMMIT; END IF;
+	        DROP TABLE staging; COMMIT;
+	    END LOOP; END \$\$"
+}
+
+staging()
+{
+	src_psql "$(staging_sql "$1")"
+}
+
+@test "tables that were dropped are forgotten once all of them has been read" {
+	src_psql "CREATE PUBLICATION philotes_pub FOR ALL TABLES"
+	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
+	expect_code 0 pg-cdc-read --create
+	# they are gone before the first is read
+	staging 400
+	child pg-cdc-read -v >"$BATS_TEST_TMPDIR/stream" \
+		2>"$BATS_TEST_TMPDIR/log"
+	wait_for lines_of "$BATS_TEST_TMPDIR/stream" 600
+	# and while others come
+	staging 300
+	src_psql "INSERT INTO t VALUES (1)"
+	wait_for lines_of "$BATS_TEST_TMPDIR/stream" 1051
+	awk '/forgot [0-9]+ tables/ { for (i = 1; i < NF; i++)
+	        if ($i == "forgot") n += $(i + 1) }
+	    END { print n, "forgotten"; exit n < 400 }' "$BATS_TEST_TMPDIR/log"
+	# one that is there is known as before
+	src_psql "INSERT INTO t VALUES (2)"
+	wait_for lines_of "$BATS_TEST_TMPDIR/stream" 1052
+	[ "$(tail -n 1 "$BATS_TEST_TMPDIR/stream" | jq -c .after_data)" = \
+	    '{"id":2}' ]
+}
+
+@test "a source that cannot be asked for dropped tables is asked later" {
+	src_psql "CREATE PUBLICATION philotes_pub FOR ALL TABLES"
+	expect_code 0 pg-cdc-read --create
+	child pg-cdc-read -v >"$BATS_TEST_TMPDIR/stream" \
+		2>"$BATS_TEST_TMPDIR/log"
+	wait_for src_psql "SELECT active FROM pg_replication_slots
+	    WHERE slot_name = '$PHILOTES_SLOT'" t
+	# from a session that was there before
+	child psql_on "$PHILOTES_SOURCE_URL" -c "DO \$\$ BEGIN
+	    WHILE (SELECT datallowconn FROM pg_database
+	           WHERE datname = current_database()) LOOP
+	        PERFORM pg_sleep(0.01);
+	    END LOOP; END \$\$" -c "$(staging_sql 300)"
+	wait_for server_psql_src "SELECT count(*) FROM pg_stat_activity
+	    WHERE query LIKE '%datallowconn%' AND pid <> pg_backend_pid()" 1
+	server_psql src "ALTER DATABASE t$BATS_TEST_NUMBER
+	    ALLOW_CONNECTIONS false"
+	wait_for lines_of "$BATS_TEST_TMPDIR/stream" 450
+	server_psql src "ALTER DATABASE t$BATS_TEST_NUMBER
+	    ALLOW_CONNECTIONS true"
+	grep 'info: could not connect to the source: .*not currently accepting' \
+		"$BATS_TEST_TMPDIR/log"
+	refute grep -E ': (error|hint):' "$BATS_TEST_TMPDIR/log"
+	staging 300
+	wait_for lines_of "$BATS_TEST_TMPDIR/stream" 900
+	grep 'info: forgot' "$BATS_TEST_TMPDIR/log"
+}
+
+# shellcheck disable=SC2329 # by wait_for
+server_psql_src()
+{
+	server_psql src "$1"
+}
+
+# shellcheck disable=SC2329 # by wait_for
+lines_of()
+{
+	wc -l <"$1"
+}
