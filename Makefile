@@ -66,7 +66,7 @@ build: $(TOOLS:%=$(BIN)/%)
 unit: $(UNITS:%=$(BIN)/unit/%) fuzz-replay fault
 
 # What the bats files put between and around the tools.
-fault: $(BIN)/fault/proxy $(BIN)/fault/hasty.so
+fault: $(BIN)/fault/proxy $(BIN)/fault/hostile $(BIN)/fault/hasty.so
 
 fuzz-replay: $(FUZZ:%=$(BIN)/fuzz/%)
 

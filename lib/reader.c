@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -31,6 +32,7 @@
 #define TRANSACTION_MS 3000  /* to its end, once we are to stop */
 #define ACK_MS         10000 /* for the last acks */
 #define LAST_MS        200   /* to write what an error left behind */
+#define PART_BYTES     1024  /* more than the server says if it is asked */
 #define ALIVE_MS       10000 /* of a transaction with nothing to say */
 
 enum phase { STREAMING, WRITING, WAITING, ENDED };
@@ -52,6 +54,7 @@ struct reader {
 	uint64_t until;      /* 0: none */
 	bool dry;            /* the socket had nothing more */
 	bool busy;           /* it had something since the last wait */
+	size_t part_bytes;   /* of a message that is not whole yet */
 	bool part;           /* of a transaction is in the output */
 	int64_t quiet_since; /* nothing was said, in a transaction */
 };
@@ -196,8 +199,10 @@ receive(struct reader *r)
 		r->dry = m.kind == REPLSTREAM_DRY;
 		r->busy |= !r->dry;
 	}
-	if (r->busy)
+	if (r->busy) {
 		liveness_hear(&r->liveness, clock_ms());
+		r->part_bytes = 0;
+	}
 	if (r->dry)
 		maybe_checkpoint(r);
 	if (!within || fdio_out_pending(&r->out) > 0)
@@ -431,6 +436,24 @@ next_timer(const struct reader *r)
 	return at;
 }
 
+/*
+ * Also a part of a message is a sign of life, if there is more of it than of
+ * the server's answers to us: these might be taken for the rest of a message
+ * whose length is wrong.
+ */
+static void
+hear_part(struct reader *r)
+{
+	int n = 0;
+
+	if (ioctl(PQsocket(r->stream.pg.conn), FIONREAD, &n) == 0 && n > 0)
+		r->part_bytes += (size_t)n;
+	if (r->part_bytes < PART_BYTES)
+		return;
+	r->part_bytes = 0;
+	liveness_hear(&r->liveness, clock_ms());
+}
+
 /* Waits until any of the descriptors or timers has something for us. */
 static int
 wait_for_work(struct reader *r)
@@ -450,9 +473,8 @@ wait_for_work(struct reader *r)
 
 	if (poll(p, 5, left > INT_MAX ? INT_MAX : (int)left) <= 0)
 		return EXIT_DONE;
-	/* also a part of a message is a sign of life */
 	if ((p[0].revents & POLLIN) != 0)
-		liveness_hear(&r->liveness, clock_ms());
+		hear_part(r);
 	if (p[3].revents != 0)
 		stop_drain();
 	if ((p[1].revents & (POLLERR | POLLNVAL)) != 0 &&
