@@ -40,7 +40,7 @@ BASE  = buf log clock stop num lsn fdio line opts json_write \
 EVENT = $(BASE) field event_put event_json
 PG    = pg pg_target
 
-pg-cdc-read_OBJS  = $(EVENT) $(PG) ack progress liveness tablelist relation \
+pg-cdc-read_OBJS  = $(EVENT) $(PG) ack progress repeat liveness tablelist relation \
                     pgvalue tuple pgoutput preflight replstream source \
                     heartbeat emitter sweep check reader
 buffer-write_OBJS = $(EVENT) $(PG) copyrow places rejects pooler store copyin feed \

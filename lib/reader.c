@@ -22,6 +22,7 @@
 #include "pg_target.h"
 #include "preflight.h"
 #include "progress.h"
+#include "repeat.h"
 #include "replstream.h"
 #include "stop.h"
 #include "sweep.h"
@@ -32,6 +33,7 @@
 #define TRANSACTION_MS 3000  /* to its end, once we are to stop */
 #define ACK_MS         10000 /* for the last acks */
 #define LAST_MS        200   /* to write what an error left behind */
+#define REPEATS        3     /* of a failure, and it is not for a restart */
 #define PART_BYTES     1024  /* more than the server says if it is asked */
 #define ALIVE_MS       10000 /* of a transaction with nothing to say */
 
@@ -293,6 +295,7 @@ keep_in_touch(struct reader *r)
 	if (now >= liveness_dead_at(&r->liveness)) {
 		log_error("could not go on with replication: the server does "
 			  "not answer");
+		strcpy(r->stream.failure, "silent");
 		return EXIT_RETRY;
 	}
 	if (now >= report_at(r))
@@ -516,6 +519,29 @@ run_loop(struct reader *r)
 	return rc;
 }
 
+/*
+ * The stream has failed, and a restart would mend that: unless it has failed
+ * before, in the same way, with the same change of a transaction as the last.
+ */
+static int
+look_back(const struct reader *r)
+{
+	uint64_t at = r->progress.received;
+	unsigned n;
+
+	if (r->o->failures == NULL || r->stream.failure[0] == '\0' ||
+	    !emitter_in_transaction(&r->emitter))
+		return EXIT_RETRY;
+	n = repeat_count(r->o->failures, at, r->stream.failure);
+	if (n < REPEATS)
+		return EXIT_RETRY;
+	log_hint(
+	    "It has failed %u times behind %s of slot \"%s\": another start "
+	    "does not help.  See the server's log.",
+	    n, lsn_text(at).s, r->o->slot);
+	return EXIT_OPERATOR;
+}
+
 static int
 finish(struct reader *r)
 {
@@ -627,6 +653,8 @@ stream(struct reader *r)
 	}
 	log_info("reading from %s", lsn_text(start).s);
 	rc = run_loop(r);
+	if (rc == EXIT_RETRY && !stop_requested())
+		rc = look_back(r);
 	return rc == EXIT_DONE ? finish(r) : rc;
 }
 

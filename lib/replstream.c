@@ -392,6 +392,22 @@ cannot_send(const struct replstream *s, const PGresult *res)
 	return EXIT_OPERATOR;
 }
 
+/* The connection has failed us. */
+static int
+lost(struct replstream *s)
+{
+	strcpy(s->failure, "lost");
+	return pg_failed(&s->pg, "read from the source", NULL);
+}
+
+/* Operators and a lack of resources (classes 57 and 53) are of the moment. */
+static void
+note_failure(struct replstream *s, const char *state)
+{
+	if (strncmp(state, "53", 2) != 0 && strncmp(state, "57", 2) != 0)
+		snprintf(s->failure, sizeof(s->failure), "%s", state);
+}
+
 /* The server ended the stream: its reason, or its plain end. */
 static int
 ended(struct replstream *s)
@@ -409,6 +425,8 @@ ended(struct replstream *s)
 	} else {
 		rc = pg_failed(&s->pg, doing, res);
 	}
+	if (state != NULL)
+		note_failure(s, state);
 	if (pg_is_state(res, "55000"))
 		rc = EXIT_OPERATOR;
 	if (pg_is_state(res, "42704"))
@@ -428,7 +446,7 @@ replstream_next(struct replstream *s, struct replstream_message *m)
 	n = PQgetCopyData(s->pg.conn, &s->message, 1);
 	if (n == 0) {
 		if (PQconsumeInput(s->pg.conn) == 0)
-			return pg_failed(&s->pg, "read from the source", NULL);
+			return lost(s);
 		n = PQgetCopyData(s->pg.conn, &s->message, 1);
 	}
 	if (s->unpublished)
@@ -439,7 +457,7 @@ replstream_next(struct replstream *s, struct replstream_message *m)
 		return EXIT_DONE;
 	if (n == -1)
 		return ended(s);
-	return pg_failed(&s->pg, "read from the source", NULL);
+	return lost(s);
 }
 
 int

@@ -15,8 +15,11 @@ struct replstream {
 	const char *slot;
 	const char *publication;
 	bool unpublished; /* the server goes on without the publication */
-	char *message;    /* libpq's, of the last replstream_next */
-	bool unsent;      /* feedback is waiting for the socket */
+	/* how the stream failed: an SQLSTATE, or "lost"; "": it did not, or for
+	 * a reason that has nothing to do with what is in it */
+	char failure[8];
+	char *message; /* libpq's, of the last replstream_next */
+	bool unsent;   /* feedback is waiting for the socket */
 };
 
 /* Where a server is. */

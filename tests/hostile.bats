@@ -128,3 +128,40 @@ reads()
 	[ "$reader_code$writer_code" = 00 ]
 	complete
 }
+
+@test "what fails three times at the same change is for an operator: 69" {
+	local failures=$BATS_TEST_TMPDIR/failures
+	# in the midst of a transaction
+	through cut 50
+	for code in 75 75 69 69; do
+		expect_code "$code" pg-cdc-read --failures "$failures"
+		idle
+	done
+	[[ $stderr == *"hint: It has failed 4 times behind "*" of slot \"$PHILOTES_SLOT\": "* ]]
+	grep -E '^[0-9A-F]+/[0-9A-F]+ 4 lost$' "$failures"
+	# at another one, in another way: it may help to try again
+	through cut 30
+	expect_code 75 pg-cdc-read --failures "$failures"
+	idle
+	through length 30
+	expect_code 75 pg-cdc-read --failures "$failures" --server-timeout 1s
+	idle
+	# between transactions there is nothing that could be at fault
+	through cut 1
+	for code in 75 75 75 75; do
+		expect_code "$code" pg-cdc-read --failures "$failures"
+		idle
+	done
+	# what is of no consequence is said, no more
+	through cut 50
+	expect_code 75 pg-cdc-read --failures /no/such/file
+	[[ $stderr == *'warning: could not write "/no/such/file"'* ]]
+}
+
+@test "the supervisor gives up on a change that always ends the connection: 69" {
+	through cut 50
+	expect_code 69 timeout 60 philotes run
+	[[ $stderr == *'could not go on with "pg-cdc-read": it ended with 69'* ]]
+	no_proxy
+	whole
+}

@@ -89,7 +89,7 @@ start_pair()
 		return
 	fi
 	start_stage reader "$bin/pg-cdc-read" "${verbosity[@]}" \
-		--ack /dev/fd/5 </dev/null >&4 3<&- 4>&- 6>&-
+		--ack /dev/fd/5 --failures "$run/failures" </dev/null >&4 3<&- 4>&- 6>&-
 	start_stage "${consumer[@]}" <&3 >&6 3<&- 4>&- 5<&- 6>&-
 	exec 3<&- 4>&- 5<&- 6>&-
 	worst=${consumer[0]} worst_status=0
