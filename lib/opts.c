@@ -112,7 +112,7 @@ wanted(const struct opt *t, char *room, size_t n)
 		    (unsigned long long)t->min, COUNT_MAX);
 		return room;
 	case OPT_DURATION:
-		return "not a duration such as 5s, 1h30m or 168h";
+		return "not a duration such as 5s, 1h30m or 7d";
 	case OPT_CHOICE:
 		snprintf(room, n, "not one of %s", t->arg);
 		return room;
@@ -320,7 +320,7 @@ print_help(const struct opts *o)
 	for (size_t i = 0; i < o->n + NCOMMON; i++)
 		print_option(opt_at(o, i));
 	print_codes(o);
-	printf("\nDurations are written 500ms, 5s, 1h30m, 168h.  "
+	printf("\nDurations are written 500ms, 5s, 1h30m, 7d.  "
 	       "See %s(1).\n",
 	    o->tool);
 	return flush_stdout();
