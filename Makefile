@@ -45,7 +45,7 @@ pg-cdc-read_OBJS  = $(EVENT) $(PG) ack progress repeat liveness tablelist relati
                     heartbeat emitter sweep check reader
 buffer-write_OBJS = $(EVENT) $(PG) copyrow places rejects pooler store copyin feed \
                     history gap writer
-buffer-batch_OBJS = $(EVENT) $(PG) ack tablelist copyrow batch pooler store ahead \
+buffer-batch_OBJS = $(EVENT) $(PG) ack tablelist when copyrow batch pooler store ahead \
                     cursor handler replay attempts delivery batcher
 buffer-gc_OBJS    = $(BASE) $(PG) pooler store gcreport collector
 

@@ -203,6 +203,25 @@ opts_extra(const struct opts *o, const char *arg)
 	return opts_usage(o, "\"%s\" is one too many", arg);
 }
 
+/* It is the last argument; perhaps only for the shell, which leaves out what
+ * begins with a # that is not quoted. */
+static int
+no_value(const struct opts *o, const char *option)
+{
+	int rc = opts_usage(o, "%s needs a value", option);
+
+	for (size_t i = 0; i < o->n; i++) {
+		const struct opt *t = &o->table[i];
+
+		if (strncmp(option, "--", 2) == 0 && t->arg != NULL &&
+		    strcmp(option + 2, t->name) == 0 &&
+		    strchr(t->arg, '#') != NULL)
+			log_hint("An id must be in quotes, '#42': to a shell "
+				 "a # begins a comment.");
+	}
+	return rc;
+}
+
 static int
 one_flag(const struct opts *o, int value, char **argv, int before, bool *given)
 {
@@ -211,7 +230,7 @@ one_flag(const struct opts *o, int value, char **argv, int before, bool *given)
 	size_t i;
 
 	if (value == ':')
-		return opts_usage(o, "%s needs a value", argv[optind - 1]);
+		return no_value(o, argv[optind - 1]);
 	if (value == '?' && optopt > 0 && optopt < 256)
 		return opts_usage(o, "unknown option \"-%c\"", optopt);
 	if (value == '?')

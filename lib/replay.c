@@ -5,28 +5,10 @@
 #include "clock.h"
 #include "lsn.h"
 #include "num.h"
-
-/* With what people leave out. */
-static bool
-parse_time(const char *text, int64_t *t)
-{
-	static const char *const rests[] = {
-	    "", "Z", ":00", ":00Z", ":00:00Z", "T00:00:00Z"};
-	struct buf b = BUF_INIT;
-	bool ok = false;
-
-	for (size_t i = 0; !ok && i < sizeof(rests) / sizeof(*rests); i++) {
-		buf_clear(&b);
-		buf_adds(&b, text);
-		buf_adds(&b, rests[i]);
-		ok = clock_parse_pg(buf_view(&b), t);
-	}
-	buf_release(&b);
-	return ok;
-}
+#include "when.h"
 
 bool
-replay_bound_parse(const char *text, struct replay_bound *b)
+replay_bound_parse(const char *text, int64_t now, struct replay_bound *b)
 {
 	int64_t t;
 
@@ -39,7 +21,7 @@ replay_bound_parse(const char *text, struct replay_bound *b)
 	if (lsn_parse(view_of(text), &b->value))
 		return true;
 	b->kind = REPLAY_TIME;
-	if (!parse_time(text, &t))
+	if (!when_parse(text, now, &t))
 		return false;
 	b->value = (uint64_t)t;
 	return true;

@@ -41,6 +41,28 @@ untouched()
 	untouched
 }
 
+@test "replay from and to times that are relative to now" {
+	buf_psql "INSERT INTO philotes.cdc_events (source_id, schema_name,
+	    table_name, operation, lsn, event_time, after_data)
+	    SELECT 's', 'public', 't', 'INSERT', '0/1',
+	    now() - i * interval '1 hour', jsonb_build_object('n', i)
+	    FROM unnest('{200, 100, 48, 30, 3, 1, 0}'::int[]) i"
+	expect_code 0 buffer-batch --from -2h
+	[ "$(numbers)" = "1 0" ]
+	expect_code 0 buffer-batch --from=-2h
+	[ "$(numbers)" = "1 0" ]
+	expect_code 0 buffer-batch --from '2 days 1 hour ago' --to -2h
+	[ "$(numbers)" = "48 30 3" ]
+	expect_code 0 buffer-batch --from -7d --to '2 days ago'
+	[ "$(numbers)" = "100 48" ]
+	expect_code 0 buffer-batch --to now
+	[ "$(numbers)" = "200 100 48 30 3 1 0" ]
+	expect_code 0 buffer-batch --from now --to now
+	[ -z "$output" ]
+	expect_code 0 buffer-batch --from "a week ago" --to yesterday
+	[[ "$(numbers)" == "100 48"* ]]
+}
+
 @test "replay of one source or all, of some tables, in batches" {
 	fill_log a 6
 	fill_log b 4
@@ -150,11 +172,22 @@ untouched()
 
 @test "places that are none are refused" {
 	for place in '#' '#0' '#-1' '#x' 12 0/x 2026-13-01 2026-01-01T25:00 \
-	    yesterday '2026-01-01; DROP'; do
+	    tomorrow '2 hours' -1 '1 month ago' '2026-01-01; DROP'; do
 		expect_code 64 buffer-batch --from "$place"
-		expect_error 'neither an LSN, a time nor an id'
+		expect_error "neither an LSN, a time nor an id: .* -7d, \"2 hours ago\",\
+ yesterday, now or '#42'"
 		expect_code 64 buffer-batch --to "$place"
 	done
+	# what a shell makes of --from #5006
+	for option in --from --to; do
+		expect_code 64 buffer-batch "$option"
+		expect_error "$option needs a value"
+		[[ $stderr == *"An id must be in quotes, '#42': to a shell a # begins"* ]]
+	done
+	expect_code 64 buffer-batch --consumer
+	[[ $stderr != *"in quotes"* ]]
+	expect_code 64 buffer-batch --from -1h --to '2 hours ago'
+	expect_error '"-1h" is behind --to "2 hours ago"'
 	expect_code 64 buffer-batch --from '#2' --to '#1'
 	expect_error 'is behind --to'
 	expect_code 64 buffer-batch --from 0/2 --to 0/1
