@@ -30,6 +30,13 @@ bool replay_bound_parse(const char *text, int64_t now, struct replay_bound *b);
 /* False: from lies behind to. */
 bool replay_in_order(const struct replay *r);
 
+/*
+ * Refuses, with EXIT_CONFIG, a table of which the log has no event at all, in
+ * the sources of s.  What takes longer than a few seconds is given up with a
+ * warning: the log has no index on names, and may be large.
+ */
+int replay_find_tables(const struct replay *r, struct cursor_session *s);
+
 /* As the session's span, and as the filter of what is read ahead; false: no
  * memory. */
 bool replay_apply(
