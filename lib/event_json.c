@@ -16,7 +16,8 @@
 #include "lsn.h"
 #include "num.h"
 
-#define ACK_MAX 4000 /* an ack line is one write(2) of at most PIPE_BUF */
+#define ACK_MAX    4000 /* an ack line is one write(2) of at most PIPE_BUF */
+#define HEAD_BYTES ((size_t)1024 * 1024) /* where a bad line's names are */
 
 enum field {
 	F_ID,
@@ -361,33 +362,6 @@ classify(struct reading *g)
 	return LINE_EVENT;
 }
 
-/* Of an event that was refused: which one is it?  Its metadata may stand behind
- * what was wrong. */
-static void
-identify(struct reading *g)
-{
-	struct line_error ignored = {0}, *e = g->f.e;
-	struct reading again = {
-	    {&g->r->scratch, g->f.line, &ignored, false, false}, g->r, g->l};
-	const struct json_reader *json = &g->r->json;
-
-	buf_clear(&g->r->scratch);
-	g->l->event.commit_lsn = g->l->event.seq = 0;
-	for (size_t i = 0; i < json->members.n; i++) {
-		const struct json_member *m = &json->members.a[i];
-
-		again.f.failed = false;
-		if (view_eq(m->key, field_names[F_SOURCE_ID]))
-			e->source_id = field_name(&again.f, m);
-		if (view_eq(m->key, field_names[F_METADATA]))
-			get_metadata(&again, m);
-	}
-	if (g->l->event.commit_lsn != 0 && g->l->event.seq != 0) {
-		e->commit_lsn = g->l->event.commit_lsn;
-		e->seq = g->l->event.seq;
-	}
-}
-
 /* Room for all that may be decoded, so that scratch never moves: decoded text
  * is no longer than the raw, and metadata is taken apart once more. */
 static bool
@@ -404,6 +378,56 @@ reserve_scratch(struct event_json_reader *r)
 			need += 2 * m->value.n;
 	}
 	return buf_reserve(&r->scratch, need) != NULL;
+}
+
+/* Of an event that was refused: which one is it?  Its metadata may stand behind
+ * what was wrong. */
+static void
+identify(struct reading *g)
+{
+	struct line_error ignored = {0}, *e = g->f.e;
+	struct reading again = {
+	    {&g->r->scratch, g->f.line, &ignored, false, false}, g->r, g->l};
+	const struct json_reader *json = &g->r->json;
+	struct view lsn;
+
+	buf_clear(&g->r->scratch);
+	g->l->event.commit_lsn = g->l->event.seq = 0;
+	for (size_t i = 0; i < json->members.n; i++) {
+		const struct json_member *m = &json->members.a[i];
+
+		again.f.failed = false;
+		if (view_eq(m->key, field_names[F_SOURCE_ID]))
+			e->source_id = field_name(&again.f, m);
+		if (view_eq(m->key, field_names[F_SCHEMA_NAME]))
+			e->schema_name = field_string(&again.f, m);
+		if (view_eq(m->key, field_names[F_TABLE_NAME]))
+			e->table_name = field_name(&again.f, m);
+		if (view_eq(m->key, field_names[F_LSN]) &&
+		    field_lsn(&again.f, m, &lsn) != 0)
+			e->lsn = lsn;
+		if (view_eq(m->key, field_names[F_METADATA]))
+			get_metadata(&again, m);
+	}
+	if (g->l->event.commit_lsn != 0 && g->l->event.seq != 0) {
+		e->commit_lsn = g->l->event.commit_lsn;
+		e->seq = g->l->event.seq;
+	}
+}
+
+void
+event_json_identify(
+    struct event_json_reader *r, struct view line, struct line_error *e)
+{
+	struct stream_line l = {0};
+	struct reading g = {{&r->scratch, line, e, false, false}, r, &l};
+
+	if (line.n > HEAD_BYTES)
+		line.n = HEAD_BYTES;
+	json_scan_head(line, &r->json.members);
+	buf_clear(&r->scratch);
+	if (!e->control && reserve_scratch(r))
+		identify(&g);
 }
 
 bool
@@ -429,6 +453,7 @@ event_json_get(struct event_json_reader *r, struct view line,
 	if (!json_read_object(&r->json, line, &je)) {
 		field_refuse_json(&g.f, line, VIEW_NULL, &je);
 		e->control = event_json_is_control(line);
+		event_json_identify(r, line, e);
 		return false;
 	}
 	g.f.storable = r->json.storable;

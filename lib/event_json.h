@@ -69,6 +69,14 @@ struct event_json_reader {
 bool event_json_get(struct event_json_reader *r, struct view line,
     struct stream_line *l, struct line_error *e);
 
+/*
+ * Of a line that is too long, or no JSON, and may be there in part: which event
+ * it is, into *e, as far as its beginning tells.  Views are valid as those of
+ * event_json_get.
+ */
+void event_json_identify(
+    struct event_json_reader *r, struct view line, struct line_error *e);
+
 /* Does a line begin like the control lines that our producers write, as far as
  * it can be said of one that is not JSON? */
 bool event_json_is_control(struct view line);

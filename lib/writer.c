@@ -144,27 +144,49 @@ refused(struct writer *w)
 	return EXIT_DATA;
 }
 
+/* Which event it is, as far as that is known. */
+static void
+add_identity(struct buf *b, const struct line_error *e)
+{
+	struct view source = utf8_clip(e->source_id, NAME_BYTES);
+	struct view schema = utf8_clip(e->schema_name, NAME_BYTES);
+	struct view table = utf8_clip(e->table_name, NAME_BYTES);
+
+	if (e->seq != 0)
+		buf_addf(b, ", event %s %llu", lsn_text(e->commit_lsn).s,
+		    (unsigned long long)e->seq);
+	if (source.p != NULL)
+		buf_addf(b, "%s \"%.*s\"", e->seq != 0 ? " of" : ", source",
+		    VIEW_FMT(source));
+	if (table.p != NULL)
+		buf_addf(b, ", table \"%.*s\".\"%.*s\"", VIEW_FMT(schema),
+		    VIEW_FMT(table));
+	if (e->seq == 0 && e->lsn.p != NULL)
+		buf_addf(b, ", lsn %.*s", VIEW_FMT(e->lsn));
+}
+
 static int
 refuse_line(struct writer *w, const struct line_error *e)
 {
 	struct buf more = BUF_INIT;
 	struct view key = utf8_clip(e->key, NAME_BYTES);
-	struct view source = utf8_clip(e->source_id, NAME_BYTES);
 
 	if (key.p != NULL)
 		buf_addf(&more, "key \"%.*s\", ", VIEW_FMT(key));
 	buf_addf(&more, "byte %zu", e->offset + 1);
-	if (e->seq != 0)
-		buf_addf(&more, ", event %s %llu", lsn_text(e->commit_lsn).s,
-		    (unsigned long long)e->seq);
-	if (source.p != NULL)
-		buf_addf(&more, "%s \"%.*s\"", e->seq != 0 ? " of" : ", source",
-		    VIEW_FMT(source));
+	add_identity(&more, e);
 	log_error("could not accept line %llu: %s (%.*s)",
 	    (unsigned long long)w->in.number, e->reason,
 	    VIEW_FMT(buf_view(&more)));
 	buf_release(&more);
-	return e->no_memory ? EXIT_OS : refused(w);
+	if (e->no_memory)
+		return EXIT_OS;
+	if (!e->control)
+		log_hint("%sWith --rejects FILE such lines go there, and the "
+			 "rest goes on.",
+		    e->too_long ? "Let longer lines in with --max-line.  "
+				: "");
+	return refused(w);
 }
 
 /* Into the file of rejects, if there is one.  Not a control line: what comes
@@ -190,10 +212,12 @@ reject_line(struct writer *w, struct view text, const struct line_error *e)
 static int
 on_long(struct writer *w, struct view text)
 {
-	const struct line_error e = {.reason = "is longer than --max-line",
+	struct line_error e = {.reason = "is longer than --max-line",
 	    .offset = (size_t)w->o->max_line,
+	    .too_long = true,
 	    .control = event_json_is_control(text)};
 
+	event_json_identify(&w->json, text, &e);
 	return reject_line(w, text, &e);
 }
 
@@ -210,11 +234,15 @@ on_skipped(struct writer *w, struct view piece, bool last)
 static int
 refuse_order(struct writer *w, struct position at)
 {
+	struct view source = utf8_clip(buf_view(&w->source), NAME_BYTES);
+
 	log_error("could not accept line %llu: out of order, (%s, %llu) after "
-		  "(%s, %llu)",
+		  "(%s, %llu) of \"%.*s\"",
 	    (unsigned long long)w->in.number, lsn_text(at.commit_lsn).s,
 	    (unsigned long long)at.seq, lsn_text(w->last.commit_lsn).s,
-	    (unsigned long long)w->last.seq);
+	    (unsigned long long)w->last.seq, VIEW_FMT(source));
+	log_hint("Sort the lines of each source by commit_lsn and seq, and "
+		 "leave out those that are there twice.");
 	return refused(w);
 }
 

@@ -427,7 +427,13 @@ test_identity(void)
 		    "'x':'\\u0000'}}",
 	    "s", 0, 0, false);
 	is_known_as("{" EVENT ",'x':1}", "s", 0, 0, false);
-	is_known_as("{" EVENT, NULL, 0, 0, false);
+	is_known_as("{" EVENT, "s", 0, 0, false);
+	is_known_as("{'source_id':'s", NULL, 0, 0, false);
+	is_known_as("{'source_id':'s'", NULL, 0, 0, false);
+	is_known_as("{'source_id':'s','schema_name':", "s", 0, 0, false);
+	is_known_as("{'metadata':{'seq':7,'commit_lsn':'0/A'},'source_id':'s',"
+		    "'after_data':{'a':tru}}",
+	    "s", 10, 7, false);
 	is_known_as("{'control':'checkpoint'}", NULL, 0, 0, true);
 	is_known_as("{'source_id':'s','control':7}", NULL, 0, 0, true);
 	is_known_as("{'control':'start','lsn'", NULL, 0, 0, true);
