@@ -38,7 +38,7 @@ TOOLS = pg-cdc-read buffer-write buffer-batch buffer-gc
 BASE  = buf log clock stop num lsn fdio line opts json_write \
         json_escape json_keys jsonb json_scan json_read
 EVENT = $(BASE) field event_put event_json
-PG    = pg pg_target
+PG    = pg pg_remedy pg_target
 
 pg-cdc-read_OBJS  = $(EVENT) $(PG) ack progress repeat liveness tablelist relation \
                     pgvalue tuple pgoutput preflight replstream source \

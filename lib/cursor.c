@@ -62,6 +62,7 @@ add_consumer(struct cursor_session *s)
 		log_error("could not find the consumer \"%s\": it is not "
 			  "registered",
 		    s->consumer);
+		log_hint("philotes consumer list shows those that are.");
 		rc = EXIT_CONFIG;
 	}
 	PQclear(res);

@@ -8,6 +8,7 @@
 #include "fdio.h"
 #include "log.h"
 #include "num.h"
+#include "pg_remedy.h"
 #include "stop.h"
 
 /* Codes and classes in the order in which they are looked up. */
@@ -100,6 +101,7 @@ pg_failed(const struct pg *pg, const char *doing, const PGresult *res)
 		if (pg->expected != NULL && strcmp(pg->expected, state) == 0)
 			return pg_exit_code(state);
 		log_server_error(pg, doing, res, primary);
+		pg_remedy_statement(pg, state);
 		return pg_exit_code(state);
 	}
 	log_error("could not %s: %.*s", doing,

@@ -8,6 +8,7 @@
 #include "exitcode.h"
 #include "fdio.h"
 #include "log.h"
+#include "pg_remedy.h"
 #include "stop.h"
 
 #define CONNECT_MS 30000
@@ -82,6 +83,19 @@ starts_with(const char *text, const char *prefix)
 	return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
+static void
+hint_at_form(const char *conninfo)
+{
+	if (strcmp(conninfo, "embedded") == 0)
+		log_hint("The word is for philotes alone; philotes(1) says "
+			 "where the embedded buffer listens.");
+	else
+		log_hint(
+		    "It is postgresql://USER@HOST:PORT/DATABASE, with special "
+		    "characters as %%25 and the like, or words "
+		    "like host=HOST dbname=DATABASE.");
+}
+
 static int
 check_conninfo(const struct pg_target *t)
 {
@@ -102,6 +116,8 @@ check_conninfo(const struct pg_target *t)
 			    ? view_first_line(message)
 			    : VIEW_LIT("it is malformed")));
 	PQfreemem(message);
+	if (parsed == NULL)
+		hint_at_form(t->conninfo);
 	if (parsed != NULL && is_set(parsed, "replication")) {
 		log_error("could not use the connection string of the %s: it "
 			  "sets \"replication\", which is ours to set",
@@ -113,34 +129,17 @@ check_conninfo(const struct pg_target *t)
 	return parsed != NULL ? EXIT_DONE : EXIT_CONFIG;
 }
 
-/* Of what libpq says when it came to no session.  Its messages are in English,
- * since the locale is not set. */
-static int
-libpq_exit_code(const struct pg *pg, const char *message)
-{
-	if (strstr(message, "certificate verify failed") != NULL ||
-	    strstr(message, "does not match host name") != NULL)
-		return EXIT_NOPERM;
-	if (starts_with(message, "invalid ") ||
-	    starts_with(message, "definition of service") ||
-	    strstr(message, "certificate file") != NULL ||
-	    strstr(message, "private key file") != NULL ||
-	    strstr(message, "server does not support SSL") != NULL)
-		return EXIT_CONFIG;
-	return PQconnectionNeedsPassword(pg->conn) ? EXIT_NOPERM : EXIT_RETRY;
-}
-
 /*
- * What libpq says of a connection that failed before there was a session, and
- * its exit code.  It tries the addresses of a host, and several hosts, one
- * after the other, each with a line "connection to server … failed: …".  The
- * last one that says more than that nobody answered counts, or else the last.
+ * What libpq says of a connection that failed before there was a session.  It
+ * tries the addresses of a host, and several hosts, one after the other, each
+ * with a line "connection to server … failed: …".  The last one that says more
+ * than that nobody answered counts, or else the last.
  */
-static int
-telling_line(const struct pg *pg, const char *message, struct view *line)
+static const struct pg_remedy *
+telling_line(enum pg_kind kind, const char *message, struct view *line)
 {
+	const struct pg_remedy *found = NULL, *r;
 	struct buf one = BUF_INIT;
-	int code = EXIT_RETRY, this;
 
 	*line = view_first_line(message);
 	for (const char *at = message; *at != '\0'; at += strspn(at, "\n")) {
@@ -153,26 +152,41 @@ telling_line(const struct pg *pg, const char *message, struct view *line)
 		    (v.p != message &&
 			!starts_with(v.p, "connection to server")))
 			continue;
-		this = libpq_exit_code(pg, one.data);
-		if (this == EXIT_RETRY && code != EXIT_RETRY)
+		r = pg_remedy(kind, "", one.data);
+		if ((r == NULL || r->code == EXIT_RETRY) && found != NULL &&
+		    found->code != EXIT_RETRY)
 			continue;
-		code = this;
+		found = r;
 		*line = v;
 	}
 	buf_release(&one);
-	return code;
+	return found;
+}
+
+static void
+hint_at_remedy(const struct pg_target *t, const struct pg_remedy *r)
+{
+	if (r != NULL && r->hint != NULL)
+		log_hint("%s", r->hint);
+	if (t->conninfo == NULL)
+		log_hint("%s is not set, so libpq's own variables and defaults "
+			 "say where the %s is.",
+		    strcmp(t->what, "source") == 0 ? "PHILOTES_SOURCE_URL"
+						   : "PHILOTES_BUFFER_URL",
+		    t->what);
 }
 
 /* libpq shows no SQLSTATE for a refused connection; its verbose message has it:
  * "FATAL:  28P01: password authentication failed …" in any language. */
 static int
-connect_failed(const struct pg *pg)
+connect_failed(const struct pg *pg, const struct pg_target *t)
 {
+	enum pg_kind kind = t->replication ? PG_WALSENDER : PG_PLAIN;
 	const char *message = PQerrorMessage(pg->conn);
 	const char *at = message;
+	const struct pg_remedy *r;
 	struct view line;
 	char state[6] = "";
-	int code;
 
 	while ((at = strstr(at, ":  ")) != NULL) {
 		at += 3;
@@ -183,16 +197,18 @@ connect_failed(const struct pg *pg)
 		}
 	}
 	line = view_first_line(message);
-	code = state[0] != '\0' ? pg_exit_code(state)
-				: telling_line(pg, message, &line);
+	r = state[0] != '\0' ? pg_remedy(kind, state, message)
+			     : telling_line(kind, message, &line);
 	log_error(
 	    "could not connect to the %s: %.*s", pg->what, VIEW_FMT(line));
-	/* a setting that the server cannot use */
-	return code == EXIT_BUG || code == EXIT_DATA ? EXIT_CONFIG : code;
+	hint_at_remedy(t, r);
+	if (r != NULL && r->code != 0)
+		return r->code;
+	return state[0] != '\0' ? pg_exit_code(state) : EXIT_RETRY;
 }
 
 static int
-connect_poll(struct pg *pg)
+connect_poll(struct pg *pg, const struct pg_target *t)
 {
 	PostgresPollingStatusType next = PGRES_POLLING_WRITING;
 	int64_t deadline = clock_ms() + CONNECT_MS;
@@ -208,7 +224,7 @@ connect_poll(struct pg *pg)
 		}
 		next = PQconnectPoll(pg->conn);
 	}
-	return next == PGRES_POLLING_OK ? EXIT_DONE : connect_failed(pg);
+	return next == PGRES_POLLING_OK ? EXIT_DONE : connect_failed(pg, t);
 }
 
 int
@@ -236,9 +252,9 @@ pg_open(struct pg *pg, const struct pg_target *t)
 	PQsetNoticeReceiver(pg->conn, on_notice, NULL);
 	PQsetErrorVerbosity(pg->conn, PQERRORS_VERBOSE);
 	if (PQstatus(pg->conn) == CONNECTION_BAD)
-		rc = connect_failed(pg);
+		rc = connect_failed(pg, t);
 	else
-		rc = connect_poll(pg);
+		rc = connect_poll(pg, t);
 	if (rc != EXIT_DONE)
 		return rc;
 	PQsetErrorVerbosity(pg->conn, PQERRORS_DEFAULT);

@@ -15,6 +15,7 @@
 #include "log.h"
 #include "lsn.h"
 #include "num.h"
+#include "pg_remedy.h"
 #include "pg_target.h"
 #include "sql.h"
 
@@ -136,6 +137,12 @@ replstream_identify(struct replstream *s, struct replstream_system *sys)
 		log_error("could not identify the source: unexpected answer");
 		rc = EXIT_PROTOCOL;
 	}
+	/* some poolers take no notice of "replication", and the server behind
+	 * them does not know the command then */
+	if (rc != EXIT_DONE && pg_is_state(res, "42601")) {
+		pg_remedy_pooler();
+		rc = EXIT_CONFIG;
+	}
 	if (rc == EXIT_DONE) {
 		sys->timeline = (uint32_t)timeline;
 		buf_clear(&sys->system_id);
@@ -182,6 +189,8 @@ refuse_unpublished(const PGresult *res, const char *publication)
 			  "\"%s\" does not have it",
 		    VIEW_FMT(pg_value(res, i, 0)),
 		    VIEW_FMT(pg_value(res, i, 1)), publication);
+		log_hint("Take it off the list, or let the publication's owner "
+			 "run ALTER PUBLICATION ... ADD TABLE.");
 		return EXIT_CONFIG;
 	}
 	return EXIT_DONE;

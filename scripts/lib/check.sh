@@ -83,7 +83,9 @@ check_buffer()
 	fi
 	operator_query "${PHILOTES_BUFFER_URL-}" check_buffer.sql \
 		-v "source=$source_id" || {
-		finding ERROR buffer "$REPLY" 78
+		local code reason hint
+		tool_says || code=78 reason=$REPLY hint=''
+		finding ERROR buffer "$reason" "$code" "$hint"
 		return
 	}
 	while IFS= read -r row; do

@@ -64,8 +64,10 @@ read_config()
 {
 	local file=$1 number=0 text key value
 	local -A line_of=()
-	[[ -f $file || -p $file ]] || die 78 read "$file" "there is no such file"
-	[[ -r $file ]] || die 77 read "$file" "permission denied"
+	[[ -f $file || -p $file ]] || die 78 read "$file" "there is no such file" \
+		"It has the settings, a line each: see philotes.conf(5)."
+	[[ -r $file ]] || die 77 read "$file" "permission denied" \
+		"Run philotes as a user who may read it, or name another by --config."
 	while IFS= read -r text || [[ -n $text ]]; do
 		number=$((number + 1)) key=''
 		parse_line "$text"
@@ -156,6 +158,8 @@ locate_state()
 	esac
 }
 
+readonly own_state="Name a directory of your own by PHILOTES_STATE_DIR."
+
 make_directory()
 {
 	local said code=74
@@ -163,7 +167,7 @@ make_directory()
 	said=${said##*: }
 	# EACCES and EPERM; a full or read-only disk, a file of that name are not
 	[[ $said != *ermi* ]] || code=77
-	die "$code" create "$1" "${said,}"
+	die "$code" create "$1" "${said,}" "$own_state"
 }
 
 # The server of an embedded buffer must be able to pass through the first.  In
@@ -171,7 +175,7 @@ make_directory()
 make_state()
 {
 	[[ -d $state ]] || make_directory "$state" 0711
-	[[ ! -L $run ]] || die 77 use "$run" "it is a symbolic link"
+	[[ ! -L $run ]] || die 77 use "$run" "it is a symbolic link" "$own_state"
 	make_directory "$run" 0700
-	[[ -O $run ]] || die 77 use "$run" "it belongs to somebody else"
+	[[ -O $run ]] || die 77 use "$run" "it belongs to somebody else" "$own_state"
 }

@@ -6,7 +6,8 @@ consumer_sql()
 	local doing=$1 sql=$2
 	shift 2
 	REPLY=$(LC_ALL=C psql_on "${PHILOTES_BUFFER_URL-}" -At -F $'\t' \
-		-v VERBOSITY=verbose "$@" 2>&1 <<<"$sql") ||
+		-v VERBOSITY=verbose "$@" -f "$share/sql/operator/schema.sql" \
+		-f - 2>&1 <<<"$sql") ||
 		explain_psql "$REPLY" "$doing" "${name:-consumers}"
 }
 
@@ -37,7 +38,8 @@ consumer_add()
 consumer_drop()
 {
 	consumer_sql drop "SELECT philotes.drop_consumer(:'name')" -v "name=$name"
-	[[ $REPLY == t ]] || die 78 drop "$name" "there is no such consumer"
+	[[ $REPLY == t ]] || die 78 drop "$name" "there is no such consumer" \
+		'"philotes consumer list" shows those that there are.'
 	log info "consumer \"$name\" is forgotten; what only it waited for may go"
 }
 

@@ -5,6 +5,7 @@
 SET statement_timeout = '10s';
 SET search_path = pg_catalog, pg_temp;
 SET jit = off;
+\ir schema.sql
 
 SELECT philotes.schema_version() AS version,
        philotes.schema_version() >= 3 AS known \gset

@@ -4,6 +4,7 @@
 -- Of an older schema the version alone.
 SET statement_timeout = '10s';
 SET search_path = pg_catalog, pg_temp;
+\ir schema.sql
 
 SELECT philotes.schema_version() AS version,
        philotes.schema_version() >= 3 AS known \gset
