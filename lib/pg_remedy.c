@@ -121,13 +121,23 @@ pg_remedy_pooler(void)
 	log_hint("%s", go_direct);
 }
 
+/* What a standby cannot do is a feature that it does not support. */
+static bool
+is_standby(const struct pg *pg, const char *state)
+{
+	const char *standby = PQparameterStatus(pg->conn, "in_hot_standby");
+
+	return strcmp(state, "0A000") == 0 && standby != NULL &&
+	    strcmp(standby, "on") == 0;
+}
+
 void
 pg_remedy_statement(const struct pg *pg, const char *state)
 {
 	if (strcmp(state, "42501") == 0 && strcmp(pg->what, "buffer") == 0)
 		log_hint("Grant the role what roles.sql grants to the tool's; "
 			 "philotes check says what is missing.");
-	else if (strcmp(state, "25006") == 0)
+	else if (strcmp(state, "25006") == 0 || is_standby(pg, state))
 		log_hint("That server is a standby: name the primary, as with "
 			 "several hosts and target_session_attrs=read-write.");
 	else if (strcmp(state, "53100") == 0)

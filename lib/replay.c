@@ -122,7 +122,8 @@ replay_find_tables(const struct replay *r, struct cursor_session *s)
 		    VIEW_FMT(pg_value(res, 0, 0)),
 		    VIEW_FMT(pg_value(res, 0, 1)));
 		log_hint("Names are schema.table, or table in schema public, "
-			 "in double quotes if they are not lower case.");
+			 "in double quotes if they are not lower case; an "
+			 "event of a partitioned table has its partition's.");
 		rc = EXIT_CONFIG;
 	}
 	PQclear(res);

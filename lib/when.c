@@ -40,14 +40,18 @@ take_word(struct view *s)
 	return word;
 }
 
-static bool
-is_number(struct view word)
+/* Takes the number that the word begins with, if it does. */
+static struct view
+take_number(struct view *word)
 {
-	for (size_t i = 0; i < word.n; i++) {
-		if ((word.p[i] < '0' || word.p[i] > '9') && word.p[i] != '.')
-			return false;
-	}
-	return true;
+	struct view number = {word->p, 0};
+
+	while (number.n < word->n &&
+	    ((word->p[number.n] >= '0' && word->p[number.n] <= '9') ||
+		word->p[number.n] == '.'))
+		number.n++;
+	*word = (struct view){word->p + number.n, word->n - number.n};
+	return number;
 }
 
 /* The unit of a duration that the word means; 0: none. */
@@ -71,27 +75,30 @@ static bool
 add_words(struct buf *b, struct view s)
 {
 	bool number = false; /* its unit is still to come */
-	struct view word;
+	struct view word, digits;
 	int64_t ms;
 
 	for (word = take_word(&s); word.n > 0; word = take_word(&s)) {
-		if (number) {
-			if (unit_of(word) == 0)
-				return false;
-			buf_addc(b, unit_of(word));
-			number = false;
-		} else if (view_eq(word, VIEW_LIT("a")) ||
-		    view_eq(word, VIEW_LIT("an"))) {
-			buf_addc(b, '1');
-			number = true;
-		} else if (is_number(word)) {
+		if (!number && num_parse_duration(word, &ms)) {
 			buf_addv(b, word);
-			number = true;
-		} else if (num_parse_duration(word, &ms)) {
-			buf_addv(b, word);
-		} else {
-			return false;
+			number = view_eq(word, VIEW_LIT("0"));
+			continue;
 		}
+		digits = take_number(&word);
+		if (!number && digits.n == 0 &&
+		    (view_eq(word, VIEW_LIT("a")) ||
+			view_eq(word, VIEW_LIT("an")))) {
+			digits = VIEW_LIT("1");
+			word.n = 0;
+		}
+		if (number == (digits.n > 0))
+			return false;
+		buf_addv(b, digits);
+		number = word.n == 0;
+		if (!number && unit_of(word) == 0)
+			return false;
+		if (!number)
+			buf_addc(b, unit_of(word));
 	}
 	return !number;
 }

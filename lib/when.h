@@ -9,8 +9,8 @@
  * when  = date | "now" | "today" | "yesterday" | "-" span | span "ago"
  * date  = an RFC 3339 date, perhaps with a time, perhaps with an offset; what
  *         is missing is midnight, or UTC
- * span  = one or more of: a duration (num.h), or a number, "a" or "an" and a
- *         unit in words, from "second" to "weeks" or short
+ * span  = one or more of: a duration (num.h); a number, "a" or "an" with a unit
+ *         in words, from "second" to "weeks" or short, behind a space or not
  *
  * Days begin at midnight UTC.  Upper case counts as lower case.  now and *t are
  * times of clock.h.

@@ -76,7 +76,7 @@ pooler()
 			"$(cluster_sockets "$BATS_FILE_TMPDIR/buf")"
 		printf '%s\n' '[pgbouncer]' "unix_socket_dir = $dir" \
 			'listen_addr =' 'listen_port = 6432' 'auth_type = trust' \
-			"auth_file = $dir/users" 'pool_mode = session' 'logfile =' \
+			"auth_file = $dir/users" 'logfile =' \
 			'pidfile =' "$@"
 	} >"$dir/ini"
 	chmod a+r "$dir"/*
@@ -255,6 +255,12 @@ pooled_psql()
 	expect_remedy 77 'authentication failed' 'the role must exist' \
 		buffer-gc -d "$(with user=nosuch "$POOLED_BUFFER")"
 	expect_code 0 buffer-gc -d "$POOLED_BUFFER"
+	PHILOTES_BUFFER_URL=$POOLED_BUFFER expect_code 0 philotes check
+	# check does not take for good what the tools refuse
+	kill_children
+	pooler 'pool_mode = transaction'
+	PHILOTES_BUFFER_URL=$POOLED_BUFFER expect_code 78 philotes check
+	[[ $output == *"ERROR    buffer"*"a connection pooler gives the session"* ]]
 	# one that leaves out what it does not know
 	kill_children
 	pooler 'ignore_startup_parameters = replication'
@@ -267,15 +273,24 @@ pooled_psql()
 }
 
 @test "a standby is named as one" {
-	buf_psql "CREATE FUNCTION public.ro() RETURNS trigger LANGUAGE plpgsql AS
-	    'BEGIN RAISE EXCEPTION USING ERRCODE = ''25006'', MESSAGE = ''read-only'';
-	     END';
-	    CREATE TRIGGER ro BEFORE INSERT ON philotes.cdc_consumers
-	    FOR EACH ROW EXECUTE FUNCTION public.ro()"
-	expect_remedy 75 'read-only' 'That server is a standby: name the primary' \
+	local event
+	event='{"source_id":"s","schema_name":"","table_name":"","operation":"INSERT","lsn":"0/1","event_time":"2026-01-01T00:00:00Z"}'
+	stop_server buf
+	touch "$BATS_FILE_TMPDIR/buf/standby.signal"
+	start_server buf
+	expect_remedy 75 'could not ' 'That server is a standby: name the primary' \
 		buffer-batch --once
-	expect_remedy 78 'read-only' 'That server is a standby: name the primary' \
+	expect_remedy 75 'could not ' 'That server is a standby: name the primary' \
+		buffer-write <<<"$event"
+	expect_remedy 75 'could not ' 'That server is a standby: name the primary' \
+		buffer-gc
+	expect_remedy 78 'could not ' 'That server is a standby: name the primary' \
 		philotes consumer add c
+	expect_remedy 78 'could not ' 'That server is a standby: name the primary' \
+		philotes init
+	stop_server buf
+	rm "$BATS_FILE_TMPDIR/buf/standby.signal"
+	start_server buf
 }
 
 @test "philotes: words that are missing, and locks that are held" {

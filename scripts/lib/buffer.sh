@@ -51,23 +51,23 @@ tool_says()
 	[[ -n $reason ]]
 }
 
-# remedy STATE DOING: leaves in $hint what to do about psql's error, if it is
-# not what the server says.
+# remedy STATE DOING REASON: leaves in $hint what to do about psql's error, if
+# it is not what the server says.
 remedy()
 {
-	case $1 in
-	42501)
+	case $1:$3 in
+	42501:*)
 		hint="Grant the role what roles.sql grants, or have the \
 schema's owner do it."
 		[[ $2 != load* ]] || hint="Have the owner of the database and \
 of the schema philotes do it, or a superuser."
 		;;
-	42P01 | 42883) hint='"philotes init" upgrades the schema.' ;;
-	25006)
+	42P01:* | 42883:*) hint='"philotes init" upgrades the schema.' ;;
+	25006:* | 0A000:*recovery*)
 		hint="That server is a standby: name the primary, as with \
 several hosts and target_session_attrs=read-write."
 		;;
-	55P03) : "${hint:=Another session has it locked, see pg_locks; try again.}" ;;
+	55P03:*) : "${hint:=Another session has it locked, see pg_locks; try again.}" ;;
 	esac
 }
 
@@ -83,7 +83,7 @@ explain_psql()
 		*) code=78 ;;
 		esac
 		[[ ! $said =~ HINT:\ \ ([^$'\n']*) ]] || hint=${BASH_REMATCH[1]}
-		remedy "$state" "$doing"
+		remedy "$state" "$doing" "$reason"
 		die "$code" "$doing" "$object" "$reason" "$hint"
 	fi
 	said=${said##*psql: error: }
