@@ -293,6 +293,14 @@ pooled_psql()
 	start_server buf
 }
 
+@test "a word that is one too many is named, unless it may be a secret" {
+	expect_remedy 64 '"cat" is one too many' 'A command goes behind --.' \
+		buffer-batch --once cat
+	expect_remedy 64 'a connection string without -d' '--help' \
+		buffer-batch postgresql://u:x@h/d
+	[[ $stderr != *u:x@* ]]
+}
+
 @test "philotes: words that are missing, and locks that are held" {
 	expect_remedy 64 'could not use the arguments: a command is missing' \
 		'one of init, run, check, status, metrics and consumer' philotes
@@ -302,6 +310,13 @@ pooled_psql()
 		'one of list, add NAME and drop NAME' philotes consumer
 	expect_remedy 64 '"consumer add" lacks a name' 'Give the name' \
 		philotes consumer add
+	expect_remedy 64 'name has 1 to 512 bytes, not 0' '--help' \
+		philotes consumer add ''
+	expect_remedy 64 'name has 1 to 512 bytes, not 514' '--help' \
+		philotes consumer add "$(printf 'é%.0s' {1..257})"
+	expect_code 0 philotes consumer add "$(printf 'é%.0s' {1..256})"
+	expect_remedy 78 'there is no such consumer' 'philotes consumer list' \
+		philotes consumer drop nosuch
 	mkdir -p "$PHILOTES_STATE_DIR/run"
 	chmod 700 "$PHILOTES_STATE_DIR/run"
 	exec 8>>"$PHILOTES_STATE_DIR/run/lock"

@@ -165,8 +165,11 @@ set_up(int argc, char **argv, int rest)
 {
 	int rc;
 
-	if (rest < argc && strcmp(argv[rest - 1], "--") != 0)
-		return opts_usage(&opts, "a command without -- before it");
+	if (rest < argc && strcmp(argv[rest - 1], "--") != 0) {
+		rc = opts_extra(&opts, argv[rest]);
+		log_hint("A command goes behind --.");
+		return rc;
+	}
 	rc = check_pairs(rest < argc);
 	if (rc == EXIT_DONE)
 		rc = read_replay();

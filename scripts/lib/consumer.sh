@@ -23,8 +23,17 @@ consumer_list()
 	[[ -z $REPLY ]] || say "$REPLY"
 }
 
+# As buffer-batch takes a name; one that is there may be dropped anyhow.
+check_name()
+{
+	local LC_ALL=C
+	((${#name} > 0 && ${#name} <= 512)) ||
+		wrong_words "a consumer's name has 1 to 512 bytes, not ${#name}"
+}
+
 consumer_add()
 {
+	check_name
 	consumer_sql add "SELECT philotes.add_consumer(:'name', :'latest')" \
 		-v "name=$name" -v "latest=$([[ $start == latest ]] && echo t ||
 			echo f)"
