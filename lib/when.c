@@ -70,35 +70,44 @@ unit_of(struct view word)
 	return 0;
 }
 
+/* Appends "2h" for 2hours, "2" for 2, "1" for an, after which *number says that
+ * the unit is still to come, and "h" for that. */
+static bool
+add_word(struct buf *b, struct view word, bool *number)
+{
+	struct view rest = word, digits = take_number(&rest);
+	int64_t ms;
+
+	if (!*number && rest.n > 0 && num_parse_duration(word, &ms)) {
+		buf_addv(b, word);
+		return true;
+	}
+	if (!*number) {
+		if (view_eq(word, VIEW_LIT("a")) ||
+		    view_eq(word, VIEW_LIT("an"))) {
+			digits = VIEW_LIT("1");
+			rest.n = 0;
+		}
+		buf_addv(b, digits);
+		*number = digits.n > 0 && rest.n == 0;
+		if (*number || digits.n == 0)
+			return *number;
+		word = rest;
+	}
+	*number = false;
+	buf_addc(b, unit_of(word));
+	return unit_of(word) != 0;
+}
+
 /* What the words say, as the duration that num.h reads: "1h30m". */
 static bool
 add_words(struct buf *b, struct view s)
 {
-	bool number = false; /* its unit is still to come */
-	struct view word, digits;
-	int64_t ms;
+	bool number = false;
 
-	for (word = take_word(&s); word.n > 0; word = take_word(&s)) {
-		if (!number && num_parse_duration(word, &ms)) {
-			buf_addv(b, word);
-			number = view_eq(word, VIEW_LIT("0"));
-			continue;
-		}
-		digits = take_number(&word);
-		if (!number && digits.n == 0 &&
-		    (view_eq(word, VIEW_LIT("a")) ||
-			view_eq(word, VIEW_LIT("an")))) {
-			digits = VIEW_LIT("1");
-			word.n = 0;
-		}
-		if (number == (digits.n > 0))
+	for (struct view w = take_word(&s); w.n > 0; w = take_word(&s)) {
+		if (!add_word(b, w, &number))
 			return false;
-		buf_addv(b, digits);
-		number = word.n == 0;
-		if (!number && unit_of(word) == 0)
-			return false;
-		if (!number)
-			buf_addc(b, unit_of(word));
 	}
 	return !number;
 }
