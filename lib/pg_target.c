@@ -9,6 +9,7 @@
 #include "fdio.h"
 #include "log.h"
 #include "pg_remedy.h"
+#include "pg_secret.h"
 #include "stop.h"
 
 #define CONNECT_MS 30000
@@ -24,22 +25,11 @@ is_set(const PQconninfoOption *parsed, const char *keyword)
 	return false;
 }
 
-static bool
-has_password(const char *conninfo)
-{
-	PQconninfoOption *parsed = PQconninfoParse(conninfo, NULL);
-	bool found = is_set(parsed, "password") ||
-	    is_set(parsed, "sslpassword");
-
-	PQconninfoFree(parsed);
-	return found;
-}
-
 /* Everybody on the machine can read arguments; nobody else, an environment. */
 static int
 check_argument(const struct pg_target *t, const char *variable)
 {
-	if (t->conninfo == getenv(variable) || !has_password(t->conninfo))
+	if (t->conninfo == getenv(variable) || !pg_has_secret(t->conninfo))
 		return EXIT_DONE;
 	log_error("could not use the connection string of --%s: it has a "
 		  "password, and everybody can read arguments",
@@ -105,12 +95,13 @@ check_conninfo(const struct pg_target *t)
 	if (t->conninfo == NULL)
 		return EXIT_DONE;
 	parsed = PQconninfoParse(t->conninfo, &message);
-	/* other messages repeat parts of it, perhaps the password */
+	/* most messages repeat parts of it, perhaps of a password; the name of
+	 * an option is part of one if that has a space in it */
 	if (parsed == NULL)
 		log_error(
 		    "could not read the connection string of the %s: %.*s",
 		    t->what,
-		    VIEW_FMT(message != NULL &&
+		    VIEW_FMT(message != NULL && !pg_has_secret(t->conninfo) &&
 				starts_with(
 				    message, "invalid connection option")
 			    ? view_first_line(message)

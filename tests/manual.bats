@@ -308,6 +308,7 @@ try_page()
 	for file in pg-cdc-read buffer-write buffer-batch buffer-gc philotes; do
 		"$dest/opt/philotes/bin/$file" --version
 	done
+	[[ -x $dest/opt/philotes/lib/philotes/pg-exec ]]
 	for file in "$root"/scripts/lib/*.sh "$root"/scripts/cluster.sh \
 	    "$root"/sql/*.sql "$root"/sql/operator/*.sql; do
 		[[ -f $(find "$dest/opt/philotes/share/philotes" \

@@ -95,8 +95,8 @@ explain_psql()
 init_buffer()
 {
 	local said
-	said=$(LC_ALL=C psql_on "${PHILOTES_BUFFER_URL-}" -v VERBOSITY=verbose \
-		-f "$share/sql/001_schema.sql" 2>&1 >/dev/null) ||
+	said=$(LC_ALL=C psql_pinned "${PHILOTES_BUFFER_URL-}" \
+		-v VERBOSITY=verbose -f "$share/sql/001_schema.sql" 2>&1 >/dev/null) ||
 		explain_psql "$said" "load the schema into" buffer
 	log info "the buffer's schema is in place"
 }

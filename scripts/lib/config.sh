@@ -78,13 +78,6 @@ read_config()
 	done <"$file"
 }
 
-# Is there a password in this connection string?
-has_password()
-{
-	[[ $1 =~ ^postgres(ql)?://[^/@]*:[^/@]+@ ||
-	    $1 =~ (^|[?\&[:space:]])password[[:space:]]*=[[:space:]]*[^\&[:space:]] ]]
-}
-
 check_databases()
 {
 	[[ -n ${PHILOTES_SOURCE_URL-}${PHILOTES_BUFFER_URL-} ]] ||

@@ -5,7 +5,7 @@ consumer_sql()
 {
 	local doing=$1 sql=$2
 	shift 2
-	REPLY=$(LC_ALL=C psql_on "${PHILOTES_BUFFER_URL-}" -At -F $'\t' \
+	REPLY=$(LC_ALL=C psql_pinned "${PHILOTES_BUFFER_URL-}" -At -F $'\t' \
 		-v VERBOSITY=verbose "$@" -f "$share/sql/operator/schema.sql" \
 		-f - 2>&1 <<<"$sql") ||
 		explain_psql "$REPLY" "$doing" "${name:-consumers}"

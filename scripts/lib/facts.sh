@@ -24,7 +24,7 @@ operator_query()
 	local url=$1 file=$2 said
 	shift 2
 	said=$(PGCONNECT_TIMEOUT=${PGCONNECT_TIMEOUT:-5} LC_ALL=C \
-		psql_on "$url" -At -F "$US" "$@" \
+		psql_pinned "$url" -At -F "$US" "$@" \
 		-f "$share/sql/operator/$file" 2>&1) && REPLY=$said && return
 	said=${said#"${said%%[![:space:]]*}"}
 	[[ $said =~ (ERROR|FATAL):\ +([^$'\n']*) ]] && said=${BASH_REMATCH[2]}
