@@ -37,7 +37,7 @@ TOOLS = pg-cdc-read buffer-write buffer-batch buffer-gc
 INTERNAL = pg-exec
 
 # What each tool is made of.
-BASE  = buf log clock stop num lsn fdio line opts json_write \
+BASE  = buf log text clock stop num lsn fdio line opts json_write \
         json_escape json_keys jsonb json_scan json_read
 EVENT = $(BASE) field event_put event_json
 PG    = pg pg_secret pg_remedy pg_target

@@ -5,12 +5,12 @@
 #include <string.h>
 
 #include "exitcode.h"
-#include "json_write.h"
 #include "log.h"
 #include "pg_target.h"
 #include "preflight.h"
 #include "replstream.h"
 #include "sql.h"
+#include "text.h"
 
 #define PEEK_LIMIT "SET statement_timeout = '5s'"
 
@@ -61,10 +61,10 @@ print_json(const struct finding *f)
 	if (f->level == FINDING_ERROR)
 		buf_addf(&b, ",\"code\":%d", f->code);
 	buf_adds(&b, ",\"message\":");
-	json_write_string(&b, f->text);
+	text_add_json(&b, f->text);
 	if (f->hint != NULL) {
 		buf_adds(&b, ",\"hint\":");
-		json_write_string(&b, view_of(f->hint));
+		text_add_json(&b, view_of(f->hint));
 	}
 	printf("%.*s}\n", VIEW_FMT(buf_view(&b)));
 	buf_release(&b);
@@ -78,17 +78,14 @@ print_text(const struct finding *f)
 	    [FINDING_WARNING] = "WARNING",
 	    [FINDING_ERROR] = "ERROR",
 	};
+	struct buf b = BUF_INIT;
 
-	printf("%-8s %-12s ", results[f->level], f->check);
-	/* a name may have any characters in it, a line has one end */
-	for (size_t i = 0; i < f->text.n; i++) {
-		unsigned char c = (unsigned char)f->text.p[i];
-
-		putchar(c < 0x20 || c == 0x7f ? '?' : c);
-	}
-	putchar('\n');
+	text_add_line(&b, f->text);
+	printf("%-8s %-12s %.*s\n", results[f->level], f->check,
+	    VIEW_FMT(buf_view(&b)));
 	if (f->hint != NULL)
 		printf("%-21s %s\n", "", f->hint);
+	buf_release(&b);
 }
 
 static void

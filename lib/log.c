@@ -11,7 +11,7 @@
 
 #include "buf.h"
 #include "clock.h"
-#include "json_write.h"
+#include "text.h"
 
 #define KINDS 16
 
@@ -56,17 +56,6 @@ log_is_json(void)
 }
 
 static void
-neutralise(struct buf *line)
-{
-	for (size_t i = 0; i < line->len; i++) {
-		unsigned char c = (unsigned char)line->data[i];
-
-		if (c < 0x20 || c == 0x7f)
-			line->data[i] = '?';
-	}
-}
-
-static void
 add_time(struct buf *line)
 {
 	struct timespec now;
@@ -86,7 +75,7 @@ add_json(struct buf *line, const char *level, const struct buf *message)
 	add_time(line);
 	buf_addf(line, "\",\"tool\":\"%s\",\"level\":\"%s\"", tool_name, level);
 	buf_adds(line, ",\"message\":");
-	json_write_string(line, buf_view(message));
+	text_add_json(line, buf_view(message));
 	buf_addc(line, '}');
 }
 
@@ -119,7 +108,7 @@ add_text(struct buf *line, const char *level, const struct buf *message)
 		buf_addc(line, ' ');
 	}
 	buf_addf(line, "%s: %s: ", tool_name, level);
-	buf_addv(line, buf_view(message));
+	text_add_line(line, buf_view(message));
 }
 
 static void
@@ -199,7 +188,6 @@ report(enum log_level threshold, const char *level, const char *fmt, va_list ap)
 
 	if (threshold == LOG_ERROR || admit(level, fmt)) {
 		buf_addvf(&message, fmt, ap);
-		neutralise(&message);
 		emit(level, &message);
 		buf_release(&message);
 	}

@@ -1,6 +1,7 @@
 /*
  * Messages to stderr, one line each, written by one write(2) so that tools
- * that share a stderr do not mix theirs.  Control bytes become '?'.
+ * that share a stderr do not mix theirs.  What is hostile in one (see text.h)
+ * becomes '?', in JSON an escape.
  *
  *   tool: error: could not VERB "OBJECT": REASON
  *   tool: hint: A sentence.

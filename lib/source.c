@@ -9,6 +9,7 @@
 #include "log.h"
 #include "pg_target.h"
 #include "sql.h"
+#include "text.h"
 
 /* Columns of source_tables.sql. */
 enum { T_SCHEMA, T_TABLE, T_STATE, T_PUBLISHED };
@@ -35,25 +36,20 @@ struct setup {
 
 static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* On stdout: a name may have any characters in it, a line has one end. */
+/* A line on stdout. */
 static void
 say(const char *fmt, ...)
 {
-	struct buf b = BUF_INIT;
-	struct view text;
+	struct buf text = BUF_INIT, line = BUF_INIT;
 	va_list ap;
 
 	va_start(ap, fmt);
-	buf_addvf(&b, fmt, ap);
+	buf_addvf(&text, fmt, ap);
 	va_end(ap);
-	text = buf_view(&b);
-	for (size_t i = 0; i < text.n; i++) {
-		unsigned char c = (unsigned char)text.p[i];
-
-		putchar(c < 0x20 || c == 0x7f ? '?' : c);
-	}
-	putchar('\n');
-	buf_release(&b);
+	text_add_line(&line, buf_view(&text));
+	printf("%.*s\n", VIEW_FMT(buf_view(&line)));
+	buf_release(&text);
+	buf_release(&line);
 }
 
 static int

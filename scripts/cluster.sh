@@ -19,6 +19,9 @@
 # function returns non-zero after one line on stderr if it fails.
 # shellcheck shell=bash
 
+# shellcheck source=scripts/lib/text.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib/text.sh"
+
 at_exit()
 {
 	# shellcheck disable=SC2064 # the function is known now
@@ -49,8 +52,9 @@ pg_knows()
 
 cluster_fail()
 {
-	printf '%s: error: could not %s "%s": %s\n' \
-		"${0##*/}" "$1" "$2" "$3" >&2
+	local REPLY
+	one_line "could not $1 \"$2\": $3"
+	printf '%s: error: %s\n' "${0##*/}" "$REPLY" >&2
 	return 1
 }
 

@@ -465,7 +465,7 @@ $$;
 -- It and the moment in which buffer-gc decides what goes exclude each other.
 CREATE OR REPLACE FUNCTION philotes.add_consumer(name text,
     latest boolean DEFAULT false) RETURNS boolean
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF EXISTS (SELECT FROM philotes.cdc_consumers WHERE consumer = name) THEN
 		RETURN false;
@@ -498,7 +498,7 @@ END $$;
 -- Forgets the consumer, with its cursors and its dead letters; what only it had
 -- not processed may be removed then.  False: there is none of that name.
 CREATE OR REPLACE FUNCTION philotes.drop_consumer(name text) RETURNS boolean
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM pg_advisory_xact_lock(hashtextextended('philotes.consumers', 0));
 	DELETE FROM philotes.cdc_consumers WHERE consumer = name;
@@ -516,7 +516,7 @@ END $$;
 CREATE OR REPLACE FUNCTION philotes.lag()
 RETURNS TABLE (consumer text, source_id text, events_behind bigint,
     oldest_age interval, last_batch_at timestamptz)
-LANGUAGE sql STABLE AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT c.consumer, s.source_id, w.total - coalesce(b.total, 0),
 	       clock_timestamp() - f.written_at, b.processed_at
 	FROM philotes.cdc_consumers c
@@ -545,7 +545,7 @@ $$;
 -- work on the same range finds its own mark refused by the primary key.
 CREATE OR REPLACE FUNCTION philotes.mark_processed(consumer_name text,
     source text, up_to_id bigint) RETURNS bigint
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	c  philotes.cdc_batches;
 	w  philotes.cdc_writes;
@@ -749,7 +749,7 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION philotes.events_refuse() RETURNS trigger
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RAISE EXCEPTION 'philotes.cdc_events is append-only'
 	USING HINT = CASE TG_OP WHEN 'UPDATE'

@@ -131,7 +131,7 @@ check()
 	check_settings
 	"$bin/pg-cdc-read" --check || status=$?
 	fails "$status"
-	source_id=${PHILOTES_SOURCE_ID-}
+	name_source
 	gather_source
 	if [[ -n $source_said ]]; then
 		# pg-cdc-read has said so

@@ -14,13 +14,24 @@ consumer_sql()
 # consumer, source, events that wait, seconds that the first has waited
 consumer_list()
 {
+	local rows row consumer
+	# a row is a line of fields
 	consumer_sql list "
-		SELECT c.consumer, l.source_id, l.events_behind,
+		SELECT regexp_replace(c.consumer, '[\x01-\x1f]', '?', 'g'),
+		       regexp_replace(l.source_id, '[\x01-\x1f]', '?', 'g'),
+		       l.events_behind,
 		       coalesce(extract(epoch FROM l.oldest_age), 0)::numeric(20, 1)
 		FROM philotes.cdc_consumers c
 		LEFT JOIN philotes.lag() l USING (consumer)
-		ORDER BY 1, 2"
-	[[ -z $REPLY ]] || say "$REPLY"
+		ORDER BY c.consumer, l.source_id"
+	rows=$REPLY
+	[[ -n $rows ]] || return 0
+	while IFS= read -r row; do
+		one_line "${row%%$'\t'*}"
+		consumer=$REPLY row=${row#*$'\t'}
+		one_line "${row%%$'\t'*}"
+		say "$consumer"$'\t'"$REPLY"$'\t'"${row#*$'\t'}"
+	done <<<"$rows"
 }
 
 # As buffer-batch takes a name; one that is there may be dropped anyhow.

@@ -1,4 +1,5 @@
--- For philotes check: the schema's version; of the source :'source' the system,
+-- For philotes check: the schema's version; of the source :'source', a name with a
+-- ? for what is below a space like the names that are printed, the system,
 -- the slot and the checkpoint that are stored, null if there is none; and, per
 -- tool, what the role of this session is not allowed to do that the tool does.
 -- Of an older schema the version alone.
@@ -14,12 +15,15 @@ SELECT 'version', :version;
 	\q
 \endif
 
-SELECT 'stored', s.system_id, s.slot,
+SELECT 'stored', regexp_replace(s.system_id, '[\x01-\x1f]', '?', 'g'),
+       regexp_replace(s.slot, '[\x01-\x1f]', '?', 'g'),
        (philotes.newest_write(s.source_id)).checkpoint
 FROM (SELECT) one
-LEFT JOIN philotes.cdc_sources s ON s.source_id = :'source';
+LEFT JOIN philotes.cdc_sources s
+  ON regexp_replace(s.source_id, '[\x01-\x1f]', '?', 'g') = :'source'
+ORDER BY s.source_id = :'source' DESC LIMIT 1;
 
-SELECT 'role', current_user, n.tool,
+SELECT 'role', regexp_replace(current_user, '[\x01-\x1f]', '?', 'g'), n.tool,
        string_agg(n.privilege || ' on ' || n.object, ', ')
 FROM (SELECT t.tool, t.object, t.privilege,
              CASE WHEN t.object LIKE '%\_seq'
