@@ -11,6 +11,33 @@ static const char *const secrets[] = {
  * and their escapes, and URIs. */
 static const char *const signs[] = {"pass", "secret", "_key", "%", "://"};
 
+static bool
+is_cut(const char *conninfo)
+{
+	const char *at, *authority = strstr(conninfo, "://");
+	size_t n;
+
+	if (strncmp(conninfo, "postgres://", 11) != 0 &&
+	    strncmp(conninfo, "postgresql://", 13) != 0)
+		return false;
+	authority += 3;
+	n = strcspn(authority, "@/");
+	if (authority[n] == '@')
+		n++;
+	at = strpbrk(authority + n, "@?");
+	return at != NULL && *at == '@';
+}
+
+PQconninfoOption *
+pg_parse(const char *conninfo, char **message)
+{
+	if (!is_cut(conninfo))
+		return PQconninfoParse(conninfo, message);
+	if (message != NULL)
+		*message = NULL;
+	return NULL;
+}
+
 bool
 pg_is_secret(const PQconninfoOption *o)
 {
@@ -46,7 +73,7 @@ looks_secret(const char *text)
 bool
 pg_has_secret(const char *conninfo)
 {
-	PQconninfoOption *parsed = PQconninfoParse(conninfo, NULL);
+	PQconninfoOption *parsed = pg_parse(conninfo, NULL);
 	bool found = false;
 
 	if (parsed == NULL)

@@ -5,6 +5,13 @@
 #include <libpq-fe.h>
 #include <stdbool.h>
 
+/*
+ * PQconninfoParse, that is NULL also for a URI with an '@' in its host or
+ * database: these are the rest of a password that is not escaped, which libpq's
+ * messages would show.
+ */
+PQconninfoOption *pg_parse(const char *conninfo, char **message);
+
 /* Is this an option whose value nobody else may see, and is it set? */
 bool pg_is_secret(const PQconninfoOption *o);
 

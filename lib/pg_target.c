@@ -94,7 +94,7 @@ check_conninfo(const struct pg_target *t)
 
 	if (t->conninfo == NULL)
 		return EXIT_DONE;
-	parsed = PQconninfoParse(t->conninfo, &message);
+	parsed = pg_parse(t->conninfo, &message);
 	/* most messages repeat parts of it, perhaps of a password; the name of
 	 * an option is part of one if that has a space in it */
 	if (parsed == NULL)
@@ -106,6 +106,9 @@ check_conninfo(const struct pg_target *t)
 				    message, "invalid connection option")
 			    ? view_first_line(message)
 			    : VIEW_LIT("it is malformed")));
+	if (parsed == NULL && pg_has_secret(t->conninfo))
+		log_hint("In a URI %%40 stands for an @ in a password, %%2F "
+			 "for a / and %%25 for a %%.");
 	PQfreemem(message);
 	if (parsed == NULL)
 		hint_at_form(t->conninfo);

@@ -184,6 +184,10 @@ spellings=(
 	'p%61ssword=s3cr3t'
 	'postgres://u:s3cr3t@[localhost'
 	'postgres://u@localhost/d?passwort=s3cr3t'
+	# and here it would take a part of the password for something else
+	'postgres://u:p@s3cr3t@localhost/d'
+	'postgres://u:p/s3cr3t@localhost/d'
+	'postgresql://u:1/s3cr3t@localhost:1/d?sslmode=prefer'
 )
 
 @test "a password in argv is refused, and repeated nowhere" {

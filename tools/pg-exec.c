@@ -239,7 +239,7 @@ plan(struct plan *p, const char *conninfo)
 
 	if (*conninfo == '\0')
 		return EXIT_DONE;
-	parsed = PQconninfoParse(conninfo, NULL);
+	parsed = pg_parse(conninfo, NULL);
 	if (parsed == NULL) {
 		/* libpq's message repeats parts of it */
 		log_error("invalid connection string");
