@@ -19,8 +19,9 @@
 # function returns non-zero after one line on stderr if it fails.
 # shellcheck shell=bash
 
+cluster_home=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=scripts/lib/text.sh
-. "$(dirname "${BASH_SOURCE[0]}")/lib/text.sh"
+. "$cluster_home/lib/text.sh"
 
 at_exit()
 {
@@ -203,10 +204,10 @@ cluster_remove()
 # In PHILOTES_BIN, or where it is built or installed beside this file.
 find_pg_exec()
 {
-	local here=${BASH_SOURCE[0]%/*} file
-	[[ $here != "${BASH_SOURCE[0]}" ]] || here=.
+	local file
 	for file in "${PHILOTES_BIN:+$PHILOTES_BIN/pg-exec}" \
-	    "$here/../bin/pg-exec" "$here/../../lib/philotes/pg-exec"; do
+	    "$cluster_home/../bin/pg-exec" \
+	    "$cluster_home/../../lib/philotes/pg-exec"; do
 		[[ ! -x $file ]] || {
 			REPLY=$file
 			return
