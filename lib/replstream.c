@@ -330,7 +330,7 @@ parse(struct replstream_message *m, struct view raw)
 		    raw.p + XLOGDATA_BYTES, raw.n - XLOGDATA_BYTES};
 		return EXIT_DONE;
 	}
-	if (raw.n >= KEEPALIVE_BYTES && raw.p[0] == 'k') {
+	if (raw.n == KEEPALIVE_BYTES && raw.p[0] == 'k') {
 		m->kind = REPLSTREAM_KEEPALIVE;
 		m->lsn = load_u64(raw.p + 1);
 		m->reply_wanted = raw.p[17] != 0;
