@@ -383,6 +383,7 @@ start(struct batcher *b)
 
 	b->once = o->once || o->mode != CURSOR_CONSUME;
 	b->session.mode = o->mode;
+	b->session.once = b->once;
 	b->session.consumer = o->consumer;
 	b->session.latest = o->latest;
 	for (size_t i = 0; i < o->nsources; i++)
@@ -408,6 +409,8 @@ start(struct batcher *b)
 		rc = start_guard(b);
 	if (rc == EXIT_DONE)
 		rc = ahead_open(&b->ahead, o->conninfo);
+	if (rc == EXIT_DONE && o->mode == CURSOR_REPLAY)
+		rc = replay_find_tables(&o->replay, &b->session);
 	return rc == EXIT_DONE ? set_up_reading(b) : rc;
 }
 

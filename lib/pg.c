@@ -12,6 +12,7 @@
 #include "log.h"
 #include "num.h"
 #include "pg_look.h"
+#include "pg_remedy.h"
 #include "stop.h"
 
 #define LOOK_MS  2000 /* for who else is in the way */
@@ -110,6 +111,7 @@ pg_failed(const struct pg *pg, const char *doing, const PGresult *res)
 		    strncmp(pg->expected, state, strlen(pg->expected)) == 0)
 			return pg_exit_code(state);
 		log_server_error(pg, doing, res, primary);
+		pg_remedy_statement(pg, state);
 		return pg_exit_code(state);
 	}
 	log_error("could not %s: %.*s", doing,

@@ -35,6 +35,9 @@ struct store_state {
 	uint32_t timeline;
 	uint64_t commit_lsn; /* the watermark */
 	uint64_t seq;        /* 0: none */
+	/* events up to (stored, seq) are stored: the watermark, but for the
+	 * messages of an older version */
+	uint64_t stored;
 };
 
 /* Reads it; s must be zero-initialised, and released at the end. */

@@ -389,7 +389,7 @@ tcp_up()
 	freeze buf
 	expect_code 1 philotes status
 	[[ $output == *"the buffer does not answer: "* ]]
-	expect_code 78 philotes check
+	expect_code 75 philotes check
 	[[ $output == *"ERROR    buffer "* ]]
 	expect_code 0 philotes metrics
 	expect_code 75 philotes consumer list

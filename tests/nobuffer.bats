@@ -29,7 +29,8 @@ teardown()
 	# shellcheck disable=SC2016 # expanded by the handler's shell
 	export PHILOTES_STREAM_HANDLER='env >"$SEEN.env"; tee "$SEEN" |
 	    jq -r --unbuffered "select(.control==\"checkpoint\").ack"'
-	start_philotes
+	PGAPPNAME=x PGSERVICEFILE=/nonexistent PGPASSFILE=/nonexistent \
+		start_philotes
 	changes 1 50
 	wait_for src_psql "SELECT confirmed_flush_lsn > '$before'
 	    FROM pg_replication_slots WHERE slot_name = '$PHILOTES_SLOT'" t

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "batcher.h"
+#include "clock.h"
 #include "exitcode.h"
 #include "json_write.h"
 #include "log.h"
@@ -114,11 +115,17 @@ check_pairs(bool command)
 static int
 read_bound(const char *name, const char *text, struct replay_bound *b)
 {
-	if (text == NULL || replay_bound_parse(text, b))
+	/* one moment for both */
+	static int64_t now;
+
+	now = now != 0 ? now : clock_pg();
+	if (text == NULL || replay_bound_parse(text, now, b))
 		return EXIT_DONE;
 	return opts_usage(&opts,
-	    "%s \"%s\": neither an LSN, a time nor an id such as #42", name,
-	    text);
+	    "%s \"%s\": neither an LSN, a time nor an id: write it like "
+	    "0/1A2B3C4, 2026-11-22, 2026-11-22T13:12+01:00, -1h30m, -7d, "
+	    "\"2 hours ago\", yesterday, now or '#42'",
+	    name, text);
 }
 
 static int
@@ -162,8 +169,11 @@ set_up(int argc, char **argv, int rest)
 {
 	int rc;
 
-	if (rest < argc && strcmp(argv[rest - 1], "--") != 0)
-		return opts_usage(&opts, "a command without -- before it");
+	if (rest < argc && strcmp(argv[rest - 1], "--") != 0) {
+		rc = opts_extra(&opts, argv[rest]);
+		log_hint("A command goes behind --.");
+		return rc;
+	}
 	rc = check_pairs(rest < argc);
 	if (rc == EXIT_DONE)
 		rc = read_replay();

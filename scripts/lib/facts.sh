@@ -14,7 +14,9 @@
 #   $stage_lines, $supervised
 #                see stages.sh
 #
-# The fields of a row are separated by $US.
+# The fields of a row are separated by $US.  No name has that or the end of a line
+# in it: the queries put a ? for what is below a space, and for the source's name
+# so do we.
 
 readonly US=$'\x1f'
 
@@ -24,13 +26,20 @@ operator_query()
 	local url=$1 file=$2 said
 	shift 2
 	said=$(PGCONNECT_TIMEOUT=${PGCONNECT_TIMEOUT:-5} LC_ALL=C \
-		psql_on "$url" -At -F "$US" "$@" \
+		psql_pinned "$url" -At -F "$US" "$@" \
 		-f "$share/sql/operator/$file" 2>&1) && REPLY=$said && return
 	said=${said#"${said%%[![:space:]]*}"}
 	[[ $said =~ (ERROR|FATAL):\ +([^$'\n']*) ]] && said=${BASH_REMATCH[2]}
 	said=${said##*psql: error: }
-	one_line "${said%%$'\n'*}"
+	REPLY=${said%%$'\n'*}
 	return 1
+}
+
+# Empty: it is called after its database.
+name_source()
+{
+	source_id=${PHILOTES_SOURCE_ID-}
+	source_id=${source_id//[$'\x01'-$'\x1f']/?}
 }
 
 gather_source()
@@ -44,7 +53,7 @@ gather_source()
 	}
 	slot=$REPLY
 	database=${slot%%"$US"*}
-	source_id=${PHILOTES_SOURCE_ID:-postgres-$database}
+	: "${source_id:=postgres-$database}"
 }
 
 gather_buffer()
@@ -75,7 +84,8 @@ gather_buffer()
 
 gather()
 {
-	source_id=${PHILOTES_SOURCE_ID-} schema_version=''
+	schema_version=''
+	name_source
 	gather_source
 	gather_buffer
 	read_stages

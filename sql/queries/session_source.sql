@@ -6,6 +6,7 @@ SET tcp_keepalives_idle = 30;
 SET tcp_keepalives_interval = 10;
 SET tcp_keepalives_count = 3;
 SET tcp_user_timeout = 0;
+SET client_min_messages = 'warning';
 SET search_path = pg_catalog, pg_temp;
 SET row_security = off;
 SET default_transaction_read_only = off;
