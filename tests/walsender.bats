@@ -27,6 +27,7 @@ setup()
 through()
 {
 	local dir=$BATS_TEST_TMPDIR/proxy
+	last="$*"
 	no_proxy
 	mkdir -p "$dir"
 	rm -f "$dir"/.s*
@@ -66,7 +67,7 @@ reads()
 		>"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" || code=$?
 	idle
 	[[ " $1 " == *" $code "* ]] || {
-		echo "ended with $code, not one of $1"
+		echo "${last-}: ended with $code, not one of $1"
 		cat "$BATS_TEST_TMPDIR/err"
 		return 1
 	}

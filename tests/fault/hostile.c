@@ -145,7 +145,8 @@ spoil(struct message *m, int to)
 	size_t body = m->n > HEAD + DATA ? HEAD + DATA : HEAD;
 
 	if (is_mode("truncate")) {
-		m->n -= 1 + below(m->n - HEAD);
+		/* libpq takes an empty one for none */
+		m->n -= 1 + below(m->n - HEAD - 1);
 		set_length(m, (uint32_t)m->n - 1);
 	} else if (is_mode("oversize")) {
 		for (size_t i = 1 + below(60); i > 0; i--)
