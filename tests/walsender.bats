@@ -97,7 +97,7 @@ reads()
 
 @test "out of order, twice, missing, with other bytes in it: whole lines, a clear end" {
 	local mode i
-	for i in 1 2 3 4; do
+	for _ in 1 2 3 4; do
 		for mode in reorder drop double inner flip; do
 			through "$mode" $((RANDOM % 120 + 1))
 			reads "0 65 69 70 75 76 78"
