@@ -18,6 +18,7 @@
 #define POLL_MAX_MS  1000
 #define FLUSH_MIN_MS 50 /* polls are no further apart for shorter intervals */
 #define CLAIM_MS     20 /* between attempts at a source that is claimed */
+#define ONCE_MS      10000 /* for others to let it go, with --once */
 
 /* An incomplete batch: since when we have seen it wait, and how large it is,
  * since it may be full before it has its number of events. */
@@ -41,6 +42,10 @@ struct batcher {
 	size_t npartials;
 	size_t turn; /* where the next round begins */
 	int64_t poll_ms;
+	/* with once: of what was there at the start, a source that another
+	 * process has; since when nothing was to be had */
+	const struct cursor *held;
+	struct patience patience;
 	/* a source that was let go because another process waits for it */
 	struct buf yielded;
 	int64_t yielded_until;
@@ -279,17 +284,20 @@ round_of_turns(struct batcher *b, int64_t *wait)
 	bool worked = false, due, got, wanted;
 	int rc = EXIT_DONE;
 
-	if (b->session.waiting)
+	if (b->session.waiting && !keeps_all(b))
 		rc = cursor_let_go(&b->session, VIEW_NULL, &wanted);
-	if (rc == EXIT_DONE)
+	/* once: what is left of the first list */
+	if (rc == EXIT_DONE && (!b->once || b->held == NULL))
 		rc = cursor_pending(&b->session, &b->list);
+	b->held = NULL;
 
 	for (size_t i = 0; rc == EXIT_DONE && i < b->list.n; i++) {
-		const struct cursor
-		    *c = &b->list.cursors[(b->turn + i) % b->list.n];
+		struct cursor *c = &b->list.cursors[(b->turn + i) % b->list.n];
 
 		if (stop_requested())
 			break;
+		if (c->newest_id <= c->last_id)
+			continue;
 		if (is_yielded(b, c)) {
 			soonest = CLAIM_MS;
 			continue;
@@ -298,14 +306,18 @@ round_of_turns(struct batcher *b, int64_t *wait)
 		if (rc == EXIT_DONE && due) {
 			rc = work_on(b, c, &got);
 			worked = worked || got;
-			if (!got)
+			if (got) {
+				c->last_id = c->newest_id;
+			} else {
+				b->held = c;
 				soonest = CLAIM_MS;
+			}
 		} else if (in < soonest) {
 			soonest = in;
 		}
 	}
-	if (rc == EXIT_DONE && keeps_all(b))
-		rc = delivery_settle(&b->delivery, true);
+	if (worked)
+		patience_start(&b->patience, clock_ms());
 	b->turn++;
 	b->poll_ms = worked || b->poll_ms == 0 ? POLL_MIN_MS : b->poll_ms * 2;
 	if (b->poll_ms > POLL_MAX_MS)
@@ -314,19 +326,49 @@ round_of_turns(struct batcher *b, int64_t *wait)
 	return rc;
 }
 
+/* With once: another process has what we are to deliver.  False: for too long
+ * already. */
+static bool
+may_come(struct batcher *b)
+{
+	enum patience_step step = patience_look(&b->patience, clock_ms());
+
+	if (step == PATIENCE_SAY)
+		log_warning("waiting for the source \"%.*s\": another process "
+			    "of consumer \"%s\" has it",
+		    VIEW_FMT(b->held->source_id), b->o->consumer);
+	return step != PATIENCE_OVER;
+}
+
+static int
+still_held(const struct batcher *b)
+{
+	log_error("could not deliver the source \"%.*s\": another process of "
+		  "consumer \"%s\" has it",
+	    VIEW_FMT(b->held->source_id), b->o->consumer);
+	return EXIT_RETRY;
+}
+
 static int
 run_loop(struct batcher *b)
 {
 	int64_t wait = 0;
 	int rc = EXIT_DONE;
 
+	b->patience.limit = ONCE_MS;
+	patience_start(&b->patience, clock_ms());
 	while (rc == EXIT_DONE && !stop_requested()) {
 		rc = round_of_turns(b, &wait);
-		if (rc == EXIT_DONE && b->once)
+		if (rc == EXIT_DONE && b->once &&
+		    (b->held == NULL || !may_come(b)))
 			break;
 		if (rc == EXIT_DONE && !stop_requested())
 			rc = delivery_idle(&b->delivery, wait);
 	}
+	if (rc == EXIT_DONE && keeps_all(b))
+		rc = delivery_settle(&b->delivery, true);
+	if (rc == EXIT_DONE && b->once && b->held != NULL && !stop_requested())
+		rc = still_held(b);
 	return rc;
 }
 
@@ -341,6 +383,8 @@ set_up_reading(struct batcher *b)
 	a->table = "cdc_log";
 	a->by_ledger = true;
 	if (b->o->mode == CURSOR_REPLAY) {
+		/* what is looked for may be far away */
+		a->pg.slow = b->session.pg.slow = true;
 		ok = replay_apply(&b->o->replay, &b->session, a);
 	} else if (b->o->mode == CURSOR_LETTERS) {
 		a->table = "cdc_dead_letters";
@@ -354,6 +398,17 @@ set_up_reading(struct batcher *b)
 	return ok ? EXIT_DONE : EXIT_OS;
 }
 
+/* If we are killed the claims stay until the handler is gone. */
+static int
+start_guard(struct batcher *b)
+{
+	struct handler *h = &b->delivery.attempts.handler;
+
+	return h->argv != NULL
+	    ? guard_start(&h->guard, PQsocket(b->session.pg.conn))
+	    : EXIT_DONE;
+}
+
 static int
 start(struct batcher *b)
 {
@@ -362,6 +417,7 @@ start(struct batcher *b)
 
 	b->once = o->once || o->mode != CURSOR_CONSUME;
 	b->session.mode = o->mode;
+	b->session.once = b->once;
 	b->session.consumer = o->consumer;
 	b->session.latest = o->latest;
 	for (size_t i = 0; i < o->nsources; i++)
@@ -378,12 +434,17 @@ start(struct batcher *b)
 	    .session = &b->session,
 	    .ahead = &b->ahead,
 	};
+	b->delivery.attempts.handler.guard.fd = -1;
 	/* before all that can fail: the other side waits in its open */
 	rc = delivery_open(&b->delivery);
 	if (rc == EXIT_DONE)
 		rc = cursor_open(&b->session, o->conninfo);
 	if (rc == EXIT_DONE)
+		rc = start_guard(b);
+	if (rc == EXIT_DONE)
 		rc = ahead_open(&b->ahead, o->conninfo);
+	if (rc == EXIT_DONE && o->mode == CURSOR_REPLAY)
+		rc = replay_find_tables(&o->replay, &b->session);
 	return rc == EXIT_DONE ? set_up_reading(b) : rc;
 }
 
@@ -395,6 +456,7 @@ release(struct batcher *b)
 	free(b->partials);
 	ahead_close(&b->ahead);
 	pg_close(&b->session.pg);
+	guard_end(&b->delivery.attempts.handler.guard);
 	cursor_list_release(&b->list);
 	buf_release(&b->sources);
 	buf_release(&b->yielded);

@@ -5,12 +5,12 @@
 #include <string.h>
 
 #include "exitcode.h"
-#include "json_write.h"
 #include "log.h"
 #include "pg_target.h"
 #include "preflight.h"
 #include "replstream.h"
 #include "sql.h"
+#include "text.h"
 
 #define PEEK_LIMIT "SET statement_timeout = '5s'"
 
@@ -41,6 +41,7 @@ struct check {
 	struct pg pg;             /* what is looked up */
 	struct replstream stream; /* what reading would use */
 	struct preflight found;
+	bool skipped; /* the slot decodes without the publication */
 };
 
 /* The report */
@@ -60,10 +61,10 @@ print_json(const struct finding *f)
 	if (f->level == FINDING_ERROR)
 		buf_addf(&b, ",\"code\":%d", f->code);
 	buf_adds(&b, ",\"message\":");
-	json_write_string(&b, f->text);
+	text_add_json(&b, f->text);
 	if (f->hint != NULL) {
 		buf_adds(&b, ",\"hint\":");
-		json_write_string(&b, view_of(f->hint));
+		text_add_json(&b, view_of(f->hint));
 	}
 	printf("%.*s}\n", VIEW_FMT(buf_view(&b)));
 	buf_release(&b);
@@ -77,17 +78,14 @@ print_text(const struct finding *f)
 	    [FINDING_WARNING] = "WARNING",
 	    [FINDING_ERROR] = "ERROR",
 	};
+	struct buf b = BUF_INIT;
 
-	printf("%-8s %-12s ", results[f->level], f->check);
-	/* a name may have any characters in it, a line has one end */
-	for (size_t i = 0; i < f->text.n; i++) {
-		unsigned char c = (unsigned char)f->text.p[i];
-
-		putchar(c < 0x20 || c == 0x7f ? '?' : c);
-	}
-	putchar('\n');
+	text_add_line(&b, f->text);
+	printf("%-8s %-12s %.*s\n", results[f->level], f->check,
+	    VIEW_FMT(buf_view(&b)));
 	if (f->hint != NULL)
 		printf("%-21s %s\n", "", f->hint);
+	buf_release(&b);
 }
 
 static void
@@ -169,35 +167,53 @@ is_some(const PGresult *res, int column)
 	    pg_value(res, 0, column).n > 0;
 }
 
+static void
+on_peek_notice(void *arg, const PGresult *res)
+{
+	struct check *c = arg;
+
+	c->skipped = c->skipped || replstream_skips(res, c->o->publication);
+}
+
 /*
  * A slot sees the catalogs as they were, so a publication made after it is
  * missing for ever; that is known only when something is decoded.  It is tried
  * if it may be so, for which other slots may be the reason as well.
  */
-static void
+static int
 look_for_older_slot(struct check *c, const PGresult *res)
 {
+	static const char doing[] = "try to read the slot";
 	const struct finding f = {.check = "slot",
 	    .level = FINDING_ERROR,
 	    .code = EXIT_CONFIG,
 	    .hint = "Drop it with pg-cdc-read --drop, make both anew, and "
 		    "accept the gap in buffer-write."};
 	const char *params[] = {c->o->slot, c->o->publication};
-	PGresult *peeked;
+	PQnoticeReceiver before;
+	PGresult *peeked = NULL;
+	int rc;
 
 	if (c->found.rc != EXIT_DONE ||
 	    !view_eq(pg_value(res, 0, P_YOUNG), VIEW_LIT("t")))
-		return;
-	PQclear(PQexec(c->pg.conn, PEEK_LIMIT));
-	peeked = PQexecParams(
-	    c->pg.conn, SQL_PEEK, 2, NULL, params, NULL, NULL, 0);
-	if (pg_is_state(peeked, "42704"))
+		return EXIT_DONE;
+	rc = pg_query(&c->pg, doing, PEEK_LIMIT, 0, NULL, NULL);
+	before = PQsetNoticeReceiver(c->pg.conn, on_peek_notice, c);
+	c->pg.expected = ""; /* that it is in use, and the like */
+	if (rc == EXIT_DONE)
+		rc = pg_query(&c->pg, doing, SQL_PEEK, 2, params, &peeked);
+	c->pg.expected = NULL;
+	PQsetNoticeReceiver(c->pg.conn, before, NULL);
+	if (pg_is_state(peeked, "42704") || c->skipped)
 		preflight_found(&c->found, &f,
 		    "could not use the replication slot \"%s\": it is older "
 		    "than the publication \"%s\"",
 		    c->o->slot, c->o->publication);
+	if (peeked != NULL)
+		rc = pg_query(
+		    &c->pg, doing, "SET statement_timeout = 0", 0, NULL, NULL);
 	PQclear(peeked);
-	PQclear(PQexec(c->pg.conn, "SET statement_timeout = 0"));
+	return rc;
 }
 
 static void
@@ -276,10 +292,11 @@ look_at_publication(struct check *c)
 	    SQL_CHECK_PUBLICATION, 2, params, &res);
 
 	if (rc == EXIT_DONE && PQntuples(res) == 1) {
-		look_for_older_slot(c, res);
+		rc = look_for_older_slot(c, res);
 		look_at_contents(c, res);
 		look_at_partitions(c, res);
-		if (view_eq(pg_value(res, 0, P_NEEDS_IDENTITY), VIEW_LIT("t")))
+		if (rc == EXIT_DONE &&
+		    view_eq(pg_value(res, 0, P_NEEDS_IDENTITY), VIEW_LIT("t")))
 			rc = look_at_identities(c);
 	}
 	PQclear(res);

@@ -389,6 +389,7 @@ run_once(const struct collector_options *o, struct clocks *c)
 	PGresult *held = NULL;
 	int rc = store_open(&g.pg, o->conninfo);
 
+	g.pg.slow = true;
 	if (rc == EXIT_DONE)
 		rc = set_retention(&g, c);
 	if (rc == EXIT_DONE && !o->dry_run)

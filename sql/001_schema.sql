@@ -27,6 +27,11 @@ SET LOCAL client_min_messages = warning;
 SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL statement_timeout = 0;
 SET LOCAL lock_timeout = '10s';
+-- a host that vanishes is not to leave its locks behind
+SET LOCAL tcp_keepalives_idle = 30;
+SET LOCAL tcp_keepalives_interval = 10;
+SET LOCAL tcp_keepalives_count = 3;
+SET LOCAL tcp_user_timeout = 60000;
 
 -- Before anything
 -- ===============
@@ -39,8 +44,8 @@ BEGIN
 	PERFORM pg_advisory_xact_lock(hashtextextended('philotes.schema', 0));
 	IF to_regprocedure('philotes.schema_version()') IS NOT NULL THEN
 		EXECUTE 'SELECT philotes.schema_version()' INTO v;
-		IF v > 2 THEN
-			RAISE EXCEPTION 'schema philotes has version %, newer than 2', v;
+		IF v > 3 THEN
+			RAISE EXCEPTION 'schema philotes has version %, newer than 3', v;
 		END IF;
 	END IF;
 END $$;
@@ -146,7 +151,7 @@ END $$;
 
 -- What every tool asks for first.
 CREATE OR REPLACE FUNCTION philotes.schema_version() RETURNS int
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT 2';
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT 3';
 
 -- Ids per partition of cdc_log; the only place that says so.
 CREATE OR REPLACE FUNCTION philotes.partition_width() RETURNS bigint
@@ -264,6 +269,7 @@ WHERE closed_at IS NULL;
 -- schema again waits for nobody.
 --
 --   2   cdc_sources.removed, cdc_batches.batch_no
+--   3   stored_to(), and no column
 
 DO $$
 BEGIN
@@ -372,6 +378,33 @@ RETURNS philotes.cdc_writes LANGUAGE sql VOLATILE AS $$
 	WHERE source_id = source ORDER BY write_no DESC LIMIT 1
 $$;
 
+-- Up to here the events of a source are stored: its watermark.  Version 2 stored
+-- a message outside transactions under the LSN at which its record ends, where
+-- the next one begins, perhaps a commit.  Since version 3 it has the LSN before
+-- that, so that no commit has it, too.
+CREATE OR REPLACE FUNCTION philotes.stored_to(source text,
+    OUT commit_lsn pg_lsn, OUT seq bigint)
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	w philotes.cdc_writes;
+BEGIN
+	SELECT * INTO w FROM philotes.cdc_writes n
+	WHERE n.source_id = source ORDER BY n.write_no DESC LIMIT 1;
+	commit_lsn := w.commit_lsn;
+	seq := w.seq;
+	-- the event that was stored last
+	IF seq = 1 AND EXISTS (
+		SELECT FROM philotes.cdc_log l
+		WHERE l.source_id = source AND l.id = w.last_id
+		  AND l.operation = 'MESSAGE' AND l.transaction_id IS NULL
+		  AND l.commit_lsn = w.commit_lsn
+		  AND l.lsn = w.commit_lsn::text)
+	THEN
+		commit_lsn := commit_lsn - 1;
+	END IF;
+END $$;
+
 -- What a writer calls between BEGIN and COPY: locks the source, returns its
 -- watermark, the number of the row to write and an id below all that the COPY
 -- will draw.
@@ -459,7 +492,7 @@ $$;
 -- It and the moment in which buffer-gc decides what goes exclude each other.
 CREATE OR REPLACE FUNCTION philotes.add_consumer(name text,
     latest boolean DEFAULT false) RETURNS boolean
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF EXISTS (SELECT FROM philotes.cdc_consumers WHERE consumer = name) THEN
 		RETURN false;
@@ -492,7 +525,7 @@ END $$;
 -- Forgets the consumer, with its cursors and its dead letters; what only it had
 -- not processed may be removed then.  False: there is none of that name.
 CREATE OR REPLACE FUNCTION philotes.drop_consumer(name text) RETURNS boolean
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM pg_advisory_xact_lock(hashtextextended('philotes.consumers', 0));
 	DELETE FROM philotes.cdc_consumers WHERE consumer = name;
@@ -512,7 +545,7 @@ END $$;
 CREATE OR REPLACE FUNCTION philotes.lag()
 RETURNS TABLE (consumer text, source_id text, events_behind bigint,
     oldest_age interval, last_batch_at timestamptz)
-LANGUAGE sql STABLE AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT c.consumer, s.source_id, w.total - coalesce(b.total, 0),
 	       CASE WHEN f.written_at <= clock_timestamp()
 	            THEN clock_timestamp() - f.written_at END, b.processed_at
@@ -542,7 +575,7 @@ $$;
 -- work on the same range finds its own mark refused by the primary key.
 CREATE OR REPLACE FUNCTION philotes.mark_processed(consumer_name text,
     source text, up_to_id bigint) RETURNS bigint
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	c  philotes.cdc_batches;
 	w  philotes.cdc_writes;
@@ -829,7 +862,7 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION philotes.events_refuse() RETURNS trigger
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RAISE EXCEPTION 'philotes.cdc_events is append-only'
 	USING HINT = CASE TG_OP WHEN 'UPDATE'

@@ -38,7 +38,7 @@ without_databases()
 
 @test "wrong usage is 64, help and version are 0 (stubs)" {
 	expect_code 64 philotes
-	expect_error 'could not use ""'
+	expect_error 'could not use the arguments: a command is missing'
 	expect_code 64 philotes frobnicate
 	expect_error 'could not use "frobnicate"'
 	expect_code 64 philotes run now

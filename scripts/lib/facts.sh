@@ -14,7 +14,9 @@
 #   $stage_lines, $supervised
 #                see stages.sh
 #
-# The fields of a row are separated by $US.
+# The fields of a row are separated by $US.  No name has that or the end of a line
+# in it: the queries put a ? for what is below a space, and for the source's name
+# so do we.
 
 readonly US=$'\x1f'
 
@@ -33,8 +35,15 @@ operator_query()
 	said=${said#"${said%%[![:space:]]*}"}
 	[[ $said =~ (ERROR|FATAL):\ +([^$'\n']*) ]] && said=${BASH_REMATCH[2]}
 	said=${said##*psql: error: }
-	one_line "${said%%$'\n'*}"
+	REPLY=${said%%$'\n'*}
 	return 1
+}
+
+# Empty: it is called after its database.
+name_source()
+{
+	source_id=${PHILOTES_SOURCE_ID-}
+	source_id=${source_id//[$'\x01'-$'\x1f']/?}
 }
 
 gather_source()
@@ -48,7 +57,7 @@ gather_source()
 	}
 	slot=$REPLY
 	database=${slot%%"$US"*}
-	source_id=${PHILOTES_SOURCE_ID:-postgres-$database}
+	: "${source_id:=postgres-$database}"
 }
 
 gather_buffer()
@@ -79,7 +88,8 @@ gather_buffer()
 
 gather()
 {
-	source_id=${PHILOTES_SOURCE_ID-} schema_version=''
+	schema_version=''
+	name_source
 	gather_source
 	gather_buffer
 	read_stages

@@ -7,18 +7,24 @@ family()
 	printf '# HELP %s %s\n# TYPE %s %s\n' "$1" "$3" "$1" "$2"
 }
 
-# sample NAME VALUE [LABEL VALUE ...]; nothing if there is no value
+# sample NAME VALUE [LABEL VALUE ...]; nothing if there is no value.  Of two whose
+# names are the same without what is hostile in them the first one counts, since
+# Prometheus refuses a file that has both.
 sample()
 {
 	local name=$1 value=$2 labels=''
 	shift 2
 	[[ -n $value ]] || return 0
 	while (($# > 0)); do
-		json_string "$2"
-		labels+=",$1=$REPLY"
+		one_line "$2"
+		REPLY=${REPLY//\\/\\\\}
+		labels+=",$1=\"${REPLY//\"/\\\"}\""
 		shift 2
 	done
-	printf '%s%s %s\n' "$name" "${labels:+"{${labels#,}}"}" "$value"
+	name+=${labels:+"{${labels#,}}"}
+	[[ -z ${sampled[$name]-} ]] || return 0
+	sampled[$name]=yes
+	printf '%s %s\n' "$name" "$value"
 }
 
 # of_sources NAME FIELD, of_consumers NAME FIELD [INSTEAD]: a sample of each row.
@@ -128,6 +134,7 @@ metrics_of_buffer()
 
 print_metrics()
 {
+	local -A sampled=()
 	metrics_of_stages
 	metrics_of_source
 	[[ $PHILOTES_BUFFER_ENABLED == false ]] || metrics_of_buffer

@@ -1,14 +1,15 @@
 -- The buffer, from its ledgers and the catalogs, for philotes status and
 -- metrics.  Rows of three kinds, told apart by their first column; numbers per
 -- second are those of the last minute, ages are in seconds, null if the server's
--- clock was set back meanwhile.  Names come without control characters, so that
--- a row is a line.
+-- clock was set back meanwhile.  Names come with a ? for what is below a space,
+-- so that a row is a line.
 SET statement_timeout = '10s';
 SET search_path = pg_catalog, pg_temp;
 SET jit = off;
+\ir schema.sql
 
 SELECT philotes.schema_version() AS version,
-       philotes.schema_version() >= 2 AS known \gset
+       philotes.schema_version() >= 3 AS known \gset
 \if :known
 \else
 	DO 'BEGIN
@@ -19,8 +20,8 @@ SELECT 'version', :version;
 
 -- source, its slot, checkpoint and last commit, events in all, a second, age of
 -- the newest row of the ledger
-SELECT 'source', regexp_replace(s.source_id, '[[:cntrl:]]', '?', 'g'), s.slot,
-       w.checkpoint, w.commit_lsn, w.total,
+SELECT 'source', regexp_replace(s.source_id, '[\x01-\x1f]', '?', 'g'),
+       regexp_replace(s.slot, '[\x01-\x1f]', '?', 'g'), w.checkpoint, w.commit_lsn, w.total,
        round(coalesce(w.total - (
 		SELECT min(r.total - r.events) FROM (
 			SELECT total, events, written_at FROM philotes.cdc_writes
@@ -43,8 +44,8 @@ ORDER BY s.source_id;
 -- consumer, source, its position, events processed, a second, behind: events,
 -- bytes of the source's WAL and age; age of the last batch, batches; of the
 -- batch that fails: attempts, status, age; dead letters, those not closed
-SELECT 'consumer', regexp_replace(l.consumer, '[[:cntrl:]]', '?', 'g'),
-       regexp_replace(l.source_id, '[[:cntrl:]]', '?', 'g'),
+SELECT 'consumer', regexp_replace(l.consumer, '[\x01-\x1f]', '?', 'g'),
+       regexp_replace(l.source_id, '[\x01-\x1f]', '?', 'g'),
        at.commit_lsn, coalesce(b.total, 0),
        round(coalesce(b.total - (
 		SELECT min(r.total - r.events) FROM (
@@ -64,7 +65,7 @@ SELECT 'consumer', regexp_replace(l.consumer, '[[:cntrl:]]', '?', 'g'),
        CASE WHEN a.batch > -1 THEN greatest(a.batch, 0) END,
        coalesce(b.batch_no, 0),
        coalesce(t.attempts, 0),
-       regexp_replace(t.status, '[[:cntrl:]]', '?', 'g'),
+       regexp_replace(t.status, '[\x01-\x1f]', '?', 'g'),
        CASE WHEN a.failing > -1 THEN greatest(a.failing, 0) END,
        d.n, d.open
 FROM philotes.lag() l
@@ -106,7 +107,7 @@ SELECT 'store',
         WHERE relnamespace = 'philotes'::regnamespace AND relkind = 'r'),
        CASE WHEN a.s > -1 THEN greatest(a.s, 0) END,
        g.events, g.partitions,
-       regexp_replace(g.held_by, '[[:cntrl:]]', '?', 'g')
+       regexp_replace(g.held_by, '[\x01-\x1f]', '?', 'g')
 FROM (SELECT) one
 LEFT JOIN (SELECT * FROM philotes.cdc_gc_runs
            ORDER BY ended_at <= clock_timestamp() DESC, started_at DESC

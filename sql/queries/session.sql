@@ -1,6 +1,11 @@
 -- What every session on the buffer needs, whatever role and database say; what
 -- else they may set changes nothing (tests/session.bats).  Compiling what takes a
--- millisecond would take a quarter of a second; geqo can plan for ever.
+-- millisecond would take a quarter of a second; geqo can plan for ever.  If our
+-- host vanishes the server lets go of our locks after 60 s.
+SET tcp_keepalives_idle = 30;
+SET tcp_keepalives_interval = 10;
+SET tcp_keepalives_count = 3;
+SET tcp_user_timeout = 60000;
 SET statement_timeout = 0;
 SET idle_session_timeout = 0;
 SET idle_in_transaction_session_timeout = 0;
