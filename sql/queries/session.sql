@@ -2,6 +2,7 @@
 -- else they may set changes nothing (tests/session.bats).  Compiling what takes a
 -- millisecond would take a quarter of a second; geqo can plan for ever.  If our
 -- host vanishes the server lets go of our locks after 60 s.
+SET search_path = pg_catalog, pg_temp;
 SET tcp_keepalives_idle = 30;
 SET tcp_keepalives_interval = 10;
 SET tcp_keepalives_count = 3;
@@ -25,5 +26,4 @@ SET standard_conforming_strings = on;
 SET array_nulls = on;
 SET transform_null_equals = off;
 SET quote_all_identifiers = off;
-SET row_security = on;
-SET search_path = pg_catalog, pg_temp
+SET row_security = on

@@ -3,6 +3,7 @@
 -- values under these settings: they are the format's.  If our host vanishes the
 -- server lets go of the slot and our locks after 60 s; but while nobody takes what
 -- we read we read no more, and are not dead.
+SET search_path = pg_catalog, pg_temp;
 SET tcp_keepalives_idle = 30;
 SET tcp_keepalives_interval = 10;
 SET tcp_keepalives_count = 3;
@@ -30,5 +31,4 @@ SET extra_float_digits = 3;
 SET bytea_output = 'hex';
 SET lc_monetary = 'C';
 SET xmlbinary = 'base64';
-SET quote_all_identifiers = off;
-SET search_path = pg_catalog, pg_temp
+SET quote_all_identifiers = off
