@@ -1,4 +1,4 @@
-# make [build]  the four tools, into bin/
+# make [build]  the four tools and what the scripts run psql with, into bin/
 # make test     scripts/test: everything, on real servers
 # make fuzz     the drivers of tests/fuzz, FUZZ_TIME seconds each (libFuzzer)
 # make soak     scripts/soak: what takes longer
@@ -33,21 +33,24 @@ CFLAGS_ALL = $(CPPFLAGS_ALL) $(WARN) $(HARDEN) $(CFLAGS)
 LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 
 TOOLS = pg-cdc-read buffer-write buffer-batch buffer-gc
+# What only our scripts call.
+INTERNAL = pg-exec
 
 # What each tool is made of.
-BASE  = buf log clock stop num lsn fdio line opts json_write \
+BASE  = buf log text clock stop num lsn fdio line opts json_write \
         json_escape json_keys jsonb json_scan json_read
 EVENT = $(BASE) field event_put event_json
-PG    = pg pg_target
+PG    = patience pg pg_look pg_secret pg_remedy pg_target
 
-pg-cdc-read_OBJS  = $(EVENT) $(PG) ack progress liveness tablelist relation \
+pg-cdc-read_OBJS  = $(EVENT) $(PG) ack progress repeat liveness tablelist relation \
                     pgvalue tuple pgoutput preflight replstream source \
-                    heartbeat emitter check reader
+                    heartbeat emitter sweep check reader
 buffer-write_OBJS = $(EVENT) $(PG) copyrow places rejects pooler store copyin feed \
                     history gap writer
-buffer-batch_OBJS = $(EVENT) $(PG) ack tablelist copyrow batch pooler store ahead \
-                    cursor handler replay attempts delivery batcher
+buffer-batch_OBJS = $(EVENT) $(PG) ack tablelist when copyrow batch pooler store ahead \
+                    cursor guard handler replay attempts delivery batcher
 buffer-gc_OBJS    = $(BASE) $(PG) pooler store gcreport collector
+pg-exec_OBJS      = $(BASE) pg_secret
 
 FUZZ_TIME = 60
 CLANG     = clang
@@ -61,12 +64,13 @@ LIBS  = $(patsubst lib/%.c,$(BUILD)/lib/%.o,$(wildcard lib/*.c))
 .SECONDARY:
 .DELETE_ON_ERROR:
 
-build: $(TOOLS:%=$(BIN)/%)
+build: $(TOOLS:%=$(BIN)/%) $(INTERNAL:%=$(BIN)/%)
 
 unit: $(UNITS:%=$(BIN)/unit/%) fuzz-replay fault
 
 # What the bats files put between and around the tools.
-fault: $(BIN)/fault/proxy $(BIN)/fault/hasty.so
+fault: $(BIN)/fault/proxy $(BIN)/fault/hostile $(BIN)/fault/hasty.so \
+    $(BIN)/fault/clock.so
 
 fuzz-replay: $(FUZZ:%=$(BIN)/fuzz/%)
 
@@ -77,7 +81,7 @@ $(BIN)/$(1): $(BUILD)/tools/$(1).o $(patsubst %,$(BUILD)/lib/%.o,$($(1)_OBJS))
 	@mkdir -p $$(@D)
 	$$(CC) $$(LDFLAGS_ALL) -o $$@ $$^ $$(PQ_LIBS)
 endef
-$(foreach t,$(TOOLS),$(eval $(call tool_rule,$(t))))
+$(foreach t,$(TOOLS) $(INTERNAL),$(eval $(call tool_rule,$(t))))
 
 # Unit drivers take what they need from an archive of everything.
 $(BUILD)/libphilotes.a: $(LIBS)
@@ -151,13 +155,15 @@ print-cflags:
 	@echo $(CPPFLAGS_ALL)
 
 SHARE = $(DESTDIR)$(PREFIX)/share/philotes
+LIBEXEC = $(DESTDIR)$(PREFIX)/lib/philotes
 MAN   = $(DESTDIR)$(PREFIX)/share/man
 UNITDIR = $(DESTDIR)$(PREFIX)/lib/systemd/system
 
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/lib $(SHARE)/sql/operator
-	install -d $(MAN)/man1 $(MAN)/man5 $(MAN)/man7 $(UNITDIR)
+	install -d $(MAN)/man1 $(MAN)/man5 $(MAN)/man7 $(UNITDIR) $(LIBEXEC)
 	install $(TOOLS:%=bin/%) scripts/philotes $(DESTDIR)$(PREFIX)/bin
+	install $(INTERNAL:%=bin/%) $(LIBEXEC)
 	install -m 644 sql/*.sql $(SHARE)/sql
 	install -m 644 sql/operator/*.sql $(SHARE)/sql/operator
 	install -m 644 scripts/cluster.sh $(SHARE)
@@ -176,7 +182,7 @@ uninstall:
 	rm -f $(foreach s,1 5 7,\
 	    $(patsubst man/%,$(MAN)/man$(s)/%,$(wildcard man/*.$(s))))
 	rm -f $(patsubst share/systemd/%,$(UNITDIR)/%,$(wildcard share/systemd/*))
-	rm -rf $(SHARE)
+	rm -rf $(SHARE) $(LIBEXEC)
 
 clean:
 	rm -rf build bin

@@ -14,10 +14,15 @@
 #define LINE_MAX_BYTES 4096
 #define PATIENCE_S     5 /* until a waiting open says that it waits */
 
+static const char make_fifo[] =
+    "Make a FIFO of that name with mkfifo, for the consumer to write to.";
+
 static int
 failed(const char *verb, const char *path)
 {
 	log_error("could not %s \"%s\": %s", verb, path, strerror(errno));
+	if (errno == ENOENT)
+		log_hint("%s", make_fifo);
 	return EXIT_IO;
 }
 
@@ -79,6 +84,7 @@ ack_channel_open(struct ack_channel *c, const char *path)
 		log_error("could not use \"%s\" for acks: neither a FIFO, a "
 			  "pipe nor a socket",
 		    path);
+		log_hint("%s", make_fifo);
 		return EXIT_CONFIG;
 	}
 	flags = fcntl(c->fd, F_GETFL);

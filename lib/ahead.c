@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <stdio.h>
 
+#include "clock.h"
 #include "copyrow.h"
 #include "exitcode.h"
 #include "log.h"
@@ -23,7 +24,7 @@ static const char doing[] = "read the events";
 int
 ahead_open(struct ahead *a, const char *conninfo)
 {
-	int rc = store_open(&a->pg, conninfo);
+	int rc = store_open_beside(&a->pg, conninfo);
 
 	a->line_len = LINE_LEN;
 	if (rc == EXIT_DONE)
@@ -139,13 +140,8 @@ room(const struct ahead *a)
 static void
 cancel(struct ahead *a)
 {
-	PGcancel *handle = PQgetCancel(a->pg.conn);
-	char why[256];
-
 	a->cancelled = true;
-	if (handle != NULL && PQcancel(handle, why, sizeof(why)) == 0)
-		log_info("could not cancel a COPY: %s", why);
-	PQfreeCancel(handle);
+	pg_cancel(&a->pg);
 }
 
 static int
@@ -197,18 +193,16 @@ end_copy(struct ahead *a)
 	bool to_the_end = !a->cancelled && a->rows < a->asked;
 	struct write w;
 	PGresult *res;
-	int rc = EXIT_DONE;
+	int rc;
 
 	a->copying = false;
-	if (!a->cancelled)
-		rc = pg_finish(&a->pg, doing, NULL);
 	/* cancelled, or it was through before that */
-	while (a->cancelled && (res = PQgetResult(a->pg.conn)) != NULL) {
-		if (PQresultStatus(res) == PGRES_FATAL_ERROR &&
-		    !pg_is_state(res, "57014"))
-			rc = pg_failed(&a->pg, doing, res);
-		PQclear(res);
-	}
+	a->pg.expected = a->cancelled ? "57014" : NULL;
+	rc = pg_finish(&a->pg, doing, &res);
+	if (a->cancelled && pg_is_state(res, "57014"))
+		rc = EXIT_DONE;
+	a->pg.expected = NULL;
+	PQclear(res);
 	if (rc != EXIT_DONE)
 		return rc;
 	a->read_total += a->rows;
@@ -233,6 +227,7 @@ take_in(struct ahead *a)
 
 	if (!a->copying)
 		return rc;
+	pg_heard(&a->pg);
 	if (PQconsumeInput(a->pg.conn) == 0)
 		return pg_failed(&a->pg, doing, NULL);
 	while (rc == EXIT_DONE &&
@@ -339,6 +334,7 @@ start_copy(struct ahead *a)
 	PQclear(res);
 	buf_release(&sql);
 	a->copying = rc == EXIT_DONE;
+	pg_await(&a->pg);
 	a->first = true;
 	a->cancelled = false;
 	a->rows = 0;
@@ -371,6 +367,8 @@ int
 ahead_wait(struct ahead *a, struct pollfd *p, nfds_t n, int64_t timeout_ms)
 {
 	struct pollfd all[AHEAD_FDS + 2];
+	int64_t left = a->copying ? clock_left(pg_due_at(&a->pg)) : INT_MAX;
+	bool limited = timeout_ms >= 0 && timeout_ms < INT_MAX;
 	int rc = EXIT_DONE, found;
 
 	for (nfds_t i = 0; i < n; i++)
@@ -378,15 +376,17 @@ ahead_wait(struct ahead *a, struct pollfd *p, nfds_t n, int64_t timeout_ms)
 	all[n] = (struct pollfd){
 	    a->copying ? PQsocket(a->pg.conn) : -1, POLLIN, 0};
 	all[n + 1] = (struct pollfd){stop_fd(), POLLIN, 0};
-	if (timeout_ms > INT_MAX)
-		timeout_ms = INT_MAX;
-	found = poll(all, n + 2, (int)timeout_ms);
+	if (limited && timeout_ms < left)
+		left = timeout_ms;
+	found = poll(all, n + 2, left < INT_MAX ? (int)left : -1);
 	for (nfds_t i = 0; i < n; i++)
 		p[i].revents = found > 0 ? all[i].revents : 0;
+	if (found > 0 && all[n].revents != 0)
+		rc = take_in(a);
+	else if (a->copying)
+		rc = pg_lose_patience(&a->pg, doing);
 	if (found <= 0)
 		return rc;
-	if (all[n].revents != 0)
-		rc = take_in(a);
 	if (all[n + 1].revents != 0)
 		stop_drain();
 	return rc;

@@ -24,7 +24,8 @@ struct cursor {
 	int64_t write_no;  /* the row of cdc_writes that holds it */
 	int64_t newest_id; /* the last to be read */
 	uint64_t newest_total;
-	int64_t age_ms; /* since the first event waiting was written */
+	int64_t age_ms; /* since the first event waiting was written, as the
+			 * server's clock has it; 0 if that was set back */
 	bool failing;   /* it has a row in cdc_retries */
 };
 

@@ -80,6 +80,9 @@ give_up(const struct batch *b, struct view source, uint64_t attempts)
 		  "\"%.*s\": its handler failed %llu times",
 	    (long long)b->first_id, (long long)b->last_id, VIEW_FMT(source),
 	    (unsigned long long)attempts);
+	log_hint("Its own messages say why; buffer-batch --from '#%lld' --to "
+		 "'#%lld' shows what it was given.",
+	    (long long)b->first_id, (long long)b->last_id);
 	return EXIT_OPERATOR;
 }
 
@@ -228,6 +231,8 @@ try_neighbour(struct isolation *s)
 	log_error("could not process event %lld of source \"%.*s\": its "
 		  "handler failed, and with no event since has it succeeded",
 	    (long long)s->suspects[0].id, VIEW_FMT(s->source));
+	log_hint("It seems to be the handler that fails, not the event: mend "
+		 "it; nothing was parked.");
 	return EXIT_OPERATOR;
 }
 

@@ -18,12 +18,14 @@
 #define POLL_MAX_MS  1000
 #define FLUSH_MIN_MS 50 /* polls are no further apart for shorter intervals */
 #define CLAIM_MS     20 /* between attempts at a source that is claimed */
+#define ONCE_MS      10000 /* for others to let it go, with --once */
 
-/* How large an incomplete batch is: it may be full before it has its number of
- * events. */
-struct measure {
+/* An incomplete batch: since when we have seen it wait, and how large it is,
+ * since it may be full before it has its number of events. */
+struct partial {
 	struct buf source;
 	int64_t from; /* it begins after this event */
+	int64_t seen; /* by clock_ms */
 	int64_t to;
 	uint64_t bytes;
 };
@@ -36,10 +38,14 @@ struct batcher {
 	struct delivery delivery;
 	struct cursor_list list;
 	struct buf sources; /* an SQL array */
-	struct measure *measures;
-	size_t nmeasures;
+	struct partial *partials;
+	size_t npartials;
 	size_t turn; /* where the next round begins */
 	int64_t poll_ms;
+	/* with once: of what was there at the start, a source that another
+	 * process has; since when nothing was to be had */
+	const struct cursor *held;
+	struct patience patience;
 	/* a source that was let go because another process waits for it */
 	struct buf yielded;
 	int64_t yielded_until;
@@ -47,60 +53,92 @@ struct batcher {
 
 /* When a batch is due */
 
-static struct measure *
-find_measure(struct batcher *b, struct view source)
+static struct partial *
+find_partial(struct batcher *b, struct view source)
 {
-	struct measure *m;
+	struct partial *p;
 
-	for (size_t i = 0; i < b->nmeasures; i++) {
-		if (view_eq(buf_view(&b->measures[i].source), source))
-			return &b->measures[i];
+	for (size_t i = 0; i < b->npartials; i++) {
+		if (view_eq(buf_view(&b->partials[i].source), source))
+			return &b->partials[i];
 	}
-	m = realloc(b->measures, (b->nmeasures + 1) * sizeof(*m));
-	if (m == NULL)
+	p = realloc(b->partials, (b->npartials + 1) * sizeof(*p));
+	if (p == NULL)
 		return NULL;
-	b->measures = m;
-	m += b->nmeasures++;
-	*m = (struct measure){.from = -1};
-	buf_addv(&m->source, source);
-	return m;
+	b->partials = p;
+	p += b->npartials++;
+	*p = (struct partial){.from = -1};
+	buf_addv(&p->source, source);
+	return p;
+}
+
+/* The one that begins at the cursor.  NULL: out of memory, which is logged. */
+static struct partial *
+partial_at(struct batcher *b, const struct cursor *c)
+{
+	struct partial *p = find_partial(b, c->source_id);
+
+	if (p == NULL) {
+		log_error("could not look at the batch: out of memory");
+		return NULL;
+	}
+	if (p->from != c->last_id) {
+		p->from = p->to = c->last_id;
+		p->seen = clock_ms();
+		p->bytes = 0;
+	}
+	return p;
+}
+
+/*
+ * In how many milliseconds what there is will be a batch: flush_interval after
+ * its first event was written, by the server's clock, or after we saw it first,
+ * by ours.  The server's alone would not do: if it is set back, what was
+ * written before does not grow older for as long.
+ */
+static int64_t
+due_in(const struct batcher *b, const struct partial *p, const struct cursor *c)
+{
+	int64_t seen = clock_ms() - p->seen;
+
+	return b->o->flush_interval - (seen > c->age_ms ? seen : c->age_ms);
 }
 
 /* Reads what has come since the last time, and throws it away: the ledger
  * knows no bytes. */
 static int
-measure(struct batcher *b, const struct cursor *c, bool *full)
+measure(
+    struct batcher *b, struct partial *p, const struct cursor *c, bool *full)
 {
-	struct measure *m = find_measure(b, c->source_id);
 	struct cursor rest = *c;
 	uint64_t bytes = 0;
 	int rc = EXIT_DONE;
 
-	*full = false;
-	if (m == NULL) {
-		log_error("could not look at the batch: out of memory");
-		return EXIT_OS;
-	}
-	if (m->from != c->last_id) {
-		m->from = m->to = c->last_id;
-		m->bytes = 0;
-	}
-	if (m->to < c->newest_id) {
-		rest.last_id = m->to;
+	if (p->to < c->newest_id) {
+		rest.last_id = p->to;
 		rc = ahead_measure(&b->ahead, &rest, &bytes);
-		m->to = c->newest_id;
-		m->bytes += bytes;
+		p->to = c->newest_id;
+		p->bytes += bytes;
 	}
-	*full = m->bytes >= b->o->limits.bytes;
+	*full = p->bytes >= b->o->limits.bytes;
 	return rc;
 }
 
+/* *in: it will be in so many milliseconds, or before if it is full. */
 static int
-is_due(struct batcher *b, const struct cursor *c, bool *due)
+is_due(struct batcher *b, const struct cursor *c, bool *due, int64_t *in)
 {
-	*due = b->once || cursor_waiting(c) >= b->o->limits.events ||
-	    c->age_ms >= b->o->flush_interval;
-	return *due ? EXIT_DONE : measure(b, c, due);
+	struct partial *p;
+
+	*due = b->once || cursor_waiting(c) >= b->o->limits.events;
+	if (*due)
+		return EXIT_DONE;
+	p = partial_at(b, c);
+	if (p == NULL)
+		return EXIT_OS;
+	*in = due_in(b, p, c);
+	*due = *in <= 0;
+	return *due ? EXIT_DONE : measure(b, p, c, due);
 }
 
 static bool
@@ -128,11 +166,12 @@ static int
 take_turn(struct batcher *b, struct cursor *c)
 {
 	int64_t until = clock_ms() + TURN_MS;
-	bool rest = b->once || c->age_ms >= b->o->flush_interval;
+	const struct partial *p = partial_at(b, c);
+	bool rest = b->once || (p != NULL && due_in(b, p, c) <= 0);
 	bool done = true;
 	struct batch batch;
 	uint64_t n = 0;
-	int rc = ahead_aim(&b->ahead, c);
+	int rc = p != NULL ? ahead_aim(&b->ahead, c) : EXIT_OS;
 
 	while (rc == EXIT_DONE && done && !stop_requested() &&
 	    (b->once || clock_left(until) > 0)) {
@@ -241,37 +280,44 @@ longest_wait(const struct batcher *b)
 static int
 round_of_turns(struct batcher *b, int64_t *wait)
 {
-	int64_t soonest = longest_wait(b);
+	int64_t soonest = longest_wait(b), in = 0;
 	bool worked = false, due, got, wanted;
 	int rc = EXIT_DONE;
 
-	if (b->session.waiting)
+	if (b->session.waiting && !keeps_all(b))
 		rc = cursor_let_go(&b->session, VIEW_NULL, &wanted);
-	if (rc == EXIT_DONE)
+	/* once: what is left of the first list */
+	if (rc == EXIT_DONE && (!b->once || b->held == NULL))
 		rc = cursor_pending(&b->session, &b->list);
+	b->held = NULL;
 
 	for (size_t i = 0; rc == EXIT_DONE && i < b->list.n; i++) {
-		const struct cursor
-		    *c = &b->list.cursors[(b->turn + i) % b->list.n];
+		struct cursor *c = &b->list.cursors[(b->turn + i) % b->list.n];
 
 		if (stop_requested())
 			break;
+		if (c->newest_id <= c->last_id)
+			continue;
 		if (is_yielded(b, c)) {
 			soonest = CLAIM_MS;
 			continue;
 		}
-		rc = is_due(b, c, &due);
+		rc = is_due(b, c, &due, &in);
 		if (rc == EXIT_DONE && due) {
 			rc = work_on(b, c, &got);
 			worked = worked || got;
-			if (!got)
+			if (got) {
+				c->last_id = c->newest_id;
+			} else {
+				b->held = c;
 				soonest = CLAIM_MS;
-		} else if (b->o->flush_interval - c->age_ms < soonest) {
-			soonest = b->o->flush_interval - c->age_ms;
+			}
+		} else if (in < soonest) {
+			soonest = in;
 		}
 	}
-	if (rc == EXIT_DONE && keeps_all(b))
-		rc = delivery_settle(&b->delivery, true);
+	if (worked)
+		patience_start(&b->patience, clock_ms());
 	b->turn++;
 	b->poll_ms = worked || b->poll_ms == 0 ? POLL_MIN_MS : b->poll_ms * 2;
 	if (b->poll_ms > POLL_MAX_MS)
@@ -280,19 +326,49 @@ round_of_turns(struct batcher *b, int64_t *wait)
 	return rc;
 }
 
+/* With once: another process has what we are to deliver.  False: for too long
+ * already. */
+static bool
+may_come(struct batcher *b)
+{
+	enum patience_step step = patience_look(&b->patience, clock_ms());
+
+	if (step == PATIENCE_SAY)
+		log_warning("waiting for the source \"%.*s\": another process "
+			    "of consumer \"%s\" has it",
+		    VIEW_FMT(b->held->source_id), b->o->consumer);
+	return step != PATIENCE_OVER;
+}
+
+static int
+still_held(const struct batcher *b)
+{
+	log_error("could not deliver the source \"%.*s\": another process of "
+		  "consumer \"%s\" has it",
+	    VIEW_FMT(b->held->source_id), b->o->consumer);
+	return EXIT_RETRY;
+}
+
 static int
 run_loop(struct batcher *b)
 {
 	int64_t wait = 0;
 	int rc = EXIT_DONE;
 
+	b->patience.limit = ONCE_MS;
+	patience_start(&b->patience, clock_ms());
 	while (rc == EXIT_DONE && !stop_requested()) {
 		rc = round_of_turns(b, &wait);
-		if (rc == EXIT_DONE && b->once)
+		if (rc == EXIT_DONE && b->once &&
+		    (b->held == NULL || !may_come(b)))
 			break;
 		if (rc == EXIT_DONE && !stop_requested())
 			rc = delivery_idle(&b->delivery, wait);
 	}
+	if (rc == EXIT_DONE && keeps_all(b))
+		rc = delivery_settle(&b->delivery, true);
+	if (rc == EXIT_DONE && b->once && b->held != NULL && !stop_requested())
+		rc = still_held(b);
 	return rc;
 }
 
@@ -307,6 +383,8 @@ set_up_reading(struct batcher *b)
 	a->table = "cdc_log";
 	a->by_ledger = true;
 	if (b->o->mode == CURSOR_REPLAY) {
+		/* what is looked for may be far away */
+		a->pg.slow = b->session.pg.slow = true;
 		ok = replay_apply(&b->o->replay, &b->session, a);
 	} else if (b->o->mode == CURSOR_LETTERS) {
 		a->table = "cdc_dead_letters";
@@ -320,6 +398,17 @@ set_up_reading(struct batcher *b)
 	return ok ? EXIT_DONE : EXIT_OS;
 }
 
+/* If we are killed the claims stay until the handler is gone. */
+static int
+start_guard(struct batcher *b)
+{
+	struct handler *h = &b->delivery.attempts.handler;
+
+	return h->argv != NULL
+	    ? guard_start(&h->guard, PQsocket(b->session.pg.conn))
+	    : EXIT_DONE;
+}
+
 static int
 start(struct batcher *b)
 {
@@ -328,6 +417,7 @@ start(struct batcher *b)
 
 	b->once = o->once || o->mode != CURSOR_CONSUME;
 	b->session.mode = o->mode;
+	b->session.once = b->once;
 	b->session.consumer = o->consumer;
 	b->session.latest = o->latest;
 	for (size_t i = 0; i < o->nsources; i++)
@@ -344,23 +434,29 @@ start(struct batcher *b)
 	    .session = &b->session,
 	    .ahead = &b->ahead,
 	};
+	b->delivery.attempts.handler.guard.fd = -1;
 	/* before all that can fail: the other side waits in its open */
 	rc = delivery_open(&b->delivery);
 	if (rc == EXIT_DONE)
 		rc = cursor_open(&b->session, o->conninfo);
 	if (rc == EXIT_DONE)
+		rc = start_guard(b);
+	if (rc == EXIT_DONE)
 		rc = ahead_open(&b->ahead, o->conninfo);
+	if (rc == EXIT_DONE && o->mode == CURSOR_REPLAY)
+		rc = replay_find_tables(&o->replay, &b->session);
 	return rc == EXIT_DONE ? set_up_reading(b) : rc;
 }
 
 static void
 release(struct batcher *b)
 {
-	for (size_t i = 0; i < b->nmeasures; i++)
-		buf_release(&b->measures[i].source);
-	free(b->measures);
+	for (size_t i = 0; i < b->npartials; i++)
+		buf_release(&b->partials[i].source);
+	free(b->partials);
 	ahead_close(&b->ahead);
 	pg_close(&b->session.pg);
+	guard_end(&b->delivery.attempts.handler.guard);
 	cursor_list_release(&b->list);
 	buf_release(&b->sources);
 	buf_release(&b->yielded);

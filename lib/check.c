@@ -5,16 +5,14 @@
 #include <string.h>
 
 #include "exitcode.h"
-#include "json_write.h"
 #include "log.h"
 #include "pg_target.h"
 #include "preflight.h"
 #include "replstream.h"
 #include "sql.h"
+#include "text.h"
 
-#define PEEK_BEGIN \
-	"SET statement_timeout = '5s'; SET client_min_messages = warning"
-#define PEEK_END "SET statement_timeout = 0; RESET client_min_messages"
+#define PEEK_LIMIT "SET statement_timeout = '5s'"
 
 /* Columns of check_wal.sql, check_publication.sql and source_tables.sql. */
 enum {
@@ -44,6 +42,7 @@ struct check {
 	struct pg pg;             /* what is looked up */
 	struct replstream stream; /* what reading would use */
 	struct preflight found;
+	bool skipped; /* the slot decodes without the publication */
 };
 
 /* The report */
@@ -63,10 +62,10 @@ print_json(const struct finding *f)
 	if (f->level == FINDING_ERROR)
 		buf_addf(&b, ",\"code\":%d", f->code);
 	buf_adds(&b, ",\"message\":");
-	json_write_string(&b, f->text);
+	text_add_json(&b, f->text);
 	if (f->hint != NULL) {
 		buf_adds(&b, ",\"hint\":");
-		json_write_string(&b, view_of(f->hint));
+		text_add_json(&b, view_of(f->hint));
 	}
 	printf("%.*s}\n", VIEW_FMT(buf_view(&b)));
 	buf_release(&b);
@@ -80,17 +79,14 @@ print_text(const struct finding *f)
 	    [FINDING_WARNING] = "WARNING",
 	    [FINDING_ERROR] = "ERROR",
 	};
+	struct buf b = BUF_INIT;
 
-	printf("%-8s %-12s ", results[f->level], f->check);
-	/* a name may have any characters in it, a line has one end */
-	for (size_t i = 0; i < f->text.n; i++) {
-		unsigned char c = (unsigned char)f->text.p[i];
-
-		putchar(c < 0x20 || c == 0x7f ? '?' : c);
-	}
-	putchar('\n');
+	text_add_line(&b, f->text);
+	printf("%-8s %-12s %.*s\n", results[f->level], f->check,
+	    VIEW_FMT(buf_view(&b)));
 	if (f->hint != NULL)
 		printf("%-21s %s\n", "", f->hint);
+	buf_release(&b);
 }
 
 static void
@@ -172,14 +168,12 @@ is_some(const PGresult *res, int column)
 	    pg_value(res, 0, column).n > 0;
 }
 
-/* Version 18 passes over what it has no publication for, and warns. */
 static void
-on_skipped(void *arg, const PGresult *res)
+on_peek_notice(void *arg, const PGresult *res)
 {
-	bool *skipped = arg;
+	struct check *c = arg;
 
-	if (pg_is_state(res, "55000"))
-		*skipped = true;
+	c->skipped = c->skipped || replstream_skips(res, c->o->publication);
 }
 
 /*
@@ -187,34 +181,40 @@ on_skipped(void *arg, const PGresult *res)
  * missing for ever; that is known only when something is decoded.  It is tried
  * if it may be so, for which other slots may be the reason as well.
  */
-static void
+static int
 look_for_older_slot(struct check *c, const PGresult *res)
 {
+	static const char doing[] = "try to read the slot";
 	const struct finding f = {.check = "slot",
 	    .level = FINDING_ERROR,
 	    .code = EXIT_CONFIG,
 	    .hint = "Drop it with pg-cdc-read --drop, make both anew, and "
 		    "accept the gap in buffer-write."};
 	const char *params[] = {c->o->slot, c->o->publication};
-	PQnoticeReceiver receiver;
-	bool skipped = false;
-	PGresult *peeked;
+	PQnoticeReceiver before;
+	PGresult *peeked = NULL;
+	int rc;
 
 	if (c->found.rc != EXIT_DONE ||
 	    !view_eq(pg_value(res, 0, P_YOUNG), VIEW_LIT("t")))
-		return;
-	PQclear(PQexec(c->pg.conn, PEEK_BEGIN));
-	receiver = PQsetNoticeReceiver(c->pg.conn, on_skipped, &skipped);
-	peeked = PQexecParams(
-	    c->pg.conn, SQL_PEEK, 2, NULL, params, NULL, NULL, 0);
-	PQsetNoticeReceiver(c->pg.conn, receiver, NULL);
-	if (skipped || pg_is_state(peeked, "42704"))
+		return EXIT_DONE;
+	rc = pg_query(&c->pg, doing, PEEK_LIMIT, 0, NULL, NULL);
+	before = PQsetNoticeReceiver(c->pg.conn, on_peek_notice, c);
+	c->pg.expected = ""; /* that it is in use, and the like */
+	if (rc == EXIT_DONE)
+		rc = pg_query(&c->pg, doing, SQL_PEEK, 2, params, &peeked);
+	c->pg.expected = NULL;
+	PQsetNoticeReceiver(c->pg.conn, before, NULL);
+	if (pg_is_state(peeked, "42704") || c->skipped)
 		preflight_found(&c->found, &f,
 		    "could not use the replication slot \"%s\": it is older "
 		    "than the publication \"%s\"",
 		    c->o->slot, c->o->publication);
+	if (peeked != NULL)
+		rc = pg_query(
+		    &c->pg, doing, "SET statement_timeout = 0", 0, NULL, NULL);
 	PQclear(peeked);
-	PQclear(PQexec(c->pg.conn, PEEK_END));
+	return rc;
 }
 
 /* The server keeps in mind that a table is not published, as long as it is
@@ -314,10 +314,11 @@ look_at_publication(struct check *c)
 	    SQL_CHECK_PUBLICATION, 2, params, &res);
 
 	if (rc == EXIT_DONE && PQntuples(res) == 1) {
-		look_for_older_slot(c, res);
+		rc = look_for_older_slot(c, res);
 		look_at_contents(c, res);
 		look_at_partitions(c, res);
-		if (view_eq(pg_value(res, 0, P_NEEDS_IDENTITY), VIEW_LIT("t")))
+		if (rc == EXIT_DONE &&
+		    view_eq(pg_value(res, 0, P_NEEDS_IDENTITY), VIEW_LIT("t")))
 			rc = look_at_identities(c);
 	}
 	PQclear(res);

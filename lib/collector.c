@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "clock.h"
 #include "exitcode.h"
 #include "fdio.h"
 #include "gcreport.h"
@@ -14,6 +15,7 @@
 #include "store.h"
 
 #define ROWS     5000 /* of one transaction that deletes */
+#define STEP_MS  1000 /* a clock was set, not only read late */
 #define PAUSE_MS 1000 /* after a lock of all partitions was not to be had */
 
 struct leaf {
@@ -23,9 +25,17 @@ struct leaf {
 	bool may_go;
 };
 
+/* How the server's clock and ours stood at the first run. */
+struct clocks {
+	bool known;
+	int64_t server;
+	int64_t ours; /* which nobody sets */
+};
+
 struct collector {
 	const struct collector_options *o;
 	struct pg pg;
+	int64_t retention;
 	struct gc_result done;
 	char started_at[64]; /* as the server writes it */
 	int64_t below;       /* the ledgers are trimmed below this id */
@@ -225,7 +235,7 @@ advance(struct collector *g)
 {
 	bool moved, busy;
 	int rc = call_bool(g, "move on to the next partition", SQL_GC_ADVANCE,
-	    &g->o->retention, &moved, &busy);
+	    &g->retention, &moved, &busy);
 
 	if (rc == EXIT_DONE && busy)
 		log_info("ids are being drawn, the next partition comes later");
@@ -239,7 +249,7 @@ begin(struct collector *g)
 {
 	static const char doing[] = "decide what goes";
 	PGresult *res;
-	int rc = call(g, doing, SQL_GC_BEGIN, 1, &g->o->retention, &res);
+	int rc = call(g, doing, SQL_GC_BEGIN, 1, &g->retention, &res);
 
 	if (rc == EXIT_DONE) {
 		snprintf(g->started_at, sizeof(g->started_at), "%s",
@@ -286,8 +296,7 @@ remove_events(struct collector *g)
 static int
 see_what_stays(struct collector *g, PGresult **held)
 {
-	return call(
-	    g, "see what stays", SQL_GC_HELD, 1, &g->o->retention, held);
+	return call(g, "see what stays", SQL_GC_HELD, 1, &g->retention, held);
 }
 
 /* What is decided is committed before anything goes. */
@@ -340,15 +349,49 @@ lock_out_others(struct collector *g)
 	return rc;
 }
 
+/*
+ * Marks have the server's time.  If its clock was set ahead since the first
+ * run, what was marked before looks older by as much, so it is kept for longer
+ * by as much, to the end of the process: that is right for old marks, and no
+ * harm to new ones.
+ */
+static int
+set_retention(struct collector *g, struct clocks *c)
+{
+	static const char doing[] = "read the server's clock";
+	int64_t server = 0, ours, ahead;
+	int rc = call_i64(g, doing, SQL_CLOCK, 0, NULL, &server);
+
+	if (rc != EXIT_DONE)
+		return rc;
+	ours = clock_ms();
+	if (!c->known)
+		*c = (struct clocks){true, server, ours};
+	ours -= c->ours;
+	ahead = server - c->server - ours;
+	g->retention = g->o->retention;
+	/* two clocks differ by less than one in a thousand */
+	if (ahead < STEP_MS + ours / 1000)
+		return EXIT_DONE;
+	g->retention += ahead;
+	log_info("the server's clock was set ahead by %lld s: events are kept "
+		 "for longer by as much",
+	    (long long)(ahead / 1000));
+	return EXIT_DONE;
+}
+
 /* A connection of its own for each run: nothing is held between them. */
 static int
-run_once(const struct collector_options *o)
+run_once(const struct collector_options *o, struct clocks *c)
 {
 	struct collector g = {
 	    .o = o, .done.dry_run = o->dry_run, .below = INT64_MAX};
 	PGresult *held = NULL;
 	int rc = store_open(&g.pg, o->conninfo);
 
+	g.pg.slow = true;
+	if (rc == EXIT_DONE)
+		rc = set_retention(&g, c);
 	if (rc == EXIT_DONE && !o->dry_run)
 		rc = lock_out_others(&g);
 	if (rc == EXIT_DONE)
@@ -363,12 +406,13 @@ run_once(const struct collector_options *o)
 int
 collector_run(const struct collector_options *o)
 {
-	int rc = run_once(o);
+	struct clocks clocks = {0};
+	int rc = run_once(o, &clocks);
 
 	while (rc == EXIT_DONE && o->interval > 0 && !stop_requested()) {
 		fdio_pause(o->interval);
 		if (!stop_requested())
-			rc = run_once(o);
+			rc = run_once(o, &clocks);
 	}
 	return rc;
 }

@@ -23,8 +23,6 @@ copyin_init(struct copyin *c, struct pg *pg, const char *conninfo)
 {
 	c->pg = pg;
 	c->conninfo = conninfo;
-	if (PQsetnonblocking(pg->conn, 1) != 0)
-		return pg_failed(pg, doing, NULL);
 	return store_ensure_partitions(
 	    conninfo, &c->partitions_end, &c->partition_width);
 }
@@ -83,6 +81,7 @@ send(struct copyin *c, struct buf *sql, enum copyin_state next)
 	}
 	buf_release(sql);
 	c->state = next;
+	pg_await(c->pg);
 	return rc;
 }
 
@@ -166,6 +165,7 @@ send_end(struct copyin *c)
 	if (rc == EXIT_DONE && PQputCopyEnd(c->pg->conn, NULL) != 1)
 		rc = pg_failed(c->pg, doing, NULL);
 	c->state = COPYIN_END;
+	pg_await(c->pg);
 	return rc;
 }
 
@@ -217,6 +217,7 @@ send_rows(struct copyin *c, bool *moved)
 			n = PIECE_BYTES;
 		rc = put(c, (struct view){c->rows.data + c->sent, n});
 		c->sent += n;
+		pg_await(c->pg);
 	}
 	if (flushed < 0)
 		return pg_failed(c->pg, doing, NULL);
@@ -385,6 +386,15 @@ step(struct copyin *c, bool *moved)
 	}
 }
 
+/* Is it the server's turn? */
+static bool
+waits(const struct copyin *c)
+{
+	return c->unsent ||
+	    (c->state != COPYIN_CLOSED && c->state != COPYIN_OPEN &&
+		c->state != COPYIN_COPY);
+}
+
 int
 copyin_step(struct copyin *c)
 {
@@ -406,8 +416,11 @@ copyin_step(struct copyin *c)
 	flushed = PQflush(c->pg->conn);
 	/* the socket may have taken the last piece only now: rows that are
 	 * left go at once, nothing else would wake us for them */
-	c->blocked = flushed > 0 || (c->state == COPYIN_COPY && c->count > 0);
-	return flushed < 0 ? pg_failed(c->pg, doing, NULL) : EXIT_DONE;
+	c->unsent = flushed > 0;
+	c->blocked = c->unsent || (c->state == COPYIN_COPY && c->count > 0);
+	if (flushed < 0)
+		return pg_failed(c->pg, doing, NULL);
+	return waits(c) ? pg_lose_patience(c->pg, doing) : EXIT_DONE;
 }
 
 short
@@ -419,6 +432,8 @@ copyin_events(const struct copyin *c)
 int64_t
 copyin_deadline(const struct copyin *c)
 {
+	if (waits(c) && pg_due_at(c->pg) < INT64_MAX)
+		return pg_due_at(c->pg);
 	return c->state == COPYIN_COPY && c->count == 0 ? c->copy_until : 0;
 }
 

@@ -57,6 +57,7 @@ struct copyin {
 	struct copyin_mark mark;  /* what it will say, if closing */
 	bool closing;             /* to be committed after these rows */
 	bool blocked;             /* the socket takes no more now */
+	bool unsent;              /* so that something is left over */
 
 	struct buf rows; /* to be sent, as copyrow_put makes them */
 	size_t sent;     /* bytes of them */
@@ -98,7 +99,8 @@ void copyin_commit(struct copyin *c, const struct copyin_mark *mark);
 
 /*
  * Does what can be done without waiting.  An error leaves the connection
- * unusable; what was committed is to be read from the ledger.
+ * unusable; what was committed is to be read from the ledger.  EXIT_RETRY also
+ * if the server has not answered in time (pg_set_timeout).
  */
 int copyin_step(struct copyin *c);
 

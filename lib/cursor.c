@@ -62,7 +62,39 @@ add_consumer(struct cursor_session *s)
 		log_error("could not find the consumer \"%s\": it is not "
 			  "registered",
 		    s->consumer);
+		log_hint("philotes consumer list shows those that are.");
 		rc = EXIT_CONFIG;
+	}
+	PQclear(res);
+	return rc;
+}
+
+/* That is a name mistyped, or a pipeline that has not begun. */
+static int
+find_sources(struct cursor_session *s)
+{
+	PGresult *res = NULL;
+	struct view name;
+	int rc;
+
+	if (s->sources == NULL)
+		return EXIT_DONE;
+	rc = pg_query(&s->pg, "find the sources", SQL_UNKNOWN_SOURCE, 1,
+	    &s->sources, &res);
+	if (rc == EXIT_DONE && PQntuples(res) > 0) {
+		name = pg_value(res, 0, 0);
+		if (s->once) {
+			log_error("could not find the source \"%.*s\": the "
+				  "buffer has nothing of it",
+			    VIEW_FMT(name));
+			log_hint("The table philotes.cdc_sources has those "
+				 "that it knows.");
+			rc = EXIT_CONFIG;
+		} else {
+			log_warning("the buffer has nothing of the source "
+				    "\"%.*s\" yet: waiting for it",
+			    VIEW_FMT(name));
+		}
 	}
 	PQclear(res);
 	return rc;
@@ -76,6 +108,8 @@ cursor_open(struct cursor_session *s, const char *conninfo)
 	if (rc == EXIT_DONE)
 		rc = pg_query(&s->pg, "set up the session on the buffer",
 		    SQL_SESSION_READ, 0, NULL, NULL);
+	if (rc == EXIT_DONE)
+		rc = find_sources(s);
 	return rc == EXIT_DONE ? add_consumer(s) : rc;
 }
 
@@ -457,9 +491,10 @@ cursor_neighbour(struct cursor_session *s, struct view source, int64_t id,
 	static const char doing[] = "read an event that was processed";
 	struct buf sql = BUF_INIT;
 	struct event e;
-	bool first = true;
+	bool first = true, ok;
 	char *message;
-	int n, rc = cursor_settle(s);
+	size_t n;
+	int rc = cursor_settle(s);
 
 	put_neighbour(s, &sql, source, id);
 	if (rc == EXIT_DONE)
@@ -467,15 +502,17 @@ cursor_neighbour(struct cursor_session *s, struct view source, int64_t id,
 	buf_release(&sql);
 	if (rc != EXIT_DONE)
 		return rc;
-	while ((n = PQgetCopyData(s->pg.conn, &message, 0)) > 0) {
-		if (copyrow_get((struct view){message, (size_t)n}, first, &e) ==
-			COPYROW_EVENT &&
-		    !batch_queue_add(q, &e, 0))
-			rc = EXIT_OS;
+	while ((rc = pg_copy_data(&s->pg, doing, &message, &n)) == EXIT_DONE &&
+	    message != NULL) {
+		ok = copyrow_get((struct view){message, n}, first, &e) !=
+			COPYROW_EVENT ||
+		    batch_queue_add(q, &e, 0);
 		first = false;
 		PQfreemem(message);
-	}
-	if (rc != EXIT_DONE)
+		if (ok)
+			continue;
 		log_error("could not %s: out of memory", doing);
+		return EXIT_OS;
+	}
 	return rc == EXIT_DONE ? pg_finish(&s->pg, doing, NULL) : rc;
 }

@@ -39,13 +39,15 @@ struct cursor_session {
 	enum cursor_mode mode;
 	const char *consumer;
 	const char *sources;
+	bool once;   /* who waits for nothing wants no unknown sources */
 	bool latest; /* where the consumer begins if it is not registered */
 	struct cursor_span span;
 	bool marking; /* a mark was sent, its answer not read */
 	bool waiting; /* for a source that another process has */
 };
 
-/* Connects, sets up the session, registers a consumer that is not. */
+/* Connects, sets up the session, registers a consumer that is not.  A source
+ * that the buffer does not know is EXIT_CONFIG with `once`, else a warning. */
 int cursor_open(struct cursor_session *s, const char *conninfo);
 
 /* What waits, into l. */

@@ -1,6 +1,7 @@
 #include "emitter.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "event_json.h"
 #include "exitcode.h"
@@ -10,12 +11,58 @@
 
 #define HEX_BYTES 16
 
+/* As strcmp, of what may hold any byte. */
+static int
+view_order(struct view a, struct view b)
+{
+	int by_bytes = memcmp(a.p, b.p, a.n < b.n ? a.n : b.n);
+
+	return by_bytes != 0 ? by_bytes : (a.n > b.n) - (a.n < b.n);
+}
+
+static int
+table_order(const void *left, const void *right)
+{
+	const struct table_name *a = left, *b = right;
+	int by_table = view_order(a->table, b->table);
+
+	return by_table != 0 ? by_table : view_order(a->schema, b->schema);
+}
+
+static bool
+is_left_out(const void *arg, struct view schema, struct view table)
+{
+	const struct emitter *e = arg;
+	const struct table_name name = {schema, table};
+
+	return bsearch(&name, e->sorted, (size_t)PQntuples(e->left_out),
+		   sizeof(name), table_order) != NULL;
+}
+
+static bool
+sort_left_out(struct emitter *e)
+{
+	size_t n = (size_t)PQntuples(e->left_out);
+
+	e->sorted = calloc(n + 1, sizeof(*e->sorted));
+	if (e->sorted == NULL)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		e->sorted[i] = (struct table_name){
+		    pg_value(e->left_out, (int)i, 0),
+		    pg_value(e->left_out, (int)i, 1)};
+	qsort(e->sorted, n, sizeof(*e->sorted), table_order);
+	return true;
+}
+
 int
 emitter_init(struct emitter *e)
 {
 	e->decoder = pgoutput_new();
-	if (e->decoder != NULL && !e->source_id.failed)
+	if (e->decoder != NULL && sort_left_out(e) && !e->source_id.failed) {
+		pgoutput_leave_out(e->decoder, is_left_out, e);
 		return EXIT_DONE;
+	}
 	log_error("could not start reading: out of memory");
 	return EXIT_OS;
 }
@@ -25,6 +72,7 @@ emitter_release(struct emitter *e)
 {
 	pgoutput_free(e->decoder);
 	PQclear(e->left_out);
+	free(e->sorted);
 	buf_release(&e->source_id);
 }
 
@@ -41,18 +89,12 @@ refuse(const struct emitter *e, const struct replstream_message *m)
 	return EXIT_PROTOCOL;
 }
 
+/* A message belongs to no table. */
 static bool
 is_wanted(const struct emitter *e, const struct event *event)
 {
-	/* a message belongs to no table */
-	if (event->key_columns.p == NULL)
-		return e->messages && !heartbeat_is(event->after_data);
-	for (int i = 0; i < PQntuples(e->left_out); i++) {
-		if (view_eq(pg_value(e->left_out, i, 1), event->table_name) &&
-		    view_eq(pg_value(e->left_out, i, 0), event->schema_name))
-			return false;
-	}
-	return true;
+	return event->key_columns.p != NULL ||
+	    (e->messages && !heartbeat_is(event->after_data));
 }
 
 int

@@ -14,6 +14,7 @@ struct emitter {
 	struct buf source_id; /* of every event */
 	bool messages;        /* logical decoding messages are events too */
 	struct pgoutput *decoder;
+	struct table_name *sorted; /* left_out */
 };
 
 /* Returns an exit code: EXIT_OS if there is no memory. */

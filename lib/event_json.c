@@ -1,5 +1,5 @@
 /*
- * line       = event | start | checkpoint
+ * line       = event | start | checkpoint | other
  * event      = { id? source_id schema_name table_name operation lsn
  *                transaction_id key_columns before_data after_data event_time
  *                metadata created_at? processed_at? }
@@ -7,6 +7,7 @@
  * start      = { control:"start" source_id system_id timeline history slot lsn
  *                flush }
  * checkpoint = { control:"checkpoint" ack }
+ * other      = { control:string … }
  *
  * Members may come in any order; event_put.c writes them in this one.
  */
@@ -15,7 +16,8 @@
 #include "lsn.h"
 #include "num.h"
 
-#define ACK_MAX 4000 /* an ack line is one write(2) of at most PIPE_BUF */
+#define ACK_MAX    4000 /* an ack line is one write(2) of at most PIPE_BUF */
+#define HEAD_BYTES ((size_t)1024 * 1024) /* where a bad line's names are */
 
 enum field {
 	F_ID,
@@ -73,17 +75,27 @@ static const struct view field_names[F_MAX] = {
 
 #define BIT(f) (1u << (f))
 
-static const unsigned event_known = BIT(F_ID) | BIT(F_SOURCE_ID) |
-    BIT(F_SCHEMA_NAME) | BIT(F_TABLE_NAME) | BIT(F_OPERATION) | BIT(F_LSN) |
-    BIT(F_TRANSACTION_ID) | BIT(F_KEY_COLUMNS) | BIT(F_BEFORE_DATA) |
-    BIT(F_AFTER_DATA) | BIT(F_EVENT_TIME) | BIT(F_METADATA) |
-    BIT(F_CREATED_AT) | BIT(F_PROCESSED_AT);
-static const unsigned event_required = BIT(F_SOURCE_ID) | BIT(F_SCHEMA_NAME) |
-    BIT(F_TABLE_NAME) | BIT(F_OPERATION) | BIT(F_LSN) | BIT(F_EVENT_TIME);
-static const unsigned start_fields = BIT(F_CONTROL) | BIT(F_SOURCE_ID) |
-    BIT(F_SYSTEM_ID) | BIT(F_TIMELINE) | BIT(F_HISTORY) | BIT(F_SLOT) |
-    BIT(F_LSN) | BIT(F_FLUSH);
-static const unsigned checkpoint_fields = BIT(F_CONTROL) | BIT(F_ACK);
+#define EVENT_REQUIRED \
+	(BIT(F_SOURCE_ID) | BIT(F_SCHEMA_NAME) | BIT(F_TABLE_NAME) | \
+	    BIT(F_OPERATION) | BIT(F_LSN) | BIT(F_EVENT_TIME))
+#define EVENT_OPTIONAL \
+	(BIT(F_ID) | BIT(F_TRANSACTION_ID) | BIT(F_KEY_COLUMNS) | \
+	    BIT(F_BEFORE_DATA) | BIT(F_AFTER_DATA) | BIT(F_METADATA) | \
+	    BIT(F_CREATED_AT) | BIT(F_PROCESSED_AT))
+#define START_FIELDS \
+	(BIT(F_CONTROL) | BIT(F_SOURCE_ID) | BIT(F_SYSTEM_ID) | \
+	    BIT(F_TIMELINE) | BIT(F_HISTORY) | BIT(F_SLOT) | BIT(F_LSN) | \
+	    BIT(F_FLUSH))
+#define CHECKPOINT_FIELDS (BIT(F_CONTROL) | BIT(F_ACK))
+
+static const struct known {
+	unsigned allowed;
+	unsigned required;
+} known_fields[] = {
+    [LINE_EVENT] = {EVENT_REQUIRED | EVENT_OPTIONAL, EVENT_REQUIRED},
+    [LINE_START] = {START_FIELDS, START_FIELDS},
+    [LINE_CHECKPOINT] = {CHECKPOINT_FIELDS, CHECKPOINT_FIELDS},
+};
 
 /* One line being read. */
 struct reading {
@@ -329,8 +341,8 @@ get_members(struct reading *g, unsigned known)
 	return seen;
 }
 
-/* The kind of line, by its member "control". */
-static unsigned
+/* By the member "control", if there is one. */
+static enum line_kind
 classify(struct reading *g)
 {
 	const struct json_reader *json = &g->r->json;
@@ -340,47 +352,14 @@ classify(struct reading *g)
 
 		if (!view_eq(m->key, field_names[F_CONTROL]))
 			continue;
-		if (view_eq(m->value, VIEW_LIT("\"checkpoint\""))) {
-			g->l->kind = LINE_CHECKPOINT;
-			return checkpoint_fields;
-		}
-		if (view_eq(m->value, VIEW_LIT("\"start\""))) {
-			g->l->kind = LINE_START;
-			return start_fields;
-		}
-		g->f.e->control = true;
-		field_refuse(
-		    &g->f, m->value, m->key, "is not a known control line");
+		if (view_eq(m->value, VIEW_LIT("\"checkpoint\"")))
+			return LINE_CHECKPOINT;
+		if (view_eq(m->value, VIEW_LIT("\"start\"")))
+			return LINE_START;
+		field_name(&g->f, m);
+		return LINE_OTHER;
 	}
-	g->l->kind = LINE_EVENT;
-	return event_known;
-}
-
-/* Of an event that was refused: which one is it?  Its metadata may stand behind
- * what was wrong. */
-static void
-identify(struct reading *g)
-{
-	struct line_error ignored = {0}, *e = g->f.e;
-	struct reading again = {
-	    {&g->r->scratch, g->f.line, &ignored, false, false}, g->r, g->l};
-	const struct json_reader *json = &g->r->json;
-
-	buf_clear(&g->r->scratch);
-	g->l->event.commit_lsn = g->l->event.seq = 0;
-	for (size_t i = 0; i < json->members.n; i++) {
-		const struct json_member *m = &json->members.a[i];
-
-		again.f.failed = false;
-		if (view_eq(m->key, field_names[F_SOURCE_ID]))
-			e->source_id = field_name(&again.f, m);
-		if (view_eq(m->key, field_names[F_METADATA]))
-			get_metadata(&again, m);
-	}
-	if (g->l->event.commit_lsn != 0 && g->l->event.seq != 0) {
-		e->commit_lsn = g->l->event.commit_lsn;
-		e->seq = g->l->event.seq;
-	}
+	return LINE_EVENT;
 }
 
 /* Room for all that may be decoded, so that scratch never moves: decoded text
@@ -401,6 +380,56 @@ reserve_scratch(struct event_json_reader *r)
 	return buf_reserve(&r->scratch, need) != NULL;
 }
 
+/* Of an event that was refused: which one is it?  Its metadata may stand behind
+ * what was wrong. */
+static void
+identify(struct reading *g)
+{
+	struct line_error ignored = {0}, *e = g->f.e;
+	struct reading again = {
+	    {&g->r->scratch, g->f.line, &ignored, false, false}, g->r, g->l};
+	const struct json_reader *json = &g->r->json;
+	struct view lsn;
+
+	buf_clear(&g->r->scratch);
+	g->l->event.commit_lsn = g->l->event.seq = 0;
+	for (size_t i = 0; i < json->members.n; i++) {
+		const struct json_member *m = &json->members.a[i];
+
+		again.f.failed = false;
+		if (view_eq(m->key, field_names[F_SOURCE_ID]))
+			e->source_id = field_name(&again.f, m);
+		if (view_eq(m->key, field_names[F_SCHEMA_NAME]))
+			e->schema_name = field_string(&again.f, m);
+		if (view_eq(m->key, field_names[F_TABLE_NAME]))
+			e->table_name = field_name(&again.f, m);
+		if (view_eq(m->key, field_names[F_LSN]) &&
+		    field_lsn(&again.f, m, &lsn) != 0)
+			e->lsn = lsn;
+		if (view_eq(m->key, field_names[F_METADATA]))
+			get_metadata(&again, m);
+	}
+	if (g->l->event.commit_lsn != 0 && g->l->event.seq != 0) {
+		e->commit_lsn = g->l->event.commit_lsn;
+		e->seq = g->l->event.seq;
+	}
+}
+
+void
+event_json_identify(
+    struct event_json_reader *r, struct view line, struct line_error *e)
+{
+	struct stream_line l = {0};
+	struct reading g = {{&r->scratch, line, e, false, false}, r, &l};
+
+	if (line.n > HEAD_BYTES)
+		line.n = HEAD_BYTES;
+	json_scan_head(line, &r->json.members);
+	buf_clear(&r->scratch);
+	if (!e->control && reserve_scratch(r))
+		identify(&g);
+}
+
 bool
 event_json_is_control(struct view line)
 {
@@ -414,8 +443,9 @@ event_json_get(struct event_json_reader *r, struct view line,
     struct stream_line *l, struct line_error *e)
 {
 	struct reading g = {{&r->scratch, line, e, false, false}, r, l};
+	const struct known *known;
 	struct json_error je;
-	unsigned known, seen;
+	unsigned seen;
 
 	*l = (struct stream_line){0};
 	*e = (struct line_error){0};
@@ -423,6 +453,7 @@ event_json_get(struct event_json_reader *r, struct view line,
 	if (!json_read_object(&r->json, line, &je)) {
 		field_refuse_json(&g.f, line, VIEW_NULL, &je);
 		e->control = event_json_is_control(line);
+		event_json_identify(r, line, e);
 		return false;
 	}
 	g.f.storable = r->json.storable;
@@ -430,12 +461,14 @@ event_json_get(struct event_json_reader *r, struct view line,
 		field_refuse(&g.f, VIEW_NULL, VIEW_NULL, "out of memory");
 		return false;
 	}
-	known = classify(&g);
-	seen = get_members(&g, known);
-	if (!g.f.failed)
-		require(
-		    &g, seen, known == event_known ? event_required : known);
-	if (g.f.failed && known != event_known)
+	l->kind = classify(&g);
+	if (l->kind != LINE_OTHER) {
+		known = &known_fields[l->kind];
+		seen = get_members(&g, known->allowed);
+		if (!g.f.failed)
+			require(&g, seen, known->required);
+	}
+	if (g.f.failed && l->kind != LINE_EVENT)
 		e->control = true;
 	else if (g.f.failed)
 		identify(&g);

@@ -18,6 +18,9 @@ void event_json_put(struct buf *b, const struct event *e);
 /* {"control":"checkpoint","ack":"…"} and a newline. */
 void event_json_put_checkpoint(struct buf *b, struct view ack);
 
+/* {"control":"alive"} and a newline: nothing to say, but still at work. */
+void event_json_put_alive(struct buf *b);
+
 /*
  * {"control":"start",…}: where the producer is and starts from.  history is
  * JSON text, an array of [timeline, "switch point"], ascending.
@@ -34,7 +37,12 @@ struct stream_start {
 
 void event_json_put_start(struct buf *b, const struct stream_start *s);
 
-enum line_kind { LINE_EVENT, LINE_START, LINE_CHECKPOINT };
+enum line_kind {
+	LINE_EVENT,
+	LINE_START,
+	LINE_CHECKPOINT,
+	LINE_OTHER, /* another control line, "alive" among them: pass it over */
+};
 
 /* What a line was; views into the line or into the reader's scratch. */
 struct stream_line {
@@ -53,12 +61,21 @@ struct event_json_reader {
 
 /*
  * Reads one line (without its newline), strictly: known keys only, each once,
- * all that are required, of the right type.  id, created_at and processed_at
- * are accepted and ignored, so that one buffer's output is another's input.
- * *l is valid until the next call and as long as line is.  False on refusal.
+ * all that are required, of the right type; of LINE_OTHER only that it is JSON.
+ * id, created_at and processed_at are accepted and ignored, so that one
+ * buffer's output is another's input. *l is valid until the next call and as
+ * long as line is.  False on refusal.
  */
 bool event_json_get(struct event_json_reader *r, struct view line,
     struct stream_line *l, struct line_error *e);
+
+/*
+ * Of a line that is too long, or no JSON, and may be there in part: which event
+ * it is, into *e, as far as its beginning tells.  Views are valid as those of
+ * event_json_get.
+ */
+void event_json_identify(
+    struct event_json_reader *r, struct view line, struct line_error *e);
 
 /* Does a line begin like the control lines that our producers write, as far as
  * it can be said of one that is not JSON? */

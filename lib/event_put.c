@@ -107,6 +107,12 @@ event_json_put_checkpoint(struct buf *b, struct view ack)
 }
 
 void
+event_json_put_alive(struct buf *b)
+{
+	buf_addv(b, VIEW_LIT("{\"control\":\"alive\"}\n"));
+}
+
+void
 event_json_put_start(struct buf *b, const struct stream_start *s)
 {
 	buf_addv(b, VIEW_LIT("{\"control\":\"start\",\"source_id\":"));

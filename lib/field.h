@@ -13,14 +13,19 @@
 
 /* Why a line was refused, and which one it is, as far as that can be told. */
 struct line_error {
-	const char *reason;    /* a literal */
-	size_t offset;         /* bytes from the start of the line */
-	struct view key;       /* the member it is about, or null */
-	bool control;          /* it is, or was to be, a control line */
-	bool no_memory;        /* the line may be all right */
-	struct view source_id; /* of the event; null: not known */
+	const char *reason; /* a literal */
+	size_t offset;      /* bytes from the start of the line */
+	struct view key;    /* the member it is about, or null */
+	bool control;       /* it is, or was to be, a control line */
+	bool no_memory;     /* the line may be all right */
+	bool too_long;      /* so may it be */
+	/* of the event; null, or 0: not known */
+	struct view source_id;
+	struct view schema_name;
+	struct view table_name;
+	struct view lsn;
 	uint64_t commit_lsn;
-	uint64_t seq; /* 0: not known */
+	uint64_t seq;
 };
 
 /* A line being taken apart. */

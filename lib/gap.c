@@ -13,7 +13,7 @@ find_gap(const struct store_state *have, const struct stream_start *start)
 {
 	static const char reset[] =
 	    "the source's WAL ends before it: the source was reset";
-	bool ahead = have->seq != 0 && have->commit_lsn >= start->flush;
+	bool ahead = have->seq != 0 && have->stored >= start->flush;
 	uint64_t switched;
 
 	if (!have->has_checkpoint)
@@ -34,7 +34,7 @@ find_gap(const struct store_state *have, const struct stream_start *start)
 		return "the source is on an older timeline";
 	if (!history_find(start->history, have->timeline, &switched))
 		return "the source's history lacks the buffer's timeline";
-	if (have->checkpoint > switched || have->commit_lsn >= switched)
+	if (have->checkpoint > switched || have->stored >= switched)
 		return "the source's timeline left the buffer's before it";
 	return NULL;
 }
@@ -43,7 +43,8 @@ static int
 refuse(const struct store_state *have, const struct stream_start *start,
     const char *why)
 {
-	bool above = have->seq != 0 && have->commit_lsn > have->checkpoint;
+	/* a commit that begins where the checkpoint is comes after it */
+	bool above = have->seq != 0 && have->stored >= have->checkpoint;
 
 	log_error("could not continue the source \"%.*s\" from the buffer's "
 		  "%s%s%s%s%s: %s (slot \"%.*s\" of system %.*s, timeline %u, "
@@ -52,9 +53,8 @@ refuse(const struct store_state *have, const struct stream_start *start,
 	    have->has_checkpoint ? "checkpoint " : "",
 	    have->has_checkpoint ? lsn_text(have->checkpoint).s : "",
 	    have->has_checkpoint && above ? " and " : "",
-	    above ? "watermark " : "",
-	    above ? lsn_text(have->commit_lsn).s : "", why,
-	    VIEW_FMT(start->slot), VIEW_FMT(start->system_id),
+	    above ? "watermark " : "", above ? lsn_text(have->stored).s : "",
+	    why, VIEW_FMT(start->slot), VIEW_FMT(start->system_id),
 	    (unsigned)start->timeline, lsn_text(start->lsn).s,
 	    lsn_text(start->flush).s);
 	log_hint("Find out what is missing; buffer-write --accept-gap goes on "

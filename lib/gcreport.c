@@ -6,9 +6,9 @@
 
 #include "buf.h"
 #include "exitcode.h"
-#include "json_write.h"
 #include "log.h"
 #include "pg.h"
+#include "text.h"
 
 /* The columns of gc_held.sql. */
 enum { SOURCE, CONSUMER, WAITING, SINCE, YOUNG, LATER, DEAD };
@@ -30,15 +30,17 @@ add_reason(
 static void
 add_source(struct buf *b, const PGresult *held, int row)
 {
-	buf_addf(b, "source \"%s\": some stay", PQgetvalue(held, row, SOURCE));
+	buf_adds(b, "source \"");
+	text_add_line(b, pg_value(held, row, SOURCE));
+	buf_adds(b, "\": some stay");
 	if (PQgetisnull(held, row, CONSUMER)) {
 		add_reason(
 		    b, held, row, WAITING, "wait, no consumer is registered");
 	} else if (!is(held, row, WAITING, "0")) {
-		buf_addf(b, "; %s wait for consumer \"%s\", since %s",
-		    PQgetvalue(held, row, WAITING),
-		    PQgetvalue(held, row, CONSUMER),
-		    PQgetvalue(held, row, SINCE));
+		buf_addf(b, "; %s wait for consumer \"",
+		    PQgetvalue(held, row, WAITING));
+		text_add_line(b, pg_value(held, row, CONSUMER));
+		buf_addf(b, "\", since %s", PQgetvalue(held, row, SINCE));
 	}
 	add_reason(
 	    b, held, row, YOUNG, "were processed less than the retention ago");
@@ -77,7 +79,7 @@ add_member(struct buf *b, const PGresult *held, int row, int column)
 	else if (column == WAITING || column == YOUNG || column == LATER)
 		buf_adds(b, PQgetvalue(held, row, column));
 	else
-		json_write_string(b, pg_value(held, row, column));
+		text_add_json(b, pg_value(held, row, column));
 }
 
 static void

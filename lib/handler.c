@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -27,6 +28,7 @@
 extern char **environ;
 
 struct child {
+	const struct guard *guard;
 	pid_t pid;
 	int unread; /* our copy of the pipe's read end: what is left in it */
 	struct fdio_out in;
@@ -49,6 +51,18 @@ failed(const char *what)
 }
 
 /* In the child. */
+
+/* Whatever becomes of our parent: a group of its own, which is guarded.  The
+ * signal is for the case that the guard is killed, too; exec of a program that
+ * is set-uid takes it back. */
+static void
+tie_to(pid_t parent, const struct guard *guard)
+{
+	setpgid(0, 0);
+	if (!guard_join(guard) || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 ||
+	    getppid() != parent)
+		_exit(STATUS_LATER);
+}
 
 static void
 clean_environment(void)
@@ -86,7 +100,6 @@ exec_child(const struct handler *h, const struct batch *b, struct view source,
 {
 	struct buf name = BUF_INIT;
 
-	setpgid(0, 0);
 	stop_reset_signals();
 	if (dup2(input, STDIN_FILENO) < 0 ||
 	    (err >= 0 && dup2(err, STDERR_FILENO) < 0))
@@ -120,7 +133,11 @@ start(struct child *c, const struct handler *h, const struct batch *b,
     struct view source)
 {
 	int in[2], err[2] = {-1, -1};
+	pid_t parent = getpid();
+	int rc = guard_clear(&h->guard); /* is it there? */
 
+	if (rc != EXIT_DONE)
+		return rc;
 	if (!make_pipe(in))
 		return failed("make a pipe for the handler");
 	if (h->keep_stderr && !make_pipe(err)) {
@@ -131,8 +148,10 @@ start(struct child *c, const struct handler *h, const struct batch *b,
 	c->unread = in[0];
 	c->err = err[0];
 	c->pid = fork();
-	if (c->pid == 0)
+	if (c->pid == 0) {
+		tie_to(parent, &h->guard);
 		exec_child(h, b, source, in[0], err[1]);
+	}
 	fdio_out_init(&c->in, in[1], "the handler's stdin");
 	if (err[1] >= 0) {
 		close(err[1]);
@@ -146,12 +165,36 @@ start(struct child *c, const struct handler *h, const struct batch *b,
 	return EXIT_DONE;
 }
 
+/* Exit 0 alone is not enough: a handler that does not read its input has not
+ * processed it. */
+static bool
+all_was_read(const struct child *c)
+{
+	int left = 0;
+
+	return c->closed && !c->lost &&
+	    ioctl(c->unread, FIONREAD, &left) == 0 && left == 0;
+}
+
+/* Until it is reaped nobody else gets its number, nor its group's. */
 static void
 reap(struct child *c)
 {
-	pid_t got = waitpid(c->pid, &c->status, WNOHANG);
+	siginfo_t info = {.si_pid = 0};
+	bool good;
 
-	c->ended = got == c->pid || (got < 0 && errno != EINTR);
+	if (waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOHANG | WNOWAIT) !=
+		0 ||
+	    info.si_pid != c->pid)
+		return;
+	c->ended = true;
+	good = c->killed == 0 && info.si_code == CLD_EXITED &&
+	    info.si_status == 0 && all_was_read(c);
+	/* it may have left others that are not to go on beside the next try */
+	if (!good)
+		kill(-c->pid, SIGKILL);
+	guard_clear(c->guard);
+	waitpid(c->pid, &c->status, 0);
 }
 
 /* Queues the batch piece by piece: the queue it is in may move. */
@@ -254,23 +297,9 @@ attend(struct child *c, struct ahead *a, const struct batch_queue *q,
 			poll(p, 2, BLIND_MS);
 		reap(c);
 	}
-	/* it may have left others that are not to go on beside the next try */
-	if (c->killed != 0)
-		kill(-c->pid, SIGKILL);
 	listen_to(c);
 	tidy(c->tail);
 	return rc;
-}
-
-/* Exit 0 alone is not enough: a handler that does not read its input has not
- * processed it. */
-static bool
-all_was_read(const struct child *c)
-{
-	int left = 0;
-
-	return c->closed && !c->lost &&
-	    ioctl(c->unread, FIONREAD, &left) == 0 && left == 0;
 }
 
 static void
@@ -312,8 +341,11 @@ handler_run(const struct handler *h, struct ahead *a,
     const struct batch_queue *q, const struct batch *b, struct view source,
     struct handler_result *r)
 {
-	struct child c = {
-	    .unread = -1, .in.fd = -1, .err = -1, .tail = &r->stderr_tail};
+	struct child c = {.guard = &h->guard,
+	    .unread = -1,
+	    .in.fd = -1,
+	    .err = -1,
+	    .tail = &r->stderr_tail};
 	int rc = start(&c, h, b, source);
 
 	buf_clear(&r->stderr_tail);

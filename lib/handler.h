@@ -7,6 +7,7 @@
 #define HANDLER_H
 
 #include "ahead.h"
+#include "guard.h"
 
 enum handler_answer {
 	HANDLER_PROCESSED, /* exit 0, and every byte was read */
@@ -19,6 +20,7 @@ struct handler {
 	char *const *argv;  /* ends with NULL */
 	int64_t timeout_ms; /* 0: none */
 	bool keep_stderr;   /* what it writes there is looked at */
+	struct guard guard; /* started by the caller */
 };
 
 #define HANDLER_STDERR_MAX 2048
@@ -37,8 +39,9 @@ struct handler_result {
  * and _EVENTS in its environment, and no PHILOTES_*_URL or PG* variable;
  * signals at their defaults, no descriptor of ours, a process group of its own.
  * After timeout_ms, or a while after a stop was asked for, the group gets
- * SIGTERM and then SIGKILL.  Returns an exit code for our own failures; *r is
- * the command's answer, a failure of its having been logged.
+ * SIGTERM and then SIGKILL; if we are killed it is killed too, and so is what a
+ * command that failed has left in it.  Returns an exit code for our own
+ * failures; *r is the command's answer, a failure of its having been logged.
  */
 int handler_run(const struct handler *h, struct ahead *a,
     const struct batch_queue *q, const struct batch *b, struct view source,

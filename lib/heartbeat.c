@@ -86,6 +86,9 @@ receive(struct heartbeat *h)
 	if (h->sent == 0)
 		return EXIT_DONE;
 	rc = pg_collect(&h->pg, doing, &h->answer, &done);
+	if (pg_is_state(h->answer, "42501"))
+		log_hint("The role needs EXECUTE on the function "
+			 "pg_logical_emit_message.");
 	if (pg_is_state(h->answer, ended))
 		return lost(h);
 	if (done) {

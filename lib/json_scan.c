@@ -476,6 +476,18 @@ json_scan(struct view text, struct json_members *members, struct json_error *e)
 	return take_text(&s) || no_members(members);
 }
 
+/* The last one may lack a part of its value, or what is wrong is in it. */
+void
+json_scan_head(struct view text, struct json_members *members)
+{
+	struct json_error ignored;
+	struct scan s;
+
+	scan_init(&s, text, members, &ignored);
+	if (!take_text(&s) && members->n > 0)
+		members->n--;
+}
+
 static bool
 take_storable(struct scan *s, struct view text, size_t depth)
 {

@@ -46,6 +46,12 @@ void json_members_release(struct json_members *m);
 bool json_scan(struct view text, struct json_members *m, struct json_error *e);
 
 /*
+ * Of a text that is no JSON, or only the beginning of one: the members of the
+ * object that it begins with, as far as that can be said.
+ */
+void json_scan_head(struct view text, struct json_members *m);
+
+/*
  * Is text a JSON value, and one that jsonb can hold with nothing lost?  It is
  * not if it is nested deeper than depth, holds \u0000, a lone surrogate, a
  * number beyond numeric's range, is too large (see jsonb.h) or, with

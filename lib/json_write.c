@@ -98,6 +98,14 @@ sequence(const unsigned char *p, size_t n)
 	return len;
 }
 
+size_t
+utf8_length(struct view s)
+{
+	const unsigned char *p = (const unsigned char *)s.p;
+
+	return *p < 0x80 ? 1 : sequence(p, s.n);
+}
+
 bool
 utf8_valid(struct view s)
 {

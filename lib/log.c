@@ -11,7 +11,7 @@
 
 #include "buf.h"
 #include "clock.h"
-#include "json_write.h"
+#include "text.h"
 
 #define KINDS 16
 
@@ -26,6 +26,7 @@ static const char *tool_name = "philotes";
 static enum log_format log_format = LOG_TEXT;
 static enum log_level log_threshold = LOG_WARNING;
 static bool log_timestamps;
+static bool log_forgiving;
 static struct kind kinds[KINDS];
 
 void
@@ -42,21 +43,16 @@ log_configure(enum log_format format, enum log_level level, bool timestamps)
 	log_timestamps = timestamps;
 }
 
+void
+log_errors_as_info(bool on)
+{
+	log_forgiving = on;
+}
+
 bool
 log_is_json(void)
 {
 	return log_format == LOG_JSON;
-}
-
-static void
-neutralise(struct buf *line)
-{
-	for (size_t i = 0; i < line->len; i++) {
-		unsigned char c = (unsigned char)line->data[i];
-
-		if (c < 0x20 || c == 0x7f)
-			line->data[i] = '?';
-	}
 }
 
 static void
@@ -79,7 +75,7 @@ add_json(struct buf *line, const char *level, const struct buf *message)
 	add_time(line);
 	buf_addf(line, "\",\"tool\":\"%s\",\"level\":\"%s\"", tool_name, level);
 	buf_adds(line, ",\"message\":");
-	json_write_string(line, buf_view(message));
+	text_add_json(line, buf_view(message));
 	buf_addc(line, '}');
 }
 
@@ -112,7 +108,7 @@ add_text(struct buf *line, const char *level, const struct buf *message)
 		buf_addc(line, ' ');
 	}
 	buf_addf(line, "%s: %s: ", tool_name, level);
-	buf_addv(line, buf_view(message));
+	text_add_line(line, buf_view(message));
 }
 
 static void
@@ -192,7 +188,6 @@ report(enum log_level threshold, const char *level, const char *fmt, va_list ap)
 
 	if (threshold == LOG_ERROR || admit(level, fmt)) {
 		buf_addvf(&message, fmt, ap);
-		neutralise(&message);
 		emit(level, &message);
 		buf_release(&message);
 	}
@@ -212,13 +207,17 @@ report(enum log_level threshold, const char *level, const char *fmt, va_list ap)
 void
 log_error(const char *fmt, ...)
 {
-	EMIT_AT(LOG_ERROR, "error");
+	if (log_forgiving)
+		EMIT_AT(LOG_INFO, "info");
+	else
+		EMIT_AT(LOG_ERROR, "error");
 }
 
 void
 log_hint(const char *fmt, ...)
 {
-	EMIT_AT(LOG_ERROR, "hint");
+	if (!log_forgiving)
+		EMIT_AT(LOG_ERROR, "hint");
 }
 
 void

@@ -1,6 +1,7 @@
 /*
  * Messages to stderr, one line each, written by one write(2) so that tools
- * that share a stderr do not mix theirs.  Control bytes become '?'.
+ * that share a stderr do not mix theirs.  What is hostile in one (see text.h)
+ * becomes '?', in JSON an escape.
  *
  *   tool: error: could not VERB "OBJECT": REASON
  *   tool: hint: A sentence.
@@ -37,6 +38,9 @@ enum log_level {
 void log_init(const char *tool);
 void log_configure(
     enum log_format format, enum log_level level, bool timestamps);
+
+/* From now on what fails is no error of ours: it is logged as info. */
+void log_errors_as_info(bool on);
 
 /* Was LOG_JSON configured? */
 bool log_is_json(void);

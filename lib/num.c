@@ -39,6 +39,8 @@ static const struct {
     {{"s", 1}, 1000000000},
     {{"m", 1}, UINT64_C(60000000000)},
     {{"h", 1}, UINT64_C(3600000000000)},
+    {{"d", 1}, UINT64_C(86400000000000)},
+    {{"w", 1}, UINT64_C(604800000000000)},
 };
 
 static bool
@@ -102,18 +104,16 @@ take_unit(struct view *s, uint64_t *ns)
 	return false;
 }
 
-/* fraction / scale of a unit; exact, since a unit is 36 times a power of ten
- * at the most. */
+/* fraction / scale of a unit, rounded down.  Units end in so many zeros that
+ * the product fits once those that the two have in common are gone. */
 static uint64_t
 part_of(const struct decimal *d, uint64_t ns)
 {
-	uint64_t fraction = d->fraction, scale = d->scale;
+	uint64_t scale = d->scale;
 
-	while (scale > 1 && fraction > UINT64_MAX / ns) {
-		fraction /= 10;
-		scale /= 10;
-	}
-	return fraction * ns / scale;
+	for (; scale > 1 && ns % 10 == 0; scale /= 10)
+		ns /= 10;
+	return d->fraction * ns / scale;
 }
 
 bool

@@ -15,7 +15,8 @@ bool num_parse_i64(struct view s, int64_t *v);
 /*
  * A duration in Go's syntax (package time, ParseDuration): decimal numbers with
  * units ns, us, ms, s, m, h, as in 1h30m, 1.5s; 0 needs no unit.  No sign.
- * Result in milliseconds, what is smaller rounded up.
+ * Beside Go's there are d, 24 hours, and w, 7 days.  Result in milliseconds,
+ * what is smaller rounded up; at most 2^63 nanoseconds.
  */
 bool num_parse_duration(struct view s, int64_t *ms);
 

@@ -112,7 +112,7 @@ wanted(const struct opt *t, char *room, size_t n)
 		    (unsigned long long)t->min, COUNT_MAX);
 		return room;
 	case OPT_DURATION:
-		return "not a duration such as 5s, 1h30m or 168h";
+		return "not a duration such as 5s, 1h30m or 7d";
 	case OPT_CHOICE:
 		snprintf(room, n, "not one of %s", t->arg);
 		return room;
@@ -203,6 +203,25 @@ opts_extra(const struct opts *o, const char *arg)
 	return opts_usage(o, "\"%s\" is one too many", arg);
 }
 
+/* It is the last argument; perhaps only for the shell, which leaves out what
+ * begins with a # that is not quoted. */
+static int
+no_value(const struct opts *o, const char *option)
+{
+	int rc = opts_usage(o, "%s needs a value", option);
+
+	for (size_t i = 0; i < o->n; i++) {
+		const struct opt *t = &o->table[i];
+
+		if (strncmp(option, "--", 2) == 0 && t->arg != NULL &&
+		    strcmp(option + 2, t->name) == 0 &&
+		    strchr(t->arg, '#') != NULL)
+			log_hint("An id must be in quotes, '#42': to a shell "
+				 "a # begins a comment.");
+	}
+	return rc;
+}
+
 static int
 one_flag(const struct opts *o, int value, char **argv, int before, bool *given)
 {
@@ -211,7 +230,7 @@ one_flag(const struct opts *o, int value, char **argv, int before, bool *given)
 	size_t i;
 
 	if (value == ':')
-		return opts_usage(o, "%s needs a value", argv[optind - 1]);
+		return no_value(o, argv[optind - 1]);
 	if (value == '?' && optopt > 0 && optopt < 256)
 		return opts_usage(o, "unknown option \"-%c\"", optopt);
 	if (value == '?')
@@ -320,7 +339,7 @@ print_help(const struct opts *o)
 	for (size_t i = 0; i < o->n + NCOMMON; i++)
 		print_option(opt_at(o, i));
 	print_codes(o);
-	printf("\nDurations are written 500ms, 5s, 1h30m, 168h.  "
+	printf("\nDurations are written 500ms, 5s, 1h30m, 7d.  "
 	       "See %s(1).\n",
 	    o->tool);
 	return flush_stdout();

@@ -1,14 +1,24 @@
 #include "pg.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "exitcode.h"
 #include "fdio.h"
 #include "log.h"
 #include "num.h"
+#include "pg_look.h"
+#include "pg_remedy.h"
 #include "stop.h"
+
+#define LOOK_MS  2000 /* for who else is in the way */
+#define CANCEL_S 3
+
+static int64_t timeout_ms = PATIENCE_MS;
 
 /* Codes and classes in the order in which they are looked up. */
 static const struct {
@@ -97,9 +107,11 @@ pg_failed(const struct pg *pg, const char *doing, const PGresult *res)
 	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 
 	if (primary != NULL && state != NULL) {
-		if (pg->expected != NULL && strcmp(pg->expected, state) == 0)
+		if (pg->expected != NULL &&
+		    strncmp(pg->expected, state, strlen(pg->expected)) == 0)
 			return pg_exit_code(state);
 		log_server_error(pg, doing, res, primary);
+		pg_remedy_statement(pg, state);
 		return pg_exit_code(state);
 	}
 	log_error("could not %s: %.*s", doing,
@@ -114,27 +126,174 @@ pg_close(struct pg *pg)
 	*pg = (struct pg){0};
 }
 
+/* Waiting */
+
+void
+pg_set_timeout(int64_t ms)
+{
+	timeout_ms = ms;
+}
+
+int64_t
+pg_timeout(void)
+{
+	return timeout_ms;
+}
+
+void
+pg_await(struct pg *pg)
+{
+	pg->rounds = 0;
+	patience_start(&pg->patience, clock_ms());
+}
+
+void
+pg_heard(struct pg *pg)
+{
+	patience_hear(&pg->patience, clock_ms());
+}
+
+int64_t
+pg_due_at(const struct pg *pg)
+{
+	return patience_due_at(&pg->patience);
+}
+
+static void
+say_waiting(const struct pg *pg, const char *doing, const struct buf *blockers)
+{
+	log_warning("waiting for the %s to %s%s%.*s", pg->what, doing,
+	    blockers->len > 0 ? ", behind " : "", VIEW_FMT(buf_view(blockers)));
+}
+
+/* Says what we wait for and, as far as that is learnt in time, who is in the
+ * way. */
+static void
+explain_wait(const struct pg *pg, const char *doing)
+{
+	struct buf blockers = BUF_INIT;
+
+	if (pg->slow)
+		pg_look(pg, LOOK_MS, &blockers);
+	say_waiting(pg, doing, &blockers);
+	buf_release(&blockers);
+}
+
+/* May it take longer still?  Says so, then. */
+static bool
+goes_on(struct pg *pg, const char *doing)
+{
+	struct buf blockers = BUF_INIT;
+	bool yes = pg->slow && ++pg->rounds < PG_SLOW &&
+	    pg_look(pg, pg->patience.limit, &blockers);
+
+	if (yes)
+		say_waiting(pg, doing, &blockers);
+	buf_release(&blockers);
+	return yes;
+}
+
+int
+pg_lose_patience(struct pg *pg, const char *doing)
+{
+	switch (patience_look(&pg->patience, clock_ms())) {
+	case PATIENCE_WAIT:
+		return EXIT_DONE;
+	case PATIENCE_SAY:
+		explain_wait(pg, doing);
+		return EXIT_DONE;
+	case PATIENCE_OVER:
+		break;
+	}
+	/* it may be we who were stopped for so long */
+	if (fdio_wait(PQsocket(pg->conn), POLLIN, 0) != 0)
+		return EXIT_DONE;
+	if (goes_on(pg, doing)) {
+		pg_heard(pg);
+		return EXIT_DONE;
+	}
+	log_error("could not %s: the %s has not answered for %g s", doing,
+	    pg->what, (double)pg->patience.limit / 1000);
+	return EXIT_RETRY;
+}
+
+static int64_t
+earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Until something has come, or what is queued for the server is sent. */
+static int
+wait_for_server(struct pg *pg, const char *doing, int64_t *stop_by)
+{
+	bool unsent = PQflush(pg->conn) > 0;
+
+	if (stop_requested() && *stop_by == INT64_MAX)
+		*stop_by = clock_ms() + STOP_GRACE_MS;
+	if (fdio_wait(PQsocket(pg->conn),
+		(short)(unsent ? POLLIN | POLLOUT : POLLIN),
+		clock_left(earlier(*stop_by, pg_due_at(pg)))) != 0) {
+		pg_heard(pg);
+		return PQconsumeInput(pg->conn) == 0
+		    ? pg_failed(pg, doing, NULL)
+		    : EXIT_DONE;
+	}
+	if (clock_ms() < *stop_by)
+		return pg_lose_patience(pg, doing);
+	log_error(
+	    "could not %s: stopped while the server did not answer", doing);
+	return EXIT_RETRY;
+}
+
 /* Until PQgetResult will not block. */
 static int
 wait_result(struct pg *pg, const char *doing)
 {
-	int64_t deadline = 0;
+	int64_t stop_by = INT64_MAX;
+	int rc = EXIT_DONE;
 
-	while (PQisBusy(pg->conn) != 0) {
-		if (stop_requested() && deadline == 0)
-			deadline = clock_ms() + STOP_GRACE_MS;
-		fdio_wait(PQsocket(pg->conn), POLLIN,
-		    deadline > 0 ? clock_left(deadline) : -1);
-		if (deadline > 0 && clock_ms() >= deadline) {
-			log_error("could not %s: stopped while the server did "
-				  "not answer",
-			    doing);
-			return EXIT_RETRY;
-		}
-		if (PQconsumeInput(pg->conn) == 0)
-			return pg_failed(pg, doing, NULL);
+	pg_await(pg);
+	while (rc == EXIT_DONE && PQisBusy(pg->conn) != 0)
+		rc = wait_for_server(pg, doing, &stop_by);
+	return rc;
+}
+
+int
+pg_copy_data(struct pg *pg, const char *doing, char **message, size_t *n)
+{
+	int64_t stop_by = INT64_MAX;
+	int got, rc = EXIT_DONE;
+
+	*message = NULL;
+	pg_await(pg);
+	while (
+	    rc == EXIT_DONE && (got = PQgetCopyData(pg->conn, message, 1)) == 0)
+		rc = wait_for_server(pg, doing, &stop_by);
+	*n = rc == EXIT_DONE && got > 0 ? (size_t)got : 0;
+	return rc;
+}
+
+/* In a process of its own, since libpq waits without a limit until the server
+ * has closed the connection that the request goes by. */
+void
+pg_cancel(struct pg *pg)
+{
+	PGcancel *handle = PQgetCancel(pg->conn);
+	char why[256];
+	int status = 0;
+	pid_t child = handle != NULL ? fork() : -1;
+
+	if (child == 0) {
+		stop_reset_signals();
+		alarm(CANCEL_S);
+		_exit(PQcancel(handle, why, sizeof(why)) == 0);
 	}
-	return EXIT_DONE;
+	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+		continue;
+	if (child < 0 || status != 0)
+		log_info("could not cancel a statement on the %s", pg->what);
+	PQfreeCancel(handle);
 }
 
 static bool

@@ -1,6 +1,8 @@
 /*
- * A connection to PostgreSQL.  Every wait ends when the process is asked to
- * stop and the server has not answered within STOP_GRACE_MS.
+ * A connection to PostgreSQL.  Nothing here waits for a server for ever: what
+ * is not answered for 5 s is said on stderr, after the limit of pg_set_timeout
+ * it is EXIT_RETRY; and once the process is asked to stop the server has
+ * STOP_GRACE_MS left.
  *
  * Functions that return an exit code have logged "could not DOING: REASON",
  * the reason being the server's primary message: details and context, which
@@ -13,6 +15,7 @@
 #include <stdint.h>
 
 #include "buf.h"
+#include "patience.h"
 
 #define STOP_GRACE_MS 3000
 #define PG_PREPARED   4 /* statements that a session may ask again and again */
@@ -21,14 +24,47 @@
 struct pg {
 	PGconn *conn;
 	const char *what;     /* "source" or "buffer", for messages */
-	const char *expected; /* an SQLSTATE not to be logged, or NULL */
+	const char *conninfo; /* it was opened with; kept, not copied */
+	const char *expected; /* SQLSTATEs that begin so are not logged */
 	int64_t backend;      /* the server's process, where it was asked for */
 	const char *prepared[PG_PREPARED]; /* texts, by their pointers */
 	/* Says in a message which row of a COPY the server means, the first one
 	 * being 1; NULL: nobody can. */
 	void (*name_row)(const void *arg, uint64_t row, struct buf *to);
 	const void *name_row_arg;
+
+	/* What it is asked may take long or wait for locks: after the limit it
+	 * is enough that the server answers somebody else, up to PG_SLOW times
+	 * the limit. */
+	bool slow;
+	struct patience patience; /* with what is asked now */
+	int rounds;               /* of it that have passed */
 };
+
+#define PG_SLOW 60
+
+/*
+ * Process-wide, set once by main: for how long a server may be silent that was
+ * asked something, in ms; 0: for ever.  PATIENCE_MS unless it is set.
+ */
+void pg_set_timeout(int64_t ms);
+int64_t pg_timeout(void);
+
+/*
+ * For who polls the socket for an answer: pg_await as the wait begins, pg_heard
+ * whenever something has come or was taken.  At pg_due_at (clock_ms; INT64_MAX:
+ * never) pg_lose_patience says that we wait or, EXIT_RETRY, gives up.
+ */
+void pg_await(struct pg *pg);
+void pg_heard(struct pg *pg);
+int64_t pg_due_at(const struct pg *pg);
+int pg_lose_patience(struct pg *pg, const char *doing);
+
+/*
+ * Has the server end what runs on this session; it is heard of through the
+ * session.  Waits for a few seconds at most.
+ */
+void pg_cancel(struct pg *pg);
 
 void pg_close(struct pg *pg);
 
@@ -64,6 +100,9 @@ int pg_query_again(
  * prepared from now on. */
 int pg_prepare(struct pg *pg, const char *doing, const char *sql, int n,
     const char **name);
+
+/* The next message of a COPY to us, for PQfreemem; NULL at its end. */
+int pg_copy_data(struct pg *pg, const char *doing, char **message, size_t *n);
 
 /* Waits for the results still to come, as after a COPY. */
 int pg_finish(struct pg *pg, const char *doing, PGresult **res);

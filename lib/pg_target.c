@@ -8,6 +8,8 @@
 #include "exitcode.h"
 #include "fdio.h"
 #include "log.h"
+#include "pg_remedy.h"
+#include "pg_secret.h"
 #include "stop.h"
 
 #define CONNECT_MS     30000
@@ -24,22 +26,11 @@ is_set(const PQconninfoOption *parsed, const char *keyword)
 	return false;
 }
 
-static bool
-has_password(const char *conninfo)
-{
-	PQconninfoOption *parsed = PQconninfoParse(conninfo, NULL);
-	bool found = is_set(parsed, "password") ||
-	    is_set(parsed, "sslpassword");
-
-	PQconninfoFree(parsed);
-	return found;
-}
-
 /* Everybody on the machine can read arguments; nobody else, an environment. */
 static int
 check_argument(const struct pg_target *t, const char *variable)
 {
-	if (t->conninfo == getenv(variable) || !has_password(t->conninfo))
+	if (t->conninfo == getenv(variable) || !pg_has_secret(t->conninfo))
 		return EXIT_DONE;
 	log_error("could not use the connection string of --%s: it has a "
 		  "password, and everybody can read arguments",
@@ -83,6 +74,19 @@ starts_with(const char *text, const char *prefix)
 	return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
+static void
+hint_at_form(const char *conninfo)
+{
+	if (strcmp(conninfo, "embedded") == 0)
+		log_hint("The word is for philotes alone; philotes(1) says "
+			 "where the embedded buffer listens.");
+	else
+		log_hint(
+		    "It is postgresql://USER@HOST:PORT/DATABASE, with special "
+		    "characters as %%25 and the like, or words "
+		    "like host=HOST dbname=DATABASE.");
+}
+
 static int
 check_conninfo(const struct pg_target *t)
 {
@@ -91,18 +95,24 @@ check_conninfo(const struct pg_target *t)
 
 	if (t->conninfo == NULL)
 		return EXIT_DONE;
-	parsed = PQconninfoParse(t->conninfo, &message);
-	/* other messages repeat parts of it, perhaps the password */
+	parsed = pg_parse(t->conninfo, &message);
+	/* most messages repeat parts of it, perhaps of a password; the name of
+	 * an option is part of one if that has a space in it */
 	if (parsed == NULL)
 		log_error(
 		    "could not read the connection string of the %s: %.*s",
 		    t->what,
-		    VIEW_FMT(message != NULL &&
+		    VIEW_FMT(message != NULL && !pg_has_secret(t->conninfo) &&
 				starts_with(
 				    message, "invalid connection option")
 			    ? view_first_line(message)
 			    : VIEW_LIT("it is malformed")));
+	if (parsed == NULL && pg_has_secret(t->conninfo))
+		log_hint("In a URI %%40 stands for an @ in a password, %%2F "
+			 "for a / and %%25 for a %%.");
 	PQfreemem(message);
+	if (parsed == NULL)
+		hint_at_form(t->conninfo);
 	if (parsed != NULL && is_set(parsed, "replication")) {
 		log_error("could not use the connection string of the %s: it "
 			  "sets \"replication\", which is ours to set",
@@ -114,34 +124,17 @@ check_conninfo(const struct pg_target *t)
 	return parsed != NULL ? EXIT_DONE : EXIT_CONFIG;
 }
 
-/* Of what libpq says when it came to no session.  Its messages are in English,
- * since the locale is not set. */
-static int
-libpq_exit_code(const struct pg *pg, const char *message)
-{
-	if (strstr(message, "certificate verify failed") != NULL ||
-	    strstr(message, "does not match host name") != NULL)
-		return EXIT_NOPERM;
-	if (starts_with(message, "invalid ") ||
-	    starts_with(message, "definition of service") ||
-	    strstr(message, "certificate file") != NULL ||
-	    strstr(message, "private key file") != NULL ||
-	    strstr(message, "server does not support SSL") != NULL)
-		return EXIT_CONFIG;
-	return PQconnectionNeedsPassword(pg->conn) ? EXIT_NOPERM : EXIT_RETRY;
-}
-
 /*
- * What libpq says of a connection that failed before there was a session, and
- * its exit code.  It tries the addresses of a host, and several hosts, one
- * after the other, each with a line "connection to server … failed: …".  The
- * last one that says more than that nobody answered counts, or else the last.
+ * What libpq says of a connection that failed before there was a session.  It
+ * tries the addresses of a host, and several hosts, one after the other, each
+ * with a line "connection to server … failed: …".  The last one that says more
+ * than that nobody answered counts, or else the last.
  */
-static int
-telling_line(const struct pg *pg, const char *message, struct view *line)
+static const struct pg_remedy *
+telling_line(enum pg_kind kind, const char *message, struct view *line)
 {
+	const struct pg_remedy *found = NULL, *r;
 	struct buf one = BUF_INIT;
-	int code = EXIT_RETRY, this;
 
 	*line = view_first_line(message);
 	for (const char *at = message; *at != '\0'; at += strspn(at, "\n")) {
@@ -154,26 +147,41 @@ telling_line(const struct pg *pg, const char *message, struct view *line)
 		    (v.p != message &&
 			!starts_with(v.p, "connection to server")))
 			continue;
-		this = libpq_exit_code(pg, one.data);
-		if (this == EXIT_RETRY && code != EXIT_RETRY)
+		r = pg_remedy(kind, "", one.data);
+		if ((r == NULL || r->code == EXIT_RETRY) && found != NULL &&
+		    found->code != EXIT_RETRY)
 			continue;
-		code = this;
+		found = r;
 		*line = v;
 	}
 	buf_release(&one);
-	return code;
+	return found;
+}
+
+static void
+hint_at_remedy(const struct pg_target *t, const struct pg_remedy *r)
+{
+	if (r != NULL && r->hint != NULL)
+		log_hint("%s", r->hint);
+	if (t->conninfo == NULL)
+		log_hint("%s is not set, so libpq's own variables and defaults "
+			 "say where the %s is.",
+		    strcmp(t->what, "source") == 0 ? "PHILOTES_SOURCE_URL"
+						   : "PHILOTES_BUFFER_URL",
+		    t->what);
 }
 
 /* libpq shows no SQLSTATE for a refused connection; its verbose message has it:
  * "FATAL:  28P01: password authentication failed …" in any language. */
 static int
-connect_failed(const struct pg *pg)
+connect_failed(const struct pg *pg, const struct pg_target *t)
 {
+	enum pg_kind kind = t->replication ? PG_WALSENDER : PG_PLAIN;
 	const char *message = PQerrorMessage(pg->conn);
 	const char *at = message;
+	const struct pg_remedy *r;
 	struct view line;
 	char state[6] = "";
-	int code;
 
 	while ((at = strstr(at, ":  ")) != NULL) {
 		at += 3;
@@ -184,32 +192,46 @@ connect_failed(const struct pg *pg)
 		}
 	}
 	line = view_first_line(message);
-	code = state[0] != '\0' ? pg_exit_code(state)
-				: telling_line(pg, message, &line);
+	r = state[0] != '\0' ? pg_remedy(kind, state, message)
+			     : telling_line(kind, message, &line);
 	log_error(
 	    "could not connect to the %s: %.*s", pg->what, VIEW_FMT(line));
-	/* a setting that the server cannot use */
-	return code == EXIT_BUG || code == EXIT_DATA ? EXIT_CONFIG : code;
+	hint_at_remedy(t, r);
+	if (r != NULL && r->code != 0)
+		return r->code;
+	return state[0] != '\0' ? pg_exit_code(state) : EXIT_RETRY;
 }
 
 static int
-connect_poll(struct pg *pg)
+connect_poll(struct pg *pg, const struct pg_target *t)
 {
 	PostgresPollingStatusType next = PGRES_POLLING_WRITING;
-	int64_t deadline = clock_ms() + CONNECT_MS;
+	struct patience p = {.limit = CONNECT_MS};
+	enum patience_step step;
 
-	while (next != PGRES_POLLING_OK && next != PGRES_POLLING_FAILED) {
-		fdio_wait(PQsocket(pg->conn),
-		    next == PGRES_POLLING_READING ? POLLIN : POLLOUT,
-		    stop_requested() ? 0 : clock_left(deadline));
-		if (stop_requested() || clock_ms() >= deadline) {
+	if (pg_timeout() > 0 && pg_timeout() < CONNECT_MS)
+		p.limit = pg_timeout();
+	patience_start(&p, clock_ms());
+	for (;;) {
+		if (fdio_wait(PQsocket(pg->conn),
+			next == PGRES_POLLING_READING ? POLLIN : POLLOUT,
+			stop_requested()
+			    ? 0
+			    : clock_left(patience_due_at(&p))) != 0)
+			next = PQconnectPoll(pg->conn);
+		if (next == PGRES_POLLING_OK || next == PGRES_POLLING_FAILED)
+			break;
+		step = patience_look(&p, clock_ms());
+		if (stop_requested() || step == PATIENCE_OVER) {
 			log_error("could not connect to the %s: %s", pg->what,
 			    stop_requested() ? "stopped" : "timed out");
 			return EXIT_RETRY;
 		}
-		next = PQconnectPoll(pg->conn);
+		if (step == PATIENCE_SAY)
+			log_warning("waiting for the %s to take the connection",
+			    pg->what);
 	}
-	return next == PGRES_POLLING_OK ? EXIT_DONE : connect_failed(pg);
+	return next == PGRES_POLLING_OK ? EXIT_DONE : connect_failed(pg, t);
 }
 
 /* Before anything is asked that an old server does not know. */
@@ -237,7 +259,9 @@ pg_open(struct pg *pg, const struct pg_target *t)
 	    t->conninfo, "UTF8", "database", NULL};
 	int rc = check_conninfo(t);
 
-	*pg = (struct pg){.what = t->what};
+	*pg = (struct pg){.what = t->what,
+	    .conninfo = t->conninfo,
+	    .patience.limit = pg_timeout()};
 	if (rc != EXIT_DONE)
 		return rc;
 	pg->conn = PQconnectStartParams(keywords, values, 1);
@@ -250,12 +274,18 @@ pg_open(struct pg *pg, const struct pg_target *t)
 	PQsetNoticeReceiver(pg->conn, on_notice, NULL);
 	PQsetErrorVerbosity(pg->conn, PQERRORS_VERBOSE);
 	if (PQstatus(pg->conn) == CONNECTION_BAD)
-		rc = connect_failed(pg);
+		rc = connect_failed(pg, t);
 	else
-		rc = connect_poll(pg);
+		rc = connect_poll(pg, t);
 	if (rc != EXIT_DONE)
 		return rc;
 	PQsetErrorVerbosity(pg->conn, PQERRORS_DEFAULT);
+	/* a server that reads nothing must not hold us up */
+	if (PQsetnonblocking(pg->conn, 1) != 0) {
+		log_error(
+		    "could not connect to the %s: out of memory", t->what);
+		return EXIT_OS;
+	}
 	return check_server(pg);
 }
 

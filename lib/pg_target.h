@@ -21,8 +21,8 @@ struct pg_target {
  */
 int pg_check_target(const struct pg_target *t, const char *variable);
 
-/* Connects; a server older than version 14 is EXIT_CONFIG.  *pg is closed by
- * pg_close, whatever the result. */
+/* Connects, for 30 s at most; a server older than version 14 is EXIT_CONFIG.
+ * *pg is closed by pg_close, whatever the result. */
 int pg_open(struct pg *pg, const struct pg_target *t);
 
 /*

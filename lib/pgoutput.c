@@ -46,6 +46,7 @@ struct pgoutput {
 	char type;      /* of the message; 0: not begun */
 
 	bool in_transaction;
+	bool alone; /* the message is a transaction of its own */
 	uint64_t commit_lsn;
 	uint64_t commit_end;
 	int64_t commit_time;
@@ -56,6 +57,8 @@ struct pgoutput {
 	uint8_t truncate_options;
 
 	struct relation_cache relations;
+	pgoutput_filter *left_out; /* NULL: no relation is */
+	const void *left_out_arg;
 	struct tuple old;
 	struct tuple new;
 	char lsn_text[LSN_TEXT_MAX];
@@ -63,6 +66,20 @@ struct pgoutput {
 	struct buf after;
 	struct buf metadata;
 };
+
+void
+pgoutput_leave_out(
+    struct pgoutput *d, pgoutput_filter *left_out, const void *arg)
+{
+	d->left_out = left_out;
+	d->left_out_arg = arg;
+}
+
+struct relation_cache *
+pgoutput_relations(struct pgoutput *d)
+{
+	return &d->relations;
+}
 
 struct pgoutput *
 pgoutput_new(void)
@@ -162,9 +179,27 @@ has_column_twice(const struct relation *r)
 {
 	for (size_t i = 1; i < r->ncolumns; i++)
 		for (size_t k = 0; k < i; k++)
-			if (view_eq(r->columns[i].name, r->columns[k].name))
+			if (view_eq(r->columns[i].json, r->columns[k].json))
 				return true;
 	return false;
+}
+
+static void
+read_columns(struct pgoutput *d, struct relation *r, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		bool key = (wire_uint(&d->in, 1) & COLUMN_KEY) != 0;
+		struct view name = wire_string(&d->in);
+		uint32_t type = (uint32_t)wire_uint(&d->in, 4);
+
+		wire_uint(&d->in, 4); /* type modifier */
+		if (!r->left_out)
+			relation_column(&d->relations, r, name, type, key);
+	}
+	if (d->in.reason == NULL && !relation_end(&d->relations, r))
+		bad(d, "out of memory");
+	if (d->in.reason == NULL && has_column_twice(r))
+		bad(d, "a relation has a column twice");
 }
 
 static void
@@ -173,6 +208,7 @@ on_relation(struct pgoutput *d)
 	uint32_t oid = (uint32_t)wire_uint(&d->in, 4);
 	struct view schema = wire_string(&d->in), name = wire_string(&d->in);
 	struct relation *r;
+	bool left_out;
 	size_t n;
 
 	wire_uint(&d->in, 1); /* replica identity: the columns' flags tell */
@@ -181,24 +217,18 @@ on_relation(struct pgoutput *d)
 		bad(d, "a relation has more columns than a table can have");
 	if (d->in.reason != NULL)
 		return;
-	r = relation_replace(&d->relations, oid, n);
+	/* pg_catalog goes by the empty string on the wire */
+	if (schema.n == 0)
+		schema = VIEW_LIT("pg_catalog");
+	left_out = d->left_out != NULL &&
+	    d->left_out(d->left_out_arg, schema, name);
+	r = relation_begin(&d->relations, oid, schema, name, left_out ? 0 : n);
 	if (r == NULL) {
 		bad(d, "out of memory");
 		return;
 	}
-	/* pg_catalog goes by the empty string on the wire */
-	r->schema_name = schema.n > 0 ? schema : VIEW_LIT("pg_catalog");
-	r->table_name = name;
-	for (size_t i = 0; i < n; i++) {
-		r->columns[i].key = (wire_uint(&d->in, 1) & COLUMN_KEY) != 0;
-		r->columns[i].name = wire_string(&d->in);
-		r->columns[i].type = (uint32_t)wire_uint(&d->in, 4);
-		wire_uint(&d->in, 4); /* type modifier */
-	}
-	if (d->in.reason == NULL && has_column_twice(r))
-		bad(d, "a relation has a column twice");
-	if (d->in.reason == NULL && !relation_finish(r))
-		bad(d, "out of memory");
+	r->left_out = left_out;
+	read_columns(d, r, n);
 }
 
 static void
@@ -278,8 +308,6 @@ built_metadata(struct pgoutput *d)
 static void
 begin_event(struct pgoutput *d, struct event *e, struct view operation)
 {
-	if (!d->in_transaction)
-		bad(d, "a change outside a transaction");
 	buf_clear(&d->before);
 	buf_clear(&d->after);
 	buf_clear(&d->metadata);
@@ -306,17 +334,14 @@ set_relation(struct event *e, const struct relation *r)
 
 /* Insert, Update and Delete differ in the tuples that follow. */
 static void
-on_row(struct pgoutput *d, struct event *e)
+on_row(struct pgoutput *d, const struct relation *r, struct event *e)
 {
-	const struct relation *r = get_relation(d);
 	char role;
 
 	begin_event(d, e,
 	    d->type == 'I'       ? VIEW_LIT("INSERT")
 		: d->type == 'U' ? VIEW_LIT("UPDATE")
 				 : VIEW_LIT("DELETE"));
-	if (r == NULL)
-		return;
 	role = (char)wire_uint(&d->in, 1);
 	if ((role == 'K' || role == 'O') && d->type != 'I') {
 		tuple_read(&d->in, &d->old, role, r);
@@ -340,15 +365,11 @@ on_row(struct pgoutput *d, struct event *e)
 	e->metadata = built_metadata(d);
 }
 
+/* One relation of a TRUNCATE. */
 static void
-on_truncate(struct pgoutput *d, struct event *e)
+on_truncate(struct pgoutput *d, const struct relation *r, struct event *e)
 {
-	const struct relation *r = get_relation(d);
-
-	d->truncate_left--;
 	begin_event(d, e, VIEW_LIT("TRUNCATE"));
-	if (r == NULL)
-		return;
 	set_relation(e, r);
 	if ((d->truncate_options & TRUNCATE_CASCADE) != 0)
 		add_metadata(&d->metadata, "cascade", VIEW_LIT("true"));
@@ -377,24 +398,29 @@ write_content(struct buf *b, struct view content)
 	buf_addc(b, '"');
 }
 
-/* One that is not part of a transaction is a transaction of its own, with a
- * place in the order of commits. */
+/*
+ * A message outside transactions is a transaction of its own.  Its LSN is the
+ * end of its record (logicalmsg_decode in the server's decode.c), where the
+ * next record begins, perhaps a commit.  One byte before is its own: records
+ * begin at multiples of 8.  All before its end is complete with it.
+ */
 static void
-begin_alone(
-    struct pgoutput *d, struct event *e, struct view operation, uint64_t lsn)
+begin_alone(struct pgoutput *d, struct event *e, uint64_t end)
 {
 	if (d->in_transaction)
-		bad(d, "a message of none inside a transaction");
-	else if (lsn <= d->commit_lsn)
+		bad(d, "a non-transactional message inside a transaction");
+	else if (end == 0 || end - 1 <= d->commit_lsn)
 		bad(d, "a message comes after a later transaction");
 	else if (!clock_valid_pg(d->time))
-		bad(d, "the time of a message is none");
-	d->commit_lsn = lsn;
+		bad(d, "invalid message timestamp");
+	d->commit_lsn = end - 1;
+	d->commit_end = end;
+	d->alone = true;
 	buf_clear(&d->after);
 	*e = (struct event){
-	    .operation = operation,
-	    .lsn = {d->lsn_text, lsn_format(d->lsn_text, lsn)},
-	    .commit_lsn = lsn,
+	    .operation = VIEW_LIT("MESSAGE"),
+	    .lsn = {d->lsn_text, lsn_format(d->lsn_text, end)},
+	    .commit_lsn = d->commit_lsn,
 	    .seq = 1,
 	    .event_time = d->time,
 	};
@@ -408,10 +434,12 @@ on_message(struct pgoutput *d, struct event *e)
 	struct view prefix = wire_string(&d->in);
 	struct view content = wire_bytes(&d->in, (size_t)wire_uint(&d->in, 4));
 
-	if (transacted)
+	if (!transacted)
+		begin_alone(d, e, lsn);
+	else if (d->in_transaction)
 		begin_event(d, e, VIEW_LIT("MESSAGE"));
 	else
-		begin_alone(d, e, VIEW_LIT("MESSAGE"), lsn);
+		bad(d, "a change outside a transaction");
 	if (d->in.reason != NULL)
 		return;
 	e->schema_name = e->table_name = VIEW_LIT("");
@@ -431,6 +459,7 @@ pgoutput_feed(
 	d->lsn = lsn;
 	d->time = time;
 	d->type = 0;
+	d->alone = false;
 }
 
 /* Reads the type and what holds no event; false: there is none to come. */
@@ -477,23 +506,52 @@ end_message(struct pgoutput *d)
 		bad(d, "the message has a tail");
 	if (d->in.reason != NULL)
 		return PGOUTPUT_BAD;
-	return d->type == 'C' ? PGOUTPUT_COMMIT : PGOUTPUT_DONE;
+	return d->type == 'C' || d->alone ? PGOUTPUT_COMMIT : PGOUTPUT_DONE;
+}
+
+/* A change of one relation.  False: it is left out, and only counts. */
+static bool
+on_change(struct pgoutput *d, struct event *e)
+{
+	const struct relation *r = get_relation(d);
+
+	if (r == NULL)
+		return false;
+	if (!d->in_transaction)
+		bad(d, "a change outside a transaction");
+	if (d->type == 'T')
+		d->truncate_left--;
+	if (r->left_out) {
+		d->seq++;
+		if (d->type != 'T')
+			wire_bytes(&d->in, d->in.rest.n);
+		return false;
+	}
+	if (d->type == 'T')
+		on_truncate(d, r, e);
+	else
+		on_row(d, r, e);
+	return true;
 }
 
 enum pgoutput_status
 pgoutput_next(struct pgoutput *d, struct event *e)
 {
 	bool more = d->type == 0 ? begin_message(d) : d->truncate_left > 0;
+	bool is_event = false;
 
-	if (!more || d->in.reason != NULL)
+	while (more && !is_event && d->in.reason == NULL) {
+		if (d->type == 'M') {
+			on_message(d, e);
+			is_event = true;
+		} else {
+			is_event = on_change(d, e);
+		}
+		more = d->truncate_left > 0;
+	}
+	if (!is_event || d->in.reason != NULL)
 		return end_message(d);
-	if (d->type == 'T')
-		on_truncate(d, e);
-	else if (d->type == 'M')
-		on_message(d, e);
-	else
-		on_row(d, e);
-	if (d->in.reason == NULL && d->truncate_left == 0 && d->in.rest.n > 0)
+	if (d->truncate_left == 0 && d->in.rest.n > 0)
 		bad(d, "the message has a tail");
 	return d->in.reason == NULL ? PGOUTPUT_EVENT : PGOUTPUT_BAD;
 }

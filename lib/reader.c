@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -21,8 +22,10 @@
 #include "pg_target.h"
 #include "preflight.h"
 #include "progress.h"
+#include "repeat.h"
 #include "replstream.h"
 #include "stop.h"
+#include "sweep.h"
 
 #define OUT_BYTES      ((size_t)256 * 1024) /* queued before we stop reading */
 #define MESSAGES       10000 /* looked at before the rest has its turn */
@@ -30,6 +33,9 @@
 #define TRANSACTION_MS 3000  /* to its end, once we are to stop */
 #define ACK_MS         10000 /* for the last acks */
 #define LAST_MS        200   /* to write what an error left behind */
+#define REPEATS        3     /* of a failure, and it is not for a restart */
+#define PART_BYTES     1024  /* more than the server says if it is asked */
+#define ALIVE_MS       10000 /* of a transaction with nothing to say */
 
 enum phase { STREAMING, WRITING, WAITING, ENDED };
 
@@ -38,6 +44,7 @@ struct reader {
 	struct replstream stream;
 	struct replstream_system system;
 	struct emitter emitter;
+	struct sweep sweep;
 	struct fdio_out out;
 	int64_t blocked_at; /* since when stdout has taken nothing; 0: it has */
 	struct ack_channel acks;
@@ -49,7 +56,9 @@ struct reader {
 	uint64_t until;      /* 0: none */
 	bool dry;            /* the socket had nothing more */
 	bool busy;           /* it had something since the last wait */
+	size_t part_bytes;   /* of a message that is not whole yet */
 	bool part;           /* of a transaction is in the output */
+	int64_t quiet_since; /* nothing was said, in a transaction */
 };
 
 /* Output */
@@ -72,6 +81,29 @@ maybe_checkpoint(struct reader *r)
 	    progress_due(
 		&r->progress, clock_ms(), r->dry, r->liveness.reply_wanted))
 		send_checkpoint(r);
+}
+
+/* When a transaction has been quiet for long enough that whoever reads us might
+ * take us for dead. */
+static int64_t
+alive_at(const struct reader *r)
+{
+	if (!r->progress.acked || r->phase != STREAMING ||
+	    !emitter_in_transaction(&r->emitter) ||
+	    fdio_out_pending(&r->out) > 0)
+		return INT64_MAX;
+	return r->quiet_since + ALIVE_MS;
+}
+
+static void
+maybe_alive(struct reader *r)
+{
+	int64_t now = clock_ms();
+
+	if (now < alive_at(r))
+		return;
+	event_json_put_alive(&r->out.b);
+	r->quiet_since = now;
 }
 
 /* Input */
@@ -152,6 +184,7 @@ static int
 receive(struct reader *r)
 {
 	struct replstream_message m;
+	bool within = emitter_in_transaction(&r->emitter);
 	int rc = EXIT_DONE;
 
 	r->dry = false;
@@ -168,10 +201,15 @@ receive(struct reader *r)
 		r->dry = m.kind == REPLSTREAM_DRY;
 		r->busy |= !r->dry;
 	}
-	if (r->busy)
+	if (r->busy) {
 		liveness_hear(&r->liveness, clock_ms());
+		r->part_bytes = 0;
+	}
 	if (r->dry)
 		maybe_checkpoint(r);
+	if (!within || fdio_out_pending(&r->out) > 0)
+		r->quiet_since = clock_ms();
+	maybe_alive(r);
 	return rc;
 }
 
@@ -257,6 +295,7 @@ keep_in_touch(struct reader *r)
 	if (now >= liveness_dead_at(&r->liveness)) {
 		log_error("could not go on with replication: the server does "
 			  "not answer");
+		strcpy(r->stream.failure, "silent");
 		return EXIT_RETRY;
 	}
 	if (now >= report_at(r))
@@ -334,6 +373,10 @@ advance(struct reader *r)
 
 	if (r->phase == STREAMING) {
 		rc = receive(r);
+		if (!emitter_in_transaction(&r->emitter))
+			sweep_work(&r->sweep,
+			    pgoutput_relations(r->emitter.decoder),
+			    r->progress.complete);
 		if (rc != EXIT_DONE) {
 			last_words(r);
 		} else if (at_the_end(r)) {
@@ -388,11 +431,30 @@ next_timer(const struct reader *r)
 	at = earlier(at, heartbeat_due_at(&r->heartbeat));
 	if (r->phase_until != 0)
 		at = earlier(at, r->phase_until);
+	at = earlier(at, alive_at(r));
 	if (r->blocked_at != 0)
 		at = earlier(at, r->blocked_at + LIVENESS_STALL_MS);
 	if (r->phase == STREAMING && !emitter_in_transaction(&r->emitter))
 		at = earlier(at, progress_due_at(&r->progress));
 	return at;
+}
+
+/*
+ * Also a part of a message is a sign of life, if there is more of it than of
+ * the server's answers to us: these might be taken for the rest of a message
+ * whose length is wrong.
+ */
+static void
+hear_part(struct reader *r)
+{
+	int n = 0;
+
+	if (ioctl(PQsocket(r->stream.pg.conn), FIONREAD, &n) == 0 && n > 0)
+		r->part_bytes += (size_t)n;
+	if (r->part_bytes < PART_BYTES)
+		return;
+	r->part_bytes = 0;
+	liveness_hear(&r->liveness, clock_ms());
 }
 
 /* Waits until any of the descriptors or timers has something for us. */
@@ -414,9 +476,8 @@ wait_for_work(struct reader *r)
 
 	if (poll(p, 5, left > INT_MAX ? INT_MAX : (int)left) <= 0)
 		return EXIT_DONE;
-	/* also a part of a message is a sign of life */
 	if ((p[0].revents & POLLIN) != 0)
-		liveness_hear(&r->liveness, clock_ms());
+		hear_part(r);
 	if (p[3].revents != 0)
 		stop_drain();
 	if ((p[1].revents & (POLLERR | POLLNVAL)) != 0 &&
@@ -456,6 +517,29 @@ run_loop(struct reader *r)
 			rc = wait_for_work(r);
 	}
 	return rc;
+}
+
+/*
+ * The stream has failed, and a restart would mend that: unless it has failed
+ * before, in the same way, with the same change of a transaction as the last.
+ */
+static int
+look_back(const struct reader *r)
+{
+	uint64_t at = r->progress.received;
+	unsigned n;
+
+	if (r->o->failures == NULL || r->stream.failure[0] == '\0' ||
+	    !emitter_in_transaction(&r->emitter))
+		return EXIT_RETRY;
+	n = repeat_count(r->o->failures, at, r->stream.failure);
+	if (n < REPEATS)
+		return EXIT_RETRY;
+	log_hint(
+	    "It has failed %u times behind %s of slot \"%s\": another start "
+	    "does not help.  See the server's log.",
+	    n, lsn_text(at).s, r->o->slot);
+	return EXIT_OPERATOR;
 }
 
 static int
@@ -569,6 +653,8 @@ stream(struct reader *r)
 	}
 	log_info("reading from %s", lsn_text(start).s);
 	rc = run_loop(r);
+	if (rc == EXIT_RETRY && !stop_requested())
+		rc = look_back(r);
 	return rc == EXIT_DONE ? finish(r) : rc;
 }
 
@@ -583,6 +669,7 @@ reader_run(const struct reader_options *o)
 		return EXIT_OS;
 	}
 	r->o = o;
+	r->sweep.conninfo = o->conninfo;
 	r->acks.fd = -1;
 	fdio_out_init(&r->out, STDOUT_FILENO, "stdout");
 	/* before all that can fail: the other side waits in its open */
@@ -596,6 +683,7 @@ reader_run(const struct reader_options *o)
 	replstream_system_release(&r->system);
 	ack_channel_close(&r->acks);
 	emitter_release(&r->emitter);
+	sweep_release(&r->sweep);
 	free(r);
 	return rc != EXIT_DONE ? rc : closed;
 }

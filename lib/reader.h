@@ -18,7 +18,8 @@ struct reader_options {
 	const char *publication;
 	const struct table_list *tables; /* NULL: all that are published */
 	const char *ack;                 /* path of the channel; NULL: none */
-	const char *until; /* an LSN or "now"; NULL: go on for ever */
+	const char *failures; /* file of the last one; NULL: none is kept */
+	const char *until;    /* an LSN or "now"; NULL: go on for ever */
 	bool messages;
 	int64_t heartbeat;      /* ms between heartbeats; 0: none */
 	int64_t server_timeout; /* as liveness_start has silence */

@@ -23,9 +23,9 @@ relation_find(const struct relation_cache *c, uint32_t oid)
 static bool
 grow(struct relation_cache *c)
 {
-	struct relation_cache bigger = {
-	    .cap = c->cap > 0 ? 2 * c->cap : 64, .n = c->n};
+	struct relation_cache bigger = *c;
 
+	bigger.cap = c->cap > 0 ? 2 * c->cap : 64;
 	bigger.slot = calloc(bigger.cap, sizeof(*bigger.slot));
 	if (bigger.slot == NULL)
 		return false;
@@ -44,13 +44,18 @@ relation_free(struct relation *r)
 {
 	if (r == NULL)
 		return;
-	buf_release(&r->text);
+	free(r->text);
 	free(r->columns);
 	free(r);
 }
 
+/*
+ * While it is described its text grows in the cache's buffer, in the order of
+ * the views in the struct, which have no more than their lengths.
+ */
 struct relation *
-relation_replace(struct relation_cache *c, uint32_t oid, size_t ncolumns)
+relation_begin(struct relation_cache *c, uint32_t oid, struct view schema,
+    struct view table, size_t ncolumns)
 {
 	struct relation *r = calloc(1, sizeof(*r));
 	size_t i;
@@ -58,12 +63,17 @@ relation_replace(struct relation_cache *c, uint32_t oid, size_t ncolumns)
 	if (r == NULL)
 		return NULL;
 	r->oid = oid;
-	r->ncolumns = ncolumns;
 	r->columns = calloc(ncolumns + 1, sizeof(*r->columns));
 	if (r->columns == NULL || (2 * c->n >= c->cap && !grow(c))) {
 		relation_free(r);
 		return NULL;
 	}
+	r->described = ++c->described;
+	buf_clear(&c->text);
+	buf_addv(&c->text, schema);
+	buf_addv(&c->text, table);
+	r->schema_name.n = schema.n;
+	r->table_name.n = table.n;
 	i = slot_of(c, oid);
 	if (c->slot[i] == NULL)
 		c->n++;
@@ -72,67 +82,97 @@ relation_replace(struct relation_cache *c, uint32_t oid, size_t ncolumns)
 	return r;
 }
 
-/* Copies v to the end of text; *v becomes the copy, as long as text is not
- * moved: all lengths are reserved beforehand. */
-static void
-keep(struct buf *text, struct view *v)
+void
+relation_column(struct relation_cache *c, struct relation *r, struct view name,
+    uint32_t type, bool key)
 {
-	size_t from = text->len;
+	struct column *col = &r->columns[r->ncolumns++];
+	size_t from = c->text.len;
 
-	buf_addv(text, *v);
-	if (!text->failed)
-		*v = (struct view){text->data + from, v->n};
+	json_write_string(&c->text, name);
+	buf_addc(&c->text, ':');
+	*col = (struct column){
+	    .json.n = c->text.len - from, .type = type, .key = key};
 }
 
+/* At from are the columns' names. */
 static void
-render_column(struct buf *text, struct column *col)
+add_key_columns(struct relation_cache *c, struct relation *r, size_t from)
 {
-	size_t from = text->len;
+	size_t start = c->text.len;
 
-	json_write_string(text, col->name);
-	buf_addc(text, ':');
-	if (!text->failed)
-		col->json = (struct view){text->data + from, text->len - from};
-}
-
-static void
-render_key_columns(struct relation *r)
-{
-	size_t from = r->text.len;
-	bool any = false;
-
-	buf_addc(&r->text, '[');
-	for (size_t i = 0; i < r->ncolumns; i++) {
+	buf_addc(&c->text, '[');
+	for (size_t i = 0; i < r->ncolumns; from += r->columns[i++].json.n) {
 		if (!r->columns[i].key)
 			continue;
-		if (any)
-			buf_addc(&r->text, ',');
-		json_write_string(&r->text, r->columns[i].name);
-		any = true;
+		if (c->text.len > start + 1)
+			buf_addc(&c->text, ',');
+		/* without its colon; the text may move when it grows */
+		if (buf_reserve(&c->text, r->columns[i].json.n) != NULL)
+			buf_add(&c->text, c->text.data + from,
+			    r->columns[i].json.n - 1);
 	}
-	buf_addc(&r->text, ']');
-	if (!r->text.failed)
-		r->key_columns = (struct view){
-		    r->text.data + from, r->text.len - from};
+	buf_addc(&c->text, ']');
+	r->key_columns.n = c->text.len - start;
+}
+
+static void
+place(struct view *v, const char **at)
+{
+	v->p = *at;
+	*at += v->n;
 }
 
 bool
-relation_finish(struct relation *r)
+relation_end(struct relation_cache *c, struct relation *r)
 {
-	size_t need = 64 + r->schema_name.n + r->table_name.n;
+	const char *at;
 
-	/* a name, and twice the name in JSON, where a byte takes up to six */
+	add_key_columns(c, r, r->schema_name.n + r->table_name.n);
+	if (c->text.failed)
+		return false;
+	r->text = malloc(c->text.len);
+	if (r->text == NULL)
+		return false;
+	memcpy(r->text, c->text.data, c->text.len);
+	at = r->text;
+	place(&r->schema_name, &at);
+	place(&r->table_name, &at);
 	for (size_t i = 0; i < r->ncolumns; i++)
-		need += 13 * r->columns[i].name.n + 16;
-	buf_reserve(&r->text, need);
-	keep(&r->text, &r->schema_name);
-	keep(&r->text, &r->table_name);
-	for (size_t i = 0; i < r->ncolumns; i++) {
-		keep(&r->text, &r->columns[i].name);
-		render_column(&r->text, &r->columns[i]);
+		place(&r->columns[i].json, &at);
+	place(&r->key_columns, &at);
+	return true;
+}
+
+void
+relation_oids(const struct relation_cache *c, struct buf *array)
+{
+	buf_addc(array, '{');
+	for (size_t i = 0, n = 0; i < c->cap; i++) {
+		if (c->slot[i] != NULL)
+			buf_addf(array, "%s%lu", n++ > 0 ? "," : "",
+			    (unsigned long)c->slot[i]->oid);
 	}
-	render_key_columns(r);
-	return !r->text.failed;
+	buf_addc(array, '}');
+}
+
+void
+relation_forget(struct relation_cache *c, uint32_t oid, uint64_t described)
+{
+	size_t i = c->cap > 0 ? slot_of(c, oid) : 0;
+	struct relation *r = relation_find(c, oid);
+
+	if (r == NULL || r->described > described)
+		return;
+	relation_free(r);
+	c->slot[i] = NULL;
+	c->n--;
+	/* what stands behind it may have been meant for its place */
+	for (i = (i + 1) & (c->cap - 1); (r = c->slot[i]) != NULL;
+	     i = (i + 1) & (c->cap - 1)) {
+		c->slot[i] = NULL;
+		c->slot[slot_of(c, r->oid)] = r;
+	}
 }
 
 void
@@ -141,5 +181,6 @@ relation_cache_release(struct relation_cache *c)
 	for (size_t i = 0; i < c->cap; i++)
 		relation_free(c->slot[i]);
 	free(c->slot);
+	buf_release(&c->text);
 	*c = (struct relation_cache){0};
 }

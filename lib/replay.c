@@ -3,30 +3,17 @@
 #include <stdio.h>
 
 #include "clock.h"
+#include "exitcode.h"
+#include "log.h"
 #include "lsn.h"
 #include "num.h"
+#include "sql.h"
+#include "when.h"
 
-/* With what people leave out. */
-static bool
-parse_time(const char *text, int64_t *t)
-{
-	static const char *const rests[] = {
-	    "", "Z", ":00", ":00Z", ":00:00Z", "T00:00:00Z"};
-	struct buf b = BUF_INIT;
-	bool ok = false;
-
-	for (size_t i = 0; !ok && i < sizeof(rests) / sizeof(*rests); i++) {
-		buf_clear(&b);
-		buf_adds(&b, text);
-		buf_adds(&b, rests[i]);
-		ok = clock_parse_pg(buf_view(&b), t);
-	}
-	buf_release(&b);
-	return ok;
-}
+static const char finding[] = "find the tables to be replayed";
 
 bool
-replay_bound_parse(const char *text, struct replay_bound *b)
+replay_bound_parse(const char *text, int64_t now, struct replay_bound *b)
 {
 	int64_t t;
 
@@ -39,7 +26,7 @@ replay_bound_parse(const char *text, struct replay_bound *b)
 	if (lsn_parse(view_of(text), &b->value))
 		return true;
 	b->kind = REPLAY_TIME;
-	if (!parse_time(text, &t))
+	if (!when_parse(text, now, &t))
 		return false;
 	b->value = (uint64_t)t;
 	return true;
@@ -85,6 +72,64 @@ add_tables(struct buf *sql, const struct table_list *l, struct pg *pg)
 	if (l->n > 0)
 		buf_addc(sql, ')');
 	return true;
+}
+
+static int
+ask_for_tables(const struct replay *r, struct cursor_session *s, PGresult **res)
+{
+	struct buf schemas = BUF_INIT, names = BUF_INIT;
+	const char *params[3];
+	int rc;
+
+	for (size_t i = 0; i < r->tables.n; i++) {
+		pg_array_add(&schemas, r->tables.names[i].schema);
+		pg_array_add(&names, r->tables.names[i].table);
+	}
+	params[0] = pg_array_end(&schemas);
+	params[1] = pg_array_end(&names);
+	params[2] = s->sources;
+	/* the index that a session of ours reads by is no help here */
+	rc = pg_query(&s->pg, finding,
+	    "BEGIN; SET LOCAL statement_timeout = '5s'; "
+	    "SET LOCAL enable_seqscan = on",
+	    0, NULL, NULL);
+	s->pg.expected = "57014";
+	if (rc == EXIT_DONE)
+		rc = pg_query(
+		    &s->pg, finding, SQL_UNKNOWN_TABLE, 3, params, res);
+	s->pg.expected = NULL;
+	buf_release(&schemas);
+	buf_release(&names);
+	return rc;
+}
+
+int
+replay_find_tables(const struct replay *r, struct cursor_session *s)
+{
+	PGresult *res = NULL;
+	int rc;
+
+	if (r->tables.n == 0)
+		return EXIT_DONE;
+	rc = ask_for_tables(r, s, &res);
+	if (pg_is_state(res, "57014")) {
+		log_warning("the log is too large to look whether it has "
+			    "events of every table that is wanted");
+		rc = EXIT_DONE;
+	} else if (rc == EXIT_DONE && PQntuples(res) > 0) {
+		log_error("could not find the table \"%.*s\".\"%.*s\": the "
+			  "buffer has no event of it",
+		    VIEW_FMT(pg_value(res, 0, 0)),
+		    VIEW_FMT(pg_value(res, 0, 1)));
+		log_hint("Names are schema.table, or table in schema public, "
+			 "in double quotes if they are not lower case; an "
+			 "event of a partitioned table has its partition's.");
+		rc = EXIT_CONFIG;
+	}
+	PQclear(res);
+	return rc == EXIT_DONE
+	    ? pg_query(&s->pg, finding, "ROLLBACK", 0, NULL, NULL)
+	    : rc;
 }
 
 static void

@@ -15,8 +15,15 @@
 #include "log.h"
 #include "lsn.h"
 #include "num.h"
+#include "pg_remedy.h"
 #include "pg_target.h"
 #include "sql.h"
+
+#define LOST_PUBLICATION \
+	"The publication was dropped, or made after changes that the slot " \
+	"has still to send, which can then not be read.  Drop both with " \
+	"pg-cdc-read --drop, make them anew, and accept the gap in " \
+	"buffer-write."
 
 #define XLOGDATA_BYTES  25
 #define KEEPALIVE_BYTES 18
@@ -130,6 +137,12 @@ replstream_identify(struct replstream *s, struct replstream_system *sys)
 		log_error("could not identify the source: unexpected answer");
 		rc = EXIT_PROTOCOL;
 	}
+	/* some poolers take no notice of "replication", and the server behind
+	 * them does not know the command then */
+	if (rc != EXIT_DONE && pg_is_state(res, "42601")) {
+		pg_remedy_pooler();
+		rc = EXIT_CONFIG;
+	}
 	if (rc == EXIT_DONE) {
 		sys->timeline = (uint32_t)timeline;
 		buf_clear(&sys->system_id);
@@ -176,6 +189,8 @@ refuse_unpublished(const PGresult *res, const char *publication)
 			  "\"%s\" does not have it",
 		    VIEW_FMT(pg_value(res, i, 0)),
 		    VIEW_FMT(pg_value(res, i, 1)), publication);
+		log_hint("Take it off the list, or let the publication's owner "
+			 "run ALTER PUBLICATION ... ADD TABLE.");
 		return EXIT_CONFIG;
 	}
 	return EXIT_DONE;
@@ -216,6 +231,40 @@ add_plain_literal(struct buf *b, struct view text)
 	buf_addc(b, '\'');
 }
 
+/* "skipped loading publication \"p\"", perhaps in another language. */
+bool
+replstream_skips(const PGresult *notice, const char *publication)
+{
+	const char *primary = PQresultErrorField(
+	    notice, PG_DIAG_MESSAGE_PRIMARY);
+
+	return primary != NULL && pg_is_state(notice, "55000") &&
+	    strstr(primary, publication) != NULL;
+}
+
+/* It comes before what is sent next. */
+static void
+on_notice(void *arg, const PGresult *res)
+{
+	struct replstream *s = arg;
+	const char *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+
+	if (primary != NULL)
+		log_info("the server says: %s", primary);
+	s->unpublished = s->unpublished ||
+	    replstream_skips(res, s->publication);
+}
+
+static int
+refuse_unpublished_changes(const struct replstream *s)
+{
+	log_error("could not go on with replication: the publication \"%s\" "
+		  "does not exist where slot \"%s\" is in the WAL",
+	    s->publication, s->slot);
+	log_hint(LOST_PUBLICATION);
+	return EXIT_CONFIG;
+}
+
 int
 replstream_start(struct replstream *s, const char *slot,
     const char *publication, uint64_t lsn)
@@ -237,6 +286,9 @@ replstream_start(struct replstream *s, const char *slot,
 		log_error("could not start replication: out of memory");
 		rc = EXIT_OS;
 	} else {
+		s->slot = slot;
+		s->publication = publication;
+		PQsetNoticeReceiver(s->pg.conn, on_notice, s);
 		rc = pg_query(
 		    &s->pg, "start replication", sql.data, 0, NULL, &res);
 		if (rc != EXIT_DONE && pg_is_state(res, "55000"))
@@ -245,8 +297,6 @@ replstream_start(struct replstream *s, const char *slot,
 	}
 	buf_release(&sql);
 	buf_release(&name);
-	if (rc == EXIT_DONE && PQsetnonblocking(s->pg.conn, 1) != 0)
-		rc = pg_failed(&s->pg, "start replication", NULL);
 	return rc;
 }
 
@@ -278,7 +328,7 @@ parse(struct replstream_message *m, struct view raw)
 		    raw.p + XLOGDATA_BYTES, raw.n - XLOGDATA_BYTES};
 		return EXIT_DONE;
 	}
-	if (raw.n >= KEEPALIVE_BYTES && raw.p[0] == 'k') {
+	if (raw.n == KEEPALIVE_BYTES && raw.p[0] == 'k') {
 		m->kind = REPLSTREAM_KEEPALIVE;
 		m->lsn = load_u64(raw.p + 1);
 		m->reply_wanted = raw.p[17] != 0;
@@ -290,25 +340,104 @@ parse(struct replstream_message *m, struct view raw)
 	return EXIT_PROTOCOL;
 }
 
+/*
+ * Where in the WAL the output plugin was: "slot \"s\", output plugin
+ * \"pgoutput\", in the change callback, associated LSN 0/1A2B3C4" is a line of
+ * the context (output_plugin_error_callback in the server's logical.c), perhaps
+ * in another language.  0: it does not say.
+ */
+static uint64_t
+decoded_at(const PGresult *res)
+{
+	const char *p = PQresultErrorField(res, PG_DIAG_CONTEXT);
+	uint64_t lsn, found = 0;
+
+	for (p = p != NULL ? p : ""; *p != '\0'; p += *p != '\0') {
+		size_t n = strcspn(p, " ,\n");
+
+		if (lsn_parse((struct view){p, n}, &lsn))
+			found = lsn;
+		p += n;
+	}
+	return found;
+}
+
+/* What is wrong with the WAL, or with a change in it, is so each time. */
+static bool
+is_for_ever(const char *state)
+{
+	static const char *const classes[] = {"22", "54", "58", "XX"};
+
+	for (size_t i = 0; i < sizeof(classes) / sizeof(*classes); i++) {
+		if (strncmp(state, classes[i], 2) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int
+cannot_send(const struct replstream *s, const PGresult *res)
+{
+	const char *schema = PQresultErrorField(res, PG_DIAG_SCHEMA_NAME);
+	const char *table = PQresultErrorField(res, PG_DIAG_TABLE_NAME);
+	uint64_t lsn = decoded_at(res);
+	struct buf where = BUF_INIT;
+
+	if (lsn != 0)
+		buf_addf(&where, " at %s", lsn_text(lsn).s);
+	if (table != NULL)
+		buf_addf(&where, " of \"%s\".\"%s\"",
+		    schema != NULL ? schema : "", table);
+	log_error("could not read the change%.*s from slot \"%s\": the server "
+		  "cannot send it: %s",
+	    VIEW_FMT(buf_view(&where)), s->slot,
+	    PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY));
+	log_hint("The server's log may say why.  To go on without it, move the "
+		 "slot past its commit with pg_replication_slot_advance(), and "
+		 "accept the gap in buffer-write.");
+	buf_release(&where);
+	return EXIT_OPERATOR;
+}
+
+/* The connection has failed us. */
+static int
+lost(struct replstream *s)
+{
+	strcpy(s->failure, "lost");
+	return pg_failed(&s->pg, "read from the source", NULL);
+}
+
+/* Operators and a lack of resources (classes 57 and 53) are of the moment. */
+static void
+note_failure(struct replstream *s, const char *state)
+{
+	if (strncmp(state, "53", 2) != 0 && strncmp(state, "57", 2) != 0)
+		snprintf(s->failure, sizeof(s->failure), "%s", state);
+}
+
 /* The server ended the stream: its reason, or its plain end. */
 static int
 ended(struct replstream *s)
 {
-	PGresult *res;
-	int rc = pg_finish(&s->pg, "go on with replication", &res);
+	static const char doing[] = "go on with replication";
+	PGresult *res = PQgetResult(s->pg.conn); /* it has arrived */
+	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+	int rc;
 
-	if (rc == EXIT_DONE) {
-		log_error("could not go on with replication: the server "
-			  "ended it");
+	if (PQresultStatus(res) != PGRES_FATAL_ERROR) {
+		log_error("could not %s: the server ended it", doing);
 		rc = EXIT_RETRY;
-	} else if (pg_is_state(res, "55000")) {
-		rc = EXIT_OPERATOR;
-	} else if (pg_is_state(res, "42704")) {
-		log_hint("The publication was dropped, or made after changes "
-			 "that the slot has still to send, which can then not "
-			 "be read.  Drop both with pg-cdc-read --drop, make "
-			 "them anew, and accept the gap in buffer-write.");
+	} else if (state != NULL && is_for_ever(state)) {
+		rc = cannot_send(s, res);
+	} else {
+		rc = pg_failed(&s->pg, doing, res);
 	}
+	if (state != NULL)
+		note_failure(s, state);
+	if (pg_is_state(res, "55000"))
+		rc = EXIT_OPERATOR;
+	if (pg_is_state(res, "42704"))
+		log_hint(LOST_PUBLICATION);
 	PQclear(res);
 	return rc;
 }
@@ -324,16 +453,18 @@ replstream_next(struct replstream *s, struct replstream_message *m)
 	n = PQgetCopyData(s->pg.conn, &s->message, 1);
 	if (n == 0) {
 		if (PQconsumeInput(s->pg.conn) == 0)
-			return pg_failed(&s->pg, "read from the source", NULL);
+			return lost(s);
 		n = PQgetCopyData(s->pg.conn, &s->message, 1);
 	}
+	if (s->unpublished)
+		return refuse_unpublished_changes(s);
 	if (n > 0)
 		return parse(m, (struct view){s->message, (size_t)n});
 	if (n == 0)
 		return EXIT_DONE;
 	if (n == -1)
 		return ended(s);
-	return pg_failed(&s->pg, "read from the source", NULL);
+	return lost(s);
 }
 
 int

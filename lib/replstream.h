@@ -11,6 +11,13 @@
 /* Zero-initialise. */
 struct replstream {
 	struct pg pg;
+	/* from replstream_start on; the caller's */
+	const char *slot;
+	const char *publication;
+	bool unpublished; /* the server goes on without the publication */
+	/* how the stream failed: an SQLSTATE, or "lost"; "": it did not, or for
+	 * a reason that has nothing to do with what is in it */
+	char failure[8];
 	char *message; /* libpq's, of the last replstream_next */
 	bool unsent;   /* feedback is waiting for the socket */
 };
@@ -43,6 +50,14 @@ int replstream_left_out(struct replstream *s, const char *publication,
 int replstream_start(struct replstream *s, const char *slot,
     const char *publication, uint64_t lsn);
 
+/*
+ * Does a notice of the server say that it decodes without the publication?
+ * Since version 18 it is only warned of a publication that does not exist at
+ * that point of the WAL, and all of it is left out; before that was an error,
+ * 42704.
+ */
+bool replstream_skips(const PGresult *notice, const char *publication);
+
 enum replstream_kind {
 	REPLSTREAM_DRY,       /* nothing more has arrived */
 	REPLSTREAM_DATA,      /* a message of the output plugin */
@@ -59,7 +74,8 @@ struct replstream_message {
 
 /*
  * The next message that has arrived; never waits.  Returns an exit code: the
- * end of the stream is EXIT_RETRY.
+ * end of the stream is EXIT_RETRY, a change that the server cannot decode or
+ * send EXIT_OPERATOR, one that it decoded without the publication EXIT_CONFIG.
  */
 int replstream_next(struct replstream *s, struct replstream_message *m);
 

@@ -9,18 +9,24 @@
 #include "log.h"
 #include "pg_target.h"
 #include "sql.h"
+#include "text.h"
 
 /* Columns of source_tables.sql. */
 enum { T_SCHEMA, T_TABLE, T_STATE, T_PUBLISHED };
 
 /* Columns of source_exists.sql. */
-enum { X_PUBLICATION, X_SLOT, X_OURS, X_READY };
+enum { X_PUBLICATION, X_SLOT, X_OURS, X_READY, X_WAL_LEVEL };
 
 struct found {
 	bool publication;
 	bool slot;
-	bool ready; /* the slot */
+	bool ready;   /* the slot */
+	bool logical; /* wal_level */
 };
+
+/* Of who lacks it. */
+static const char needs_replication[] =
+    "The role needs REPLICATION, by a superuser's ALTER ROLE ... REPLICATION.";
 
 struct setup {
 	const struct source_options *o;
@@ -30,25 +36,20 @@ struct setup {
 
 static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* On stdout: a name may have any characters in it, a line has one end. */
+/* A line on stdout. */
 static void
 say(const char *fmt, ...)
 {
-	struct buf b = BUF_INIT;
-	struct view text;
+	struct buf text = BUF_INIT, line = BUF_INIT;
 	va_list ap;
 
 	va_start(ap, fmt);
-	buf_addvf(&b, fmt, ap);
+	buf_addvf(&text, fmt, ap);
 	va_end(ap);
-	text = buf_view(&b);
-	for (size_t i = 0; i < text.n; i++) {
-		unsigned char c = (unsigned char)text.p[i];
-
-		putchar(c < 0x20 || c == 0x7f ? '?' : c);
-	}
-	putchar('\n');
-	buf_release(&b);
+	text_add_line(&line, buf_view(&text));
+	printf("%.*s\n", VIEW_FMT(buf_view(&line)));
+	buf_release(&text);
+	buf_release(&line);
 }
 
 static int
@@ -128,6 +129,9 @@ pick_one(struct setup *s, const PGresult *tables, const struct table_name *t)
 	log_error("could not publish \"%.*s\".\"%.*s\": there is no such "
 		  "table",
 	    VIEW_FMT(t->schema), VIEW_FMT(t->table));
+	log_hint("Names are schema.table, or table in schema public, in "
+		 "double quotes if they are not lower case; of a partition, "
+		 "name the root.");
 	return EXIT_CONFIG;
 }
 
@@ -155,6 +159,7 @@ static int
 create_publication(struct setup *s, bool exists)
 {
 	struct buf sql = BUF_INIT;
+	PGresult *res = NULL;
 	int rc = pick_tables(s, exists);
 
 	if (rc != EXIT_DONE || s->names.len == 0) {
@@ -162,6 +167,9 @@ create_publication(struct setup *s, bool exists)
 			log_error("could not create the publication \"%s\": "
 				  "the source has no table fit for it",
 			    s->o->publication);
+			log_hint("Make one first, with a primary key or "
+				 "REPLICA IDENTITY FULL; what was left out "
+				 "is on standard output, with the reason.");
 			rc = EXIT_CONFIG;
 		}
 		return rc;
@@ -173,8 +181,18 @@ create_publication(struct setup *s, bool exists)
 	if (buf_str(&sql) == NULL)
 		rc = out_of_memory("create the publication");
 	else
-		rc = pg_query(
-		    &s->pg, "create the publication", sql.data, 0, NULL, NULL);
+		rc = pg_query(&s->pg,
+		    exists ? "extend the publication"
+			   : "create the publication",
+		    sql.data, 0, NULL, &res);
+	if (pg_is_state(res, "42501"))
+		log_hint(exists ? "Have it done by the owner of the "
+				  "publication and of its tables, or by a "
+				  "superuser."
+				: "Have it done by an owner of the tables "
+				  "with CREATE on the database, or by a "
+				  "superuser.");
+	PQclear(res);
 	if (rc == EXIT_DONE)
 		say("%s publication \"%s\": %.*s",
 		    exists ? "extended" : "created", s->o->publication,
@@ -200,6 +218,11 @@ create_slot(struct setup *s)
 	else if (pg_is_state(res, "57014"))
 		log_hint("It waits for every transaction that was open when "
 			 "it began: see pg_stat_activity.xact_start.");
+	else if (pg_is_state(res, "42501"))
+		log_hint("%s", needs_replication);
+	else if (pg_is_state(res, "53400"))
+		log_hint("Raise max_replication_slots and restart the server, "
+			 "or drop a slot: see pg_replication_slots.");
 	PQclear(res);
 	return rc;
 }
@@ -208,7 +231,7 @@ create_slot(struct setup *s)
 static int
 take_turn(struct setup *s)
 {
-	return pg_query(&s->pg, "wait for another pg-cdc-read",
+	return pg_query(&s->pg, "get the lock of --create and --drop",
 	    "SELECT pg_advisory_lock(hashtextextended('philotes.source', 0))",
 	    0, NULL, NULL);
 }
@@ -238,6 +261,8 @@ look_up(struct setup *s, struct found *found)
 		found->publication = is_true(res, X_PUBLICATION);
 		found->slot = is_true(res, X_SLOT);
 		found->ready = is_true(res, X_READY);
+		found->logical = view_eq(
+		    pg_value(res, 0, X_WAL_LEVEL), VIEW_LIT("logical"));
 		if (found->slot && !is_true(res, X_OURS))
 			rc = refuse_slot(s, EXIT_CONFIG,
 			    "it is not one of pgoutput in this database");
@@ -252,6 +277,13 @@ create_both(struct setup *s)
 	struct found found;
 	int rc = look_up(s, &found);
 
+	if (rc == EXIT_DONE && !found.logical) {
+		log_error("could not use the server: its wal_level is not "
+			  "logical");
+		log_hint("ALTER SYSTEM SET wal_level = logical, and restart "
+			 "the server.");
+		rc = EXIT_CONFIG;
+	}
 	if (rc == EXIT_DONE && found.slot && !found.publication) {
 		log_error("could not create the publication \"%s\": the slot "
 			  "\"%s\" is older",
@@ -282,6 +314,10 @@ drop_slot(struct setup *s)
 	int rc = pg_query(&s->pg, "drop the replication slot", SQL_DROP_SLOT, 1,
 	    params, &res);
 
+	if (pg_is_state(res, "42501"))
+		log_hint("%s", needs_replication);
+	else if (pg_is_state(res, "55006"))
+		log_hint("Stop the pg-cdc-read that reads it.");
 	if (rc == EXIT_DONE)
 		say("%s slot \"%s\"",
 		    PQntuples(res) > 0 ? "dropped" : "there was no",
@@ -294,6 +330,7 @@ static int
 drop_publication(struct setup *s)
 {
 	struct buf sql = BUF_INIT;
+	PGresult *res = NULL;
 	int rc;
 
 	buf_adds(&sql, "DROP PUBLICATION ");
@@ -302,7 +339,11 @@ drop_publication(struct setup *s)
 		rc = out_of_memory("drop the publication");
 	else
 		rc = pg_query(
-		    &s->pg, "drop the publication", sql.data, 0, NULL, NULL);
+		    &s->pg, "drop the publication", sql.data, 0, NULL, &res);
+	if (pg_is_state(res, "42501"))
+		log_hint("Have it done by the publication's owner or a "
+			 "superuser.");
+	PQclear(res);
 	if (rc == EXIT_DONE)
 		say("dropped publication \"%s\"", s->o->publication);
 	buf_release(&sql);
@@ -331,6 +372,7 @@ with_source(const struct source_options *o, int (*act)(struct setup *))
 	struct setup s = {.o = o};
 	int rc = pg_open(&s.pg, &target);
 
+	s.pg.slow = true;
 	if (rc == EXIT_DONE)
 		rc = pg_query(&s.pg, "set up the session on the source",
 		    SQL_SESSION_SOURCE, 0, NULL, NULL);

@@ -19,29 +19,66 @@ const char store_begin[] =
     "SET LOCAL idle_in_transaction_session_timeout = 0; "
     "SET LOCAL search_path = pg_catalog, pg_temp; ";
 
+static const char make_schema[] =
+    "Make the schema with philotes init, or load 001_schema.sql with psql.";
+
+/* The schema is there, but not its version: something else has the name. */
+static void
+refuse_schema(struct pg *pg)
+{
+	PGresult *res;
+	int rc = pg_query(pg, "look for the plain table of the buffer",
+	    SQL_PLAIN_TABLE, 0, NULL, &res);
+
+	if (rc == EXIT_DONE && view_eq(pg_value(res, 0, 0), VIEW_LIT("t"))) {
+		log_error("could not use the buffer: it has the plain table "
+			  "philotes.cdc_events");
+		log_hint("philotes init converts it, with all that it holds.");
+	} else if (rc == EXIT_DONE) {
+		log_error("could not use the buffer: its schema philotes is "
+			  "not ours, or not whole");
+		log_hint("%s", make_schema);
+	}
+	PQclear(res);
+}
+
 static int
 check_version(struct pg *pg)
 {
 	PGresult *res;
-	int rc = pg_query(pg, "read the schema version of the buffer",
-	    SQL_SCHEMA_VERSION, 0, NULL, &res);
 	uint64_t version = PHILOTES_SCHEMA;
+	int rc;
 
-	if (rc == EXIT_CONFIG) {
-		log_hint("Make the schema with philotes init, or load "
-			 "001_schema.sql with psql.");
+	pg->expected = "42883";
+	rc = pg_query(pg, "read the schema version of the buffer",
+	    SQL_SCHEMA_VERSION, 0, NULL, &res);
+	pg->expected = NULL;
+	if (pg_is_state(res, "42883")) {
+		refuse_schema(pg);
+	} else if (rc == EXIT_CONFIG) {
+		log_hint("%s", make_schema);
 	} else if (rc == EXIT_DONE &&
 	    (!num_parse_u64(pg_value(res, 0, 0), &version) ||
 		version != PHILOTES_SCHEMA)) {
 		log_error("could not use the schema philotes: version %d is "
 			  "expected, %.*s was found",
 		    PHILOTES_SCHEMA, VIEW_FMT(pg_value(res, 0, 0)));
-		if (version < PHILOTES_SCHEMA)
-			log_hint("philotes init upgrades it.");
+		log_hint(version < PHILOTES_SCHEMA
+			? "philotes init upgrades it."
+			: "It was made by newer tools: use those.");
 		rc = EXIT_CONFIG;
 	}
 	PQclear(res);
 	return rc;
+}
+
+static int
+set_up(struct pg *pg)
+{
+	int rc = pg_query(
+	    pg, "set up the session on the buffer", SQL_SESSION, 0, NULL, NULL);
+
+	return rc == EXIT_DONE ? check_version(pg) : rc;
 }
 
 int
@@ -52,10 +89,16 @@ store_open(struct pg *pg, const char *conninfo)
 
 	if (rc == EXIT_DONE)
 		rc = pooler_check(pg, &target);
-	if (rc == EXIT_DONE)
-		rc = pg_query(pg, "set up the session on the buffer",
-		    SQL_SESSION, 0, NULL, NULL);
-	return rc == EXIT_DONE ? check_version(pg) : rc;
+	return rc == EXIT_DONE ? set_up(pg) : rc;
+}
+
+int
+store_open_beside(struct pg *pg, const char *conninfo)
+{
+	const struct pg_target target = {"buffer", conninfo, false};
+	int rc = pg_open(pg, &target);
+
+	return rc == EXIT_DONE ? set_up(pg) : rc;
 }
 
 int
@@ -64,7 +107,7 @@ store_ensure_partitions(const char *conninfo, int64_t *end, int64_t *width)
 	static const char doing[] = "make partitions of philotes.cdc_log";
 	struct pg pg = {0};
 	PGresult *res = NULL;
-	int rc = store_open(&pg, conninfo);
+	int rc = store_open_beside(&pg, conninfo);
 
 	if (rc == EXIT_DONE)
 		rc = pg_query(&pg, doing, SQL_ENSURE_PARTITIONS, 0, NULL, &res);
@@ -100,7 +143,7 @@ store_state(struct pg *pg, struct view source, struct store_state *s)
 	buf_clear(&s->system_id);
 	buf_clear(&s->slot);
 	s->has_checkpoint = false;
-	s->checkpoint = s->commit_lsn = s->seq = 0;
+	s->checkpoint = s->commit_lsn = s->seq = s->stored = 0;
 	s->timeline = 0;
 	if (rc == EXIT_DONE && PQntuples(res) > 0) {
 		buf_addv(&s->system_id, pg_value(res, 0, 0));
@@ -111,6 +154,7 @@ store_state(struct pg *pg, struct view source, struct store_state *s)
 			s->timeline = (uint32_t)timeline;
 		lsn_parse(pg_value(res, 0, 4), &s->commit_lsn);
 		num_parse_u64(pg_value(res, 0, 5), &s->seq);
+		lsn_parse(pg_value(res, 0, 6), &s->stored);
 	}
 	PQclear(res);
 	buf_release(&name);
@@ -137,6 +181,8 @@ store_lock_writer(struct pg *pg, struct view source)
 		log_error("could not lock the source \"%.*s\": another "
 			  "writer has it, the buffer's backend %.*s",
 		    VIEW_FMT(source), VIEW_FMT(pg_value(res, 0, 1)));
+		log_hint("Stop it, or wait until the server has noticed that "
+			 "it has gone: see pg_stat_activity.");
 		rc = EXIT_RETRY;
 	}
 	PQclear(res);

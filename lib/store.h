@@ -15,6 +15,9 @@
  */
 int store_open(struct pg *pg, const char *conninfo);
 
+/* The same for a further session, beside one that is open. */
+int store_open_beside(struct pg *pg, const char *conninfo);
+
 /*
  * Makes partitions ahead of need on a connection of its own, so that no
  * transaction of ours is in the way.  *end becomes the first id that no
@@ -32,6 +35,9 @@ struct store_state {
 	uint32_t timeline;
 	uint64_t commit_lsn; /* the watermark */
 	uint64_t seq;        /* 0: none */
+	/* events up to (stored, seq) are stored: the watermark, but for the
+	 * messages of an older version */
+	uint64_t stored;
 };
 
 /* Reads it; s must be zero-initialised, and released at the end. */

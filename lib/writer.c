@@ -18,7 +18,6 @@
 
 #define SILENCE_MS 60000 /* of stdin, in the middle of a transaction */
 #define NAME_BYTES 64    /* of a name in a message */
-#define ACK_MAX    4000  /* bytes: a line of them is written as one */
 
 /* (commit_lsn, seq) of an event; seq 0: none. */
 struct position {
@@ -37,9 +36,9 @@ struct writer {
 	struct buf source;        /* of the rows; empty: none yet */
 	struct store_state state; /* of that source, when we began with it */
 	struct position last;     /* event read last */
-	bool started;             /* by a start line: acks are LSNs */
-	bool whole;               /* control lines were seen */
-	uint64_t skipped;         /* events that the watermark covers */
+	bool started; /* the stream has told where it begins: acks are LSNs */
+	bool whole;   /* control lines were seen */
+	uint64_t skipped; /* events that the watermark covers */
 
 	bool finished;
 	int64_t silent_from; /* stdin is dry since then; 0: it is not */
@@ -145,27 +144,49 @@ refused(struct writer *w)
 	return EXIT_DATA;
 }
 
+/* Which event it is, as far as that is known. */
+static void
+add_identity(struct buf *b, const struct line_error *e)
+{
+	struct view source = utf8_clip(e->source_id, NAME_BYTES);
+	struct view schema = utf8_clip(e->schema_name, NAME_BYTES);
+	struct view table = utf8_clip(e->table_name, NAME_BYTES);
+
+	if (e->seq != 0)
+		buf_addf(b, ", event %s %llu", lsn_text(e->commit_lsn).s,
+		    (unsigned long long)e->seq);
+	if (source.p != NULL)
+		buf_addf(b, "%s \"%.*s\"", e->seq != 0 ? " of" : ", source",
+		    VIEW_FMT(source));
+	if (table.p != NULL)
+		buf_addf(b, ", table \"%.*s\".\"%.*s\"", VIEW_FMT(schema),
+		    VIEW_FMT(table));
+	if (e->seq == 0 && e->lsn.p != NULL)
+		buf_addf(b, ", lsn %.*s", VIEW_FMT(e->lsn));
+}
+
 static int
 refuse_line(struct writer *w, const struct line_error *e)
 {
 	struct buf more = BUF_INIT;
 	struct view key = utf8_clip(e->key, NAME_BYTES);
-	struct view source = utf8_clip(e->source_id, NAME_BYTES);
 
 	if (key.p != NULL)
 		buf_addf(&more, "key \"%.*s\", ", VIEW_FMT(key));
 	buf_addf(&more, "byte %zu", e->offset + 1);
-	if (e->seq != 0)
-		buf_addf(&more, ", event %s %llu", lsn_text(e->commit_lsn).s,
-		    (unsigned long long)e->seq);
-	if (source.p != NULL)
-		buf_addf(&more, "%s \"%.*s\"", e->seq != 0 ? " of" : ", source",
-		    VIEW_FMT(source));
+	add_identity(&more, e);
 	log_error("could not accept line %llu: %s (%.*s)",
 	    (unsigned long long)w->in.number, e->reason,
 	    VIEW_FMT(buf_view(&more)));
 	buf_release(&more);
-	return e->no_memory ? EXIT_OS : refused(w);
+	if (e->no_memory)
+		return EXIT_OS;
+	if (!e->control)
+		log_hint("%sWith --rejects FILE such lines go there, and the "
+			 "rest goes on.",
+		    e->too_long ? "Let longer lines in with --max-line.  "
+				: "");
+	return refused(w);
 }
 
 /* Into the file of rejects, if there is one.  Not a control line: what comes
@@ -191,10 +212,12 @@ reject_line(struct writer *w, struct view text, const struct line_error *e)
 static int
 on_long(struct writer *w, struct view text)
 {
-	const struct line_error e = {.reason = "is longer than --max-line",
+	struct line_error e = {.reason = "is longer than --max-line",
 	    .offset = (size_t)w->o->max_line,
+	    .too_long = true,
 	    .control = event_json_is_control(text)};
 
+	event_json_identify(&w->json, text, &e);
 	return reject_line(w, text, &e);
 }
 
@@ -211,12 +234,33 @@ on_skipped(struct writer *w, struct view piece, bool last)
 static int
 refuse_order(struct writer *w, struct position at)
 {
+	struct view source = utf8_clip(buf_view(&w->source), NAME_BYTES);
+
 	log_error("could not accept line %llu: out of order, (%s, %llu) after "
-		  "(%s, %llu)",
+		  "(%s, %llu) of \"%.*s\"",
 	    (unsigned long long)w->in.number, lsn_text(at.commit_lsn).s,
 	    (unsigned long long)at.seq, lsn_text(w->last.commit_lsn).s,
-	    (unsigned long long)w->last.seq);
+	    (unsigned long long)w->last.seq, VIEW_FMT(source));
+	log_hint("Sort the lines of each source by commit_lsn and seq, and "
+		 "leave out those that are there twice.");
 	return refused(w);
+}
+
+/*
+ * A reader's stream, of which another writer has taken the beginning out of the
+ * same pipe: what came before is lost with it, unless the reader sends it
+ * again. So nothing is stored or acknowledged.
+ */
+static int
+refuse_rest(struct writer *w)
+{
+	w->finished = true;
+	log_error("could not read on: the stream of source \"%.*s\" has no "
+		  "start line before line %llu",
+	    VIEW_FMT(buf_view(&w->source)), (unsigned long long)w->in.number);
+	log_hint("Another buffer-write has read from the same pipe: start "
+		 "pg-cdc-read again, too.");
+	return EXIT_RETRY;
 }
 
 static int
@@ -235,11 +279,13 @@ on_event(struct writer *w, const struct event *e)
 		return rc;
 	w->feed.inside = w->whole;
 	feed_touch(&w->feed);
-	stored = (struct position){w->state.commit_lsn, w->state.seq};
+	stored = (struct position){w->state.stored, w->state.seq};
 	if (at.seq != 0 && position_order(at, stored) <= 0) {
 		w->skipped++; /* stored before */
 		return EXIT_DONE;
 	}
+	if (at.seq != 0 && !w->started && w->state.has_checkpoint)
+		return refuse_rest(w);
 	if (at.seq != 0 && position_order(at, w->last) <= 0)
 		return refuse_order(w, at);
 	if (at.seq != 0)
@@ -255,14 +301,14 @@ on_checkpoint(struct writer *w, struct view ack)
 	struct line_error e = {.reason = "is not an LSN such as 0/1A2B3C4",
 	    .key = VIEW_LIT("ack")};
 	uint64_t lsn = 0;
+	bool is_lsn;
 
 	w->whole = w->feed.acked = true;
-	if (w->started && !lsn_parse(ack, &lsn))
+	is_lsn = lsn_parse(ack, &lsn);
+	if (w->started && !is_lsn)
 		return refuse_line(w, &e);
-	if (ack.n > ACK_MAX) {
-		e.reason = "is too long";
-		return refuse_line(w, &e);
-	}
+	if (!w->started && is_lsn)
+		return refuse_rest(w);
 	feed_touch(&w->feed);
 	feed_checkpoint(&w->feed, ack, lsn);
 	return boundary(w);
@@ -283,6 +329,8 @@ on_line(struct writer *w, struct view text)
 		return on_start(w, &line.start);
 	case LINE_CHECKPOINT:
 		return on_checkpoint(w, line.ack);
+	case LINE_OTHER:
+		return EXIT_DONE;
 	}
 	return EXIT_BUG;
 }

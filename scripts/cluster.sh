@@ -6,7 +6,11 @@
 #   cluster_url DIR [DATABASE]            connection string of a running one
 #   cluster_stop DIR [MODE]               fast unless another mode is named
 #   cluster_remove DIR                    stops a throw-away one, deletes it
-#   psql_on CONNINFO [ARGUMENT ...]       psql without psqlrc, no secrets in argv
+#   psql_on CONNINFO [ARGUMENT ...]       psql without psqlrc, no secrets in argv;
+#                                         run by "${psql_by[@]}"
+#   psql_pinned CONNINFO ARGUMENT ...     whatever settings the role has, with
+#                                         pg_catalog alone in search_path
+#   has_password TEXT                     is there a secret in it?
 #   pg_bin NAME                           path of a program of PostgreSQL
 #   pg_version                            of the server: 15.18
 #   pg_knows NAME                         has this version such a setting?
@@ -18,6 +22,12 @@
 # else, so whoever may enter that directory is trusted.  DIR is absolute.  Each
 # function returns non-zero after one line on stderr if it fails.
 # shellcheck shell=bash
+
+cluster_home=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=scripts/lib/text.sh
+. "$cluster_home/lib/text.sh"
+
+psql_by=()
 
 at_exit()
 {
@@ -75,8 +85,9 @@ pg_knows()
 
 cluster_fail()
 {
-	printf '%s: error: could not %s "%s": %s\n' \
-		"${0##*/}" "$1" "$2" "$3" >&2
+	local REPLY
+	one_line "could not $1 \"$2\": $3"
+	printf '%s: error: %s\n' "${0##*/}" "$REPLY" >&2
 	return 1
 }
 
@@ -104,7 +115,8 @@ as_server() (
 	fi
 	cd /
 	exec "${drop[@]}" env -i "PATH=$PATH" LC_ALL=C.UTF-8 "$@" \
-		3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- 10>&- 11>&-
+		3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&- 10>&- 11>&- 12>&- \
+		13>&-
 )
 
 cluster_create()
@@ -225,24 +237,73 @@ cluster_remove()
 	rm -rf "$1"
 }
 
-# psql takes a connection string by argv alone, which everybody can read, so
-# a password in it goes by the environment instead.
+# In PHILOTES_BIN, or where it is built or installed beside this file.
+find_pg_exec()
+{
+	local file
+	for file in "${PHILOTES_BIN:+$PHILOTES_BIN/pg-exec}" \
+	    "$cluster_home/../bin/pg-exec" \
+	    "$cluster_home/../../lib/philotes/pg-exec"; do
+		[[ ! -x $file ]] || {
+			REPLY=$file
+			return
+		}
+	done
+	cluster_fail find pg-exec "it is not built"
+}
+
+# psql takes a connection string by argv alone, which everybody can read: what
+# is secret in it goes another way, see pg-exec.
 psql_on()
 {
-	local conninfo=$1 password='' uri="^(postgres(ql)?://[^:@/?]*):([^@/]*)(@.*)$"
-	local param="^(postgres(ql)?://.*[?&])password=([^&]*)&?(.*)$"
-	local word="^(|.*[[:space:]])password[[:space:]]*=[[:space:]]*('(([^'\\]|\\\\.)*)'|([^[:space:]]*))(.*)$"
+	local conninfo=$1 REPLY
 	shift
-	if [[ $conninfo =~ $uri || $conninfo =~ $param ]]; then
-		conninfo=${BASH_REMATCH[1]}${BASH_REMATCH[4]}
-		password=${BASH_REMATCH[3]//\\/\\\\}
-		printf -v password %b "${password//%/\\x}"
-	elif [[ $conninfo == *=* && $conninfo =~ $word ]]; then
-		conninfo=${BASH_REMATCH[1]}${BASH_REMATCH[6]}
-		password=${BASH_REMATCH[3]}${BASH_REMATCH[5]}
-		password=$(printf '%s\n' "$password" |
-			sed 's/\\\(.\)/\1/g')
-	fi
-	PGPASSWORD=${password:-${PGPASSWORD-}} "$(pg_bin psql)" -X -q \
-		-v ON_ERROR_STOP=1 ${conninfo:+-d "$conninfo"} "$@"
+	find_pg_exec || return
+	PG_EXEC_CONNINFO=$conninfo "${psql_by[@]}" "$REPLY" PG_EXEC_CONNINFO \
+		"$(pg_bin psql)" -X -q -w -v ON_ERROR_STOP=1 "$@"
+}
+
+# The same, for SQL that is not to meet anybody else's functions and operators,
+# nor the settings of its role and database.
+psql_pinned()
+{
+	local pins="
+		SET statement_timeout = 0;
+		SET idle_session_timeout = 0;
+		SET idle_in_transaction_session_timeout = 0;
+		DO 'BEGIN
+			PERFORM pg_catalog.set_config(name, ''0'', false)
+			FROM pg_catalog.pg_settings
+			WHERE name OPERATOR(pg_catalog.=) ''transaction_timeout'';
+		END';
+		SET lock_timeout = '10s';
+		SET jit = off;
+		SET geqo = off;
+		SET vacuum_cost_delay = 0;
+		SET client_min_messages = warning;
+		SET client_encoding = 'UTF8';
+		SET default_transaction_isolation = 'read committed';
+		SET default_transaction_read_only = off;
+		SET default_transaction_deferrable = off;
+		SET standard_conforming_strings = on;
+		SET quote_all_identifiers = off;
+		SET transform_null_equals = off;
+		SET array_nulls = on;
+		SET check_function_bodies = on;
+		SET datestyle = 'ISO';
+		SET intervalstyle = 'postgres';
+		SET timezone = 'UTC';
+		SET extra_float_digits = 1;
+		SET bytea_output = 'hex';
+		SET search_path = pg_catalog, pg_temp"
+	psql_on "$1" -c "$pins" "${@:2}"
+}
+
+# Is there a password, or another secret, in what may be a connection string?
+has_password()
+{
+	local REPLY
+	# as every string is that libpq can find one in
+	[[ $1 == *=* || $1 == *://* ]] && find_pg_exec &&
+		PG_EXEC_CONNINFO=$1 "$REPLY" --has-secret PG_EXEC_CONNINFO
 }

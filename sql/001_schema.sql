@@ -27,6 +27,11 @@ SET LOCAL client_min_messages = warning;
 SET LOCAL search_path = pg_catalog, pg_temp;
 SET LOCAL statement_timeout = 0;
 SET LOCAL lock_timeout = '10s';
+-- a host that vanishes is not to leave its locks behind
+SET LOCAL tcp_keepalives_idle = 30;
+SET LOCAL tcp_keepalives_interval = 10;
+SET LOCAL tcp_keepalives_count = 3;
+SET LOCAL tcp_user_timeout = 60000;
 
 -- Before anything
 -- ===============
@@ -49,8 +54,8 @@ BEGIN
 	PERFORM pg_advisory_xact_lock(hashtextextended('philotes.schema', 0));
 	IF to_regprocedure('philotes.schema_version()') IS NOT NULL THEN
 		EXECUTE 'SELECT philotes.schema_version()' INTO v;
-		IF v > 2 THEN
-			RAISE EXCEPTION 'schema philotes has version %, newer than 2', v;
+		IF v > 3 THEN
+			RAISE EXCEPTION 'schema philotes has version %, newer than 3', v;
 		END IF;
 	END IF;
 END $$;
@@ -69,7 +74,29 @@ DECLARE
 	kind  "char" := (SELECT relkind FROM pg_class WHERE oid = plain);
 	odd   text;
 BEGIN
-	PERFORM set_config('philotes.plain', '', true);
+	PERFORM set_config('philotes.plain', '', true),
+	        set_config('philotes.grants', coalesce(string_agg(g.sql, ';'), ''),
+	            true)
+	FROM (SELECT format('ALTER VIEW philotes.cdc_events OWNER TO %s',
+	             c.relowner::regrole) AS sql
+	      FROM pg_class c WHERE c.oid = plain AND kind = 'v'
+	      UNION ALL
+	      SELECT format('GRANT %s %s ON philotes.cdc_events TO %s%s',
+	             a.privilege_type, k.names,
+	             CASE a.grantee WHEN 0 THEN 'PUBLIC'
+	             ELSE a.grantee::regrole::text END,
+	             CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
+	      FROM (SELECT '' AS names,
+	                   coalesce(relacl, acldefault('r', relowner)) AS acl
+	            FROM pg_class WHERE oid = plain
+	            UNION ALL
+	            SELECT format('(%I)', attname), attacl
+	            FROM pg_attribute WHERE attrelid = plain) k,
+	           aclexplode(k.acl) a
+	      WHERE a.grantee <> (SELECT CASE kind WHEN 'v' THEN relowner
+	                          ELSE current_user::regrole END
+	                          FROM pg_class WHERE oid = plain)
+	        AND a.privilege_type IN ('SELECT', 'INSERT')) g;
 	IF plain IS NULL OR kind = 'v' THEN
 		RETURN;
 	END IF;
@@ -134,7 +161,7 @@ END $$;
 
 -- What every tool asks for first.
 CREATE OR REPLACE FUNCTION philotes.schema_version() RETURNS int
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT 2';
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT 3';
 
 -- Ids per partition of cdc_log; the only place that says so.
 CREATE OR REPLACE FUNCTION philotes.partition_width() RETURNS bigint
@@ -252,6 +279,7 @@ WHERE closed_at IS NULL;
 -- schema again waits for nobody.
 --
 --   2   cdc_sources.removed, cdc_batches.batch_no
+--   3   stored_to(), and no column
 
 DO $$
 BEGIN
@@ -360,6 +388,33 @@ RETURNS philotes.cdc_writes LANGUAGE sql VOLATILE AS $$
 	WHERE source_id = source ORDER BY write_no DESC LIMIT 1
 $$;
 
+-- Up to here the events of a source are stored: its watermark.  Version 2 stored
+-- a message outside transactions under the LSN at which its record ends, where
+-- the next one begins, perhaps a commit.  Since version 3 it has the LSN before
+-- that, so that no commit has it, too.
+CREATE OR REPLACE FUNCTION philotes.stored_to(source text,
+    OUT commit_lsn pg_lsn, OUT seq bigint)
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	w philotes.cdc_writes;
+BEGIN
+	SELECT * INTO w FROM philotes.cdc_writes n
+	WHERE n.source_id = source ORDER BY n.write_no DESC LIMIT 1;
+	commit_lsn := w.commit_lsn;
+	seq := w.seq;
+	-- the event that was stored last
+	IF seq = 1 AND EXISTS (
+		SELECT FROM philotes.cdc_log l
+		WHERE l.source_id = source AND l.id = w.last_id
+		  AND l.operation = 'MESSAGE' AND l.transaction_id IS NULL
+		  AND l.commit_lsn = w.commit_lsn
+		  AND l.lsn = w.commit_lsn::text)
+	THEN
+		commit_lsn := commit_lsn - 1;
+	END IF;
+END $$;
+
 -- What a writer calls between BEGIN and COPY: locks the source, returns its
 -- watermark, the number of the row to write and an id below all that the COPY
 -- will draw.
@@ -447,7 +502,7 @@ $$;
 -- It and the moment in which buffer-gc decides what goes exclude each other.
 CREATE OR REPLACE FUNCTION philotes.add_consumer(name text,
     latest boolean DEFAULT false) RETURNS boolean
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	IF EXISTS (SELECT FROM philotes.cdc_consumers WHERE consumer = name) THEN
 		RETURN false;
@@ -480,7 +535,7 @@ END $$;
 -- Forgets the consumer, with its cursors and its dead letters; what only it had
 -- not processed may be removed then.  False: there is none of that name.
 CREATE OR REPLACE FUNCTION philotes.drop_consumer(name text) RETURNS boolean
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	PERFORM pg_advisory_xact_lock(hashtextextended('philotes.consumers', 0));
 	DELETE FROM philotes.cdc_consumers WHERE consumer = name;
@@ -494,13 +549,16 @@ BEGIN
 END $$;
 
 -- How far behind each consumer is in each source, from the ledgers alone.
--- oldest_age: since the first event waiting was written; null: none waits.
+-- oldest_age: since the first event waiting was written; null: none waits, or
+-- the server's clock was set back since.  What waits behind the first is not
+-- older, whatever was set, so it is looked at as well.
 CREATE OR REPLACE FUNCTION philotes.lag()
 RETURNS TABLE (consumer text, source_id text, events_behind bigint,
     oldest_age interval, last_batch_at timestamptz)
-LANGUAGE sql STABLE AS $$
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT c.consumer, s.source_id, w.total - coalesce(b.total, 0),
-	       clock_timestamp() - f.written_at, b.processed_at
+	       CASE WHEN f.written_at <= clock_timestamp()
+	            THEN clock_timestamp() - f.written_at END, b.processed_at
 	FROM philotes.cdc_consumers c
 	CROSS JOIN philotes.cdc_sources s
 	CROSS JOIN LATERAL (
@@ -513,12 +571,12 @@ LANGUAGE sql STABLE AS $$
 		FROM philotes.cdc_batches
 		WHERE consumer = c.consumer AND source_id = s.source_id
 		ORDER BY first_id DESC LIMIT 1) b ON true
-	LEFT JOIN LATERAL (
+	CROSS JOIN LATERAL (SELECT min(n.written_at) AS written_at FROM (
 		SELECT written_at FROM philotes.cdc_writes
 		WHERE source_id = s.source_id AND events > 0
 		  AND write_no >= coalesce(b.write_no, 0)
 		  AND last_id > coalesce(b.last_id, 0)
-		ORDER BY write_no LIMIT 1) f ON true
+		ORDER BY write_no LIMIT 1000) n) f
 	ORDER BY c.consumer, s.source_id
 $$;
 
@@ -527,7 +585,7 @@ $$;
 -- work on the same range finds its own mark refused by the primary key.
 CREATE OR REPLACE FUNCTION philotes.mark_processed(consumer_name text,
     source text, up_to_id bigint) RETURNS bigint
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	c  philotes.cdc_batches;
 	w  philotes.cdc_writes;
@@ -591,6 +649,80 @@ BEGIN
 	GROUP BY b.source_id;
 END $$;
 
+-- With session_replication_role = replica the triggers of a view do not fire, and
+-- no ALTER makes them: the server would say "INSERT 0 1" and drop the row.  The
+-- check of a column's type is made in every session, however a row is written,
+-- so the type of processed_at refuses it.  The check is also made when the view
+-- is read; a session that only reads has no such lock on the view.
+CREATE OR REPLACE FUNCTION philotes.refuse_replica() RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	IF EXISTS (SELECT FROM pg_catalog.pg_locks
+	           WHERE pid = pg_catalog.pg_backend_pid() AND granted
+	             AND locktype = 'relation'
+	             AND database = (SELECT oid FROM pg_catalog.pg_database
+	                 WHERE datname = pg_catalog.current_database())
+	             AND relation =
+	                 pg_catalog.to_regclass('philotes.cdc_events')
+	             AND mode = 'RowExclusiveLock') THEN
+		RAISE EXCEPTION 'philotes.cdc_events cannot be written to while '
+		    'session_replication_role is replica'
+		USING ERRCODE = 'object_not_in_prerequisite_state',
+		    HINT = 'SET session_replication_role = origin before it.';
+	END IF;
+	RETURN true;
+END $$;
+
+DO $$
+BEGIN
+	IF to_regtype('philotes.processed_time') IS NULL THEN
+		CREATE DOMAIN philotes.processed_time AS timestamptz
+		CONSTRAINT not_by_a_replica CHECK (
+		    CASE current_setting('session_replication_role')
+		    WHEN 'replica' THEN philotes.refuse_replica() ELSE true END);
+	END IF;
+END $$;
+
+-- A view without that type is made anew, unless something depends on it: then
+-- it stays as it is, with a warning.
+DO $$
+DECLARE
+	odd text;
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_attribute
+	               WHERE attrelid = to_regclass('philotes.cdc_events')
+	                 AND attname = 'processed_at'
+	                 AND atttypid = 'timestamptz'::regtype) THEN
+		RETURN;
+	END IF;
+	SELECT string_agg(what, ', ') INTO odd
+	FROM (SELECT 'rule ' || quote_ident(rulename) AS what FROM pg_rewrite
+	      WHERE ev_class = 'philotes.cdc_events'::regclass
+	        AND rulename <> '_RETURN'
+	      UNION ALL
+	      SELECT 'trigger ' || quote_ident(tgname) FROM pg_trigger
+	      WHERE tgrelid = 'philotes.cdc_events'::regclass
+	        AND tgname NOT IN ('events_insert', 'events_insert_end',
+	            'events_refuse')) x;
+	IF odd IS NULL THEN
+		DROP VIEW philotes.cdc_events;
+		RETURN;
+	END IF;
+	RAISE dependent_objects_still_exist USING DETAIL = odd;
+EXCEPTION WHEN dependent_objects_still_exist THEN
+	GET STACKED DIAGNOSTICS odd = PG_EXCEPTION_DETAIL;
+	RAISE WARNING 'the view philotes.cdc_events stays as it was, and drops '
+	    'without an error what is written with session_replication_role = '
+	    'replica, while it has: %',
+	    replace(odd, E'\n', ', ')
+	USING HINT = 'Drop them, load the schema again, and make them again.';
+END $$;
+
+SELECT coalesce((SELECT atttypid::regtype::text FROM pg_attribute
+                 WHERE attrelid = to_regclass('philotes.cdc_events')
+                   AND attname = 'processed_at'),
+           'philotes.processed_time') AS processed_type \gset
+
 CREATE OR REPLACE VIEW philotes.cdc_events AS
 SELECT l.id, l.source_id, l.schema_name, l.table_name, l.operation, l.lsn,
        l.transaction_id, l.key_columns::jsonb, l.before_data::jsonb,
@@ -600,9 +732,18 @@ SELECT l.id, l.source_id, l.schema_name, l.table_name, l.operation, l.lsn,
                  'commit_lsn', l.commit_lsn::text, 'seq', l.seq)
        END AS metadata,
        l.created_at,
-       m.times[1 + width_bucket(l.id - 1, m.bounds)] AS processed_at
+       CAST(m.times[1 + width_bucket(l.id - 1, m.bounds)]
+            AS :processed_type) AS processed_at
 FROM philotes.cdc_log l
 LEFT JOIN philotes.marks() m ON m.source_id = l.source_id;
+-- COPY checks the type of a column that it was not given if it has a default
+ALTER VIEW philotes.cdc_events ALTER COLUMN processed_at SET DEFAULT NULL;
+
+-- what was granted on the one before
+DO $$
+BEGIN
+	EXECUTE current_setting('philotes.grants');
+END $$;
 
 -- of version 1
 DROP VIEW IF EXISTS philotes.cdc_marks;
@@ -731,7 +872,7 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION philotes.events_refuse() RETURNS trigger
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
 	RAISE EXCEPTION 'philotes.cdc_events is append-only'
 	USING HINT = CASE TG_OP WHEN 'UPDATE'
@@ -870,20 +1011,6 @@ BEGIN
 	      GROUP BY source_id, processed_at, run) b
 	WINDOW w AS (PARTITION BY source_id ORDER BY last_id);
 
-	-- whoever could read or write it still can
-	FOR q IN SELECT a.privilege_type AS what,
-	                CASE a.grantee WHEN 0 THEN 'PUBLIC'
-	                     ELSE a.grantee::regrole::text END AS who,
-	                CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE ''
-	                END AS again
-	         FROM pg_class c,
-	              aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) a
-	         WHERE c.oid = 'philotes.cdc_events_plain'::regclass
-	           AND a.grantee <> current_user::regrole
-	           AND a.privilege_type IN ('SELECT', 'INSERT') LOOP
-		EXECUTE format('GRANT %s ON philotes.cdc_events TO %s%s',
-		    q.what, q.who, q.again);
-	END LOOP;
 	BEGIN
 		DROP TABLE philotes.cdc_events_plain;
 	EXCEPTION WHEN dependent_objects_still_exist THEN

@@ -24,6 +24,7 @@
 -- owner's; making the slot is allowed to philotes_reader.
 
 \set ON_ERROR_STOP on
+SET search_path = pg_catalog, pg_temp;
 SELECT to_regnamespace('philotes') IS NOT NULL AS buffer,
        to_regnamespace('philotes') IS NULL AS other \gset
 \if :{?source}
@@ -33,7 +34,6 @@ SELECT to_regnamespace('philotes') IS NOT NULL AS buffer,
 
 BEGIN;
 SET LOCAL client_min_messages = warning;
-SET LOCAL search_path = pg_catalog, pg_temp;
 
 \if :source
 DO $$
@@ -83,6 +83,7 @@ END $$;
 
 GRANT EXECUTE ON FUNCTION philotes.ensure_partitions
 TO philotes_writer, philotes_gc;
+GRANT EXECUTE ON FUNCTION philotes.stored_to TO philotes_writer;
 -- part of the view cdc_events, for whoever may read that
 GRANT EXECUTE ON FUNCTION philotes.marks TO PUBLIC;
 

@@ -343,6 +343,41 @@ probe()
 	kill -0 "$reader"
 }
 
+@test "a transaction with nothing to say for minutes is no dead reader" {
+	# both take a second for half a minute
+	pipeline_reader()
+	{
+		env LD_PRELOAD="$PHILOTES_BIN/fault/hasty.so" \
+		    ASAN_OPTIONS=verify_asan_link_order=0 \
+		    pg-cdc-read --ack "$BATS_TEST_TMPDIR/acks" "$@" \
+		    2>"$BATS_TEST_TMPDIR/log" |
+		    tee "$BATS_TEST_TMPDIR/copy" >"$BATS_TEST_TMPDIR/stream"
+	}
+	pipeline_writer()
+	{
+		exec env LD_PRELOAD="$PHILOTES_BIN/fault/hasty.so" \
+		    ASAN_OPTIONS=verify_asan_link_order=0 \
+		    buffer-write <"$BATS_TEST_TMPDIR/stream" \
+		    >"$BATS_TEST_TMPDIR/acks" 2>"$BATS_TEST_TMPDIR/writer.log"
+	}
+	src_psql "CREATE TABLE t (id int PRIMARY KEY, v text)"
+	src_psql "CREATE PUBLICATION philotes_pub FOR TABLE t
+	    WHERE (v = '' OR md5(repeat(v, 200000)) = '')"
+	expect_code 0 pg-cdc-read --create
+	src_psql "INSERT INTO t SELECT i, CASE WHEN i IN (1, 12000) THEN ''
+	    ELSE 'x' END FROM generate_series(1, 12000) i"
+	start_pipeline --server-timeout 1h --until now
+	await_pipeline
+	cat "$BATS_TEST_TMPDIR/log" "$BATS_TEST_TMPDIR/writer.log"
+	[ "$writer_code" = 0 ]
+	[ "$(buf_psql "SELECT string_agg(after_data->>'id', ' ' ORDER BY id)
+	    FROM philotes.cdc_log")" = "1 12000" ]
+	# between the two, once for every ten seconds without a word
+	(($(grep -c '^{"control":"alive"}$' "$BATS_TEST_TMPDIR/copy") >= 6))
+	[ "$(jq -r '.control // .after_data.id' "$BATS_TEST_TMPDIR/copy" |
+	    uniq | paste -sd' ')" = "start 1 alive 12000 checkpoint" ]
+}
+
 @test "what role and database set for their sessions does not matter" {
 	local role=r$BATS_TEST_NUMBER
 	src_psql "CREATE ROLE $role LOGIN REPLICATION;

@@ -243,7 +243,7 @@ acknowledge()
 	unacknowledged
 	kill -STOP "$waiting"
 	wait_for in_state "$waiting" T
-	expect_code 0 buffer-batch --once
+	expect_code 124 timeout 1 buffer-batch --once
 	[ -z "$output" ]
 	end_backends
 	expect_code 0 buffer-batch --once --batch-size 4
@@ -350,4 +350,64 @@ acknowledge()
 	wait "$!"
 	exec 8>&-
 	[ "$(buf_psql "SELECT philotes.add_consumer('a')")" = t ]
+}
+
+# held SOURCE [OPTION ...]: another process of the consumer has the source, and
+# one batch of it that is not acknowledged before "let_go"
+hold_source()
+{
+	mkfifo "$BATS_TEST_TMPDIR/held.acks"
+	exec 8<>"$BATS_TEST_TMPDIR/held.acks"
+	child buffer-batch --flush-interval 0s --source-id "$1" \
+	    --ack "$BATS_TEST_TMPDIR/held.acks" >"$BATS_TEST_TMPDIR/held" 8>&-
+	wait_for lines "$BATS_TEST_TMPDIR/held" 4
+}
+
+# shellcheck disable=SC2329 # by wait_for
+waits()
+{
+	! grep -q 'waiting for the source "a": another process of consumer "default" has it' \
+		"$BATS_TEST_TMPDIR/log" || echo yes
+}
+
+@test "--once waits for a source that another process has, and gets the rest" {
+	fill_log a 3
+	fill_log b 5
+	hold_source a
+	child buffer-batch --once >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/log"
+	local once=$!
+	wait_for lines "$BATS_TEST_TMPDIR/out" 5
+	# what comes now is not there at the start; of what was, the other
+	# processes a part
+	fill_log b 1
+	wait_for waits "" yes
+	fill_log a 2
+	jq -r 'select(.control == "checkpoint").ack' "$BATS_TEST_TMPDIR/held" |
+		head -n 1 >&8
+	wait "$once"
+	[ "$(lines "$BATS_TEST_TMPDIR/out")" = 5 ]
+	exec 8>&-
+}
+
+@test "--once says so if it cannot have a source, and delivers the others: 75" {
+	fill_log a 3
+	fill_log b 5
+	hold_source a
+	# sources of a stream with acks are kept until its end, and settled then
+	mkfifo "$BATS_TEST_TMPDIR/acks"
+	child buffer-batch --once --ack "$BATS_TEST_TMPDIR/acks" \
+		>"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/log"
+	local once=$! status=0
+	exec 7>"$BATS_TEST_TMPDIR/acks"
+	expect_code 75 buffer-batch --once --source-id a
+	expect_error 'could not deliver the source "a": another process of consumer "default" has it'
+	[ -z "$output" ]
+	jq -r 'select(.control == "checkpoint").ack' "$BATS_TEST_TMPDIR/out" >&7
+	wait "$once" || status=$?
+	[ "$status" = 75 ]
+	grep -q 'could not deliver the source "a"' "$BATS_TEST_TMPDIR/log"
+	[ "$(lines "$BATS_TEST_TMPDIR/out")" = 6 ]
+	[ "$(buf_psql "SELECT sum(events) FROM philotes.cdc_batches
+	    WHERE source_id = 'b'")" = 5 ]
+	exec 7>&- 8>&-
 }

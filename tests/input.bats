@@ -320,7 +320,7 @@ at()
 @test "control lines and the order of events are never rejected" {
 	local line
 	for line in '{"control":"checkpoint"}' '{"control":"checkpoint","ack":7}' \
-	    '{"control":"start","source_id":"s"}' '{"control":"stop"}' \
+	    '{"control":"start","source_id":"s"}' '{"control":7}' \
 	    '{"control":"checkpoint","ack":"0/1' '{"control"' \
 	    '{"ack":"0/xyz","control":"checkpoint"}'; do
 		{
@@ -453,19 +453,21 @@ at()
 	local code
 	for code in 22P05 54000 22003 23505; do
 		{
+			start
 			event 0/210 1
 			event 0/210 2 "{\"id\":13,\"code\":\"$code\"}"
 			event 0/210 3
+			checkpoint 0/218
 		} >"$in"
 		write_lines 65
-		expect_error ': no .line 2, event 0/210 2.$'
+		expect_error ': no .line 3, event 0/210 2.$'
 		[[ $stderr != *secret* ]]
 		refute grep 0/210 <<<"$(stored)"
 	done
 	# without an identity, and not the first
 	sed -i 's/"commit_lsn":"0\/210","seq":[0-9]*//' "$in"
 	write_lines 65
-	expect_error ': no .line 2.$'
+	expect_error ': no .line 3.$'
 	# what a restart mends is no one line's fault
 	sed -i s/23505/53100/ "$in"
 	write_lines 75

@@ -4,6 +4,8 @@
 
 # shellcheck source=SCRIPTDIR/helper.bash
 load helper
+# shellcheck source=SCRIPTDIR/buffer.bash
+load buffer
 
 # Rows of cdc_writes whose range does not hold what they say, or overlaps, or
 # whose total is wrong; and events that are in no range.
@@ -237,4 +239,120 @@ writer()
 	[ "$(buf_psql "SELECT jsonb_agg(metadata ORDER BY id) = '$given'
 	    FROM philotes.cdc_events")" = t ]
 	[ "$(buf_psql "SELECT count(seq) FROM philotes.cdc_log")" = 1 ]
+}
+
+# As loaders and migration services do that write as a replica.
+as_replica()
+{
+	psql_on "$PHILOTES_BUFFER_URL" -At \
+		-c "SET session_replication_role = replica" "$@"
+}
+
+refused_as_replica()
+{
+	expect_code 1 as_replica "$@"
+	[[ $stderr == *"ERROR:  philotes.cdc_events cannot be written to while \
+session_replication_role is replica"*"HINT:  SET session_replication_role"* ]]
+}
+
+@test "a session that writes as a replica is refused, whatever it writes by" {
+	local into='INSERT INTO philotes.cdc_events'
+	local names='(source_id, schema_name, table_name, operation, lsn, event_time)'
+	local all='(id, processed_at, source_id, schema_name, table_name,
+	    operation, lsn, event_time)'
+	local row="('r', '', '', 'INSERT', '', now())" way
+	buf_psql "$into $names VALUES ('a', '', '', 'INSERT', '', now())"
+	buf_psql "CREATE VIEW own AS SELECT source_id, schema_name, table_name,
+	    operation, lsn, event_time FROM philotes.cdc_events"
+	for way in "$into $names VALUES $row" "$into DEFAULT VALUES" \
+	    "$into $names VALUES $row, $row ON CONFLICT DO NOTHING" \
+	    "$into $all VALUES (NULL, NULL, 'r', '', '', '', '', now())" \
+	    "$into $all VALUES (7, now(), 'r', '', '', '', '', now())" \
+	    "$into SELECT * FROM philotes.cdc_events" \
+	    "WITH x AS ($into $names VALUES $row RETURNING id) SELECT FROM x" \
+	    "PREPARE p AS $into $names VALUES $row; EXECUTE p" \
+	    "INSERT INTO own VALUES $row" \
+	    "UPDATE philotes.cdc_events SET processed_at = now()" \
+	    "UPDATE philotes.cdc_events SET lsn = '' WHERE id > 0 RETURNING id" \
+	    "UPDATE own SET lsn = ''" \
+	    "DELETE FROM philotes.cdc_events" \
+	    "DELETE FROM own WHERE source_id = 'a'"; do
+		refused_as_replica -c "$way"
+	done
+	echo 'r,,,INSERT,,2026-01-01' | sed 's/,,/,"",/g' >"$BATS_TEST_TMPDIR/csv"
+	refused_as_replica -c "\\copy philotes.cdc_events $names
+	    FROM '$BATS_TEST_TMPDIR/csv' (FORMAT csv)"
+	sed 's/^/7,,/' "$BATS_TEST_TMPDIR/csv" >"$BATS_TEST_TMPDIR/all"
+	refused_as_replica -c "\\copy philotes.cdc_events $all
+	    FROM '$BATS_TEST_TMPDIR/all' (FORMAT csv)"
+	[ "$(as_replica -c "SELECT source_id, processed_at IS NULL
+	    FROM philotes.cdc_events" -c "SELECT count(*) FROM own")" = \
+	    $'a|t\n1' ]
+	[ "$(wrong)" = "0|0|0" ]
+	# "local" fires triggers
+	buf_psql "SET session_replication_role = local;
+	    INSERT INTO own VALUES $row"
+	[ "$(rows cdc_log)" = 2 ]
+	[ "$(wrong)" = "0|0|0" ]
+}
+
+@test "two INSERTs of one statement, each of a source of its own" {
+	buf_psql "WITH a AS (INSERT INTO philotes.cdc_events (source_id,
+	            schema_name, table_name, operation, lsn, event_time)
+	        SELECT 'a', '', '', 'INSERT', '', now()
+	        FROM generate_series(1, 3) RETURNING id),
+	    b AS (INSERT INTO philotes.cdc_events (source_id,
+	            schema_name, table_name, operation, lsn, event_time)
+	        SELECT 'b', '', '', 'INSERT', '', now()
+	        FROM generate_series(1, 3) RETURNING id)
+	    SELECT FROM a, b"
+	[ "$(wrong)" = "0|0|0" ]
+	expect_code 0 buffer-batch --once
+	[ "$(jq -r .source_id <<<"$output" | sort | uniq -c | tr -s ' \n' ' ')" = \
+	    " 3 a 3 b " ]
+}
+
+# The schema of before, in which the triggers of the view were all there was.
+load_older()
+{
+	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
+	buf_psql "DROP SCHEMA philotes CASCADE" 2>/dev/null
+	psql_on "$PHILOTES_BUFFER_URL" -f "$root/tests/data/schema-1.sql"
+	buf_psql "CREATE ROLE r_$PHILOTES_SLOT; CREATE ROLE o_$PHILOTES_SLOT;
+	    GRANT SELECT ON philotes.cdc_events TO r_$PHILOTES_SLOT
+	        WITH GRANT OPTION;
+	    GRANT INSERT (source_id) ON philotes.cdc_events TO PUBLIC;
+	    ALTER VIEW philotes.cdc_events OWNER TO o_$PHILOTES_SLOT"
+}
+
+granted()
+{
+	buf_psql "SELECT relowner::regrole, relacl, attacl FROM pg_class
+	    JOIN pg_attribute ON attrelid = pg_class.oid AND attname = 'source_id'
+	    WHERE pg_class.oid = 'philotes.cdc_events'::regclass"
+}
+
+@test "a view of before is made anew, with its owner and its grants" {
+	local before
+	load_older
+	before=$(granted)
+	[[ $before == o_*r_*=a/* ]]
+	philotes init
+	[ "$(granted)" = "$before" ]
+	refused_as_replica -c "INSERT INTO philotes.cdc_events DEFAULT VALUES"
+	# and is as it should be by now
+	psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
+	[ "$(granted)" = "$before" ]
+}
+
+@test "a view of before stays where something hangs on it, which init says" {
+	load_older
+	buf_psql "CREATE VIEW own AS SELECT id FROM philotes.cdc_events"
+	expect_code 0 philotes init
+	[[ $stderr == *"warning: the view philotes.cdc_events stays as it was"*\
+"while it has: view public.own depends on"* ]]
+	buf_psql "DROP VIEW own"
+	expect_code 0 philotes init
+	[[ $stderr != *warning* ]]
+	refused_as_replica -c "INSERT INTO philotes.cdc_events DEFAULT VALUES"
 }

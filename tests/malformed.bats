@@ -58,7 +58,7 @@ stored()
 	[ "$(src_psql "$confirmed")" = f ]
 }
 
-@test "65: text that is not UTF-8, in a source that has no encoding" {
+@test "69: text that is not UTF-8, in a source that has no encoding" {
 	local name=${PHILOTES_SLOT}_enc
 	export PGCLIENTENCODING=UTF8
 	src_psql "CREATE DATABASE $name ENCODING SQL_ASCII LOCALE 'C'
@@ -71,7 +71,7 @@ stored()
 	src_psql "INSERT INTO t VALUES (3, 'c')"
 	start_pipeline --until now
 	await_pipeline
-	[ "$reader_code" = 65 ]
+	[ "$reader_code" = 69 ]
 	stderr=$(<"$BATS_TEST_TMPDIR/reader.log")
 	expect_error 'invalid byte sequence for encoding "UTF8"'
 	[ "$(stored)" = 1 ]

@@ -19,9 +19,15 @@
 # shellcheck source=SCRIPTDIR/helper.bash
 load helper
 
+# Whoever runs what tests/hostile.sql makes is caught.
 setup_file()
 {
+	local name
 	clusters_up
+	for name in src buf; do
+		psql_on "$(cluster_url "$BATS_FILE_TMPDIR/$name" template1)" \
+			-f "$root/tests/hostile.sql"
+	done
 	make -s -C "$root" install "PREFIX=$BATS_FILE_TMPDIR/usr" \
 		"SAN=" >/dev/null
 }
@@ -34,7 +40,7 @@ setup()
 	mkdir "$bin" "$work"
 	name=t$BATS_TEST_NUMBER
 	server_psql buf "CREATE DATABASE ${name}w"
-	server_psql buf "CREATE DATABASE ${name}n"
+	server_psql buf "CREATE DATABASE ${name}n TEMPLATE template0"
 	{
 		service shop src "$name"
 		service buffer buf "$name"
@@ -45,6 +51,10 @@ setup()
 	unset PHILOTES_BIN
 	src_psql "CREATE TABLE orders
 	    (id int PRIMARY KEY, status text, amount numeric)"
+	for place in "src $name" "buf $name" "buf ${name}w"; do
+		server_psql "${place% *}" "ALTER DATABASE ${place#* }
+		    SET search_path = public, pg_catalog"
+	done
 }
 
 teardown()
@@ -183,6 +193,13 @@ prelude()
 		((lines > 0))
 	}
 
+	# SERVICE SQL: the answer
+	ask()
+	{
+		psql -qAt -d "service=$1" \
+			-c "SET search_path = pg_catalog, pg_temp" -c "$2"
+	}
+
 	# a row now and then
 	source_changes()
 	{
@@ -218,13 +235,12 @@ prelude()
 
 	warehouse_has_lines()
 	{
-		[ "$(psql -At -d service=warehouse \
-			-c "SELECT count(*) > 0 FROM lines")" = t ]
+		[ "$(ask warehouse "SELECT count(*) > 0 FROM public.lines")" = t ]
 	}
 
 	buffer_has()
 	{
-		[ "$(psql -At -d service=buffer -c "SELECT count(*) > 0
+		[ "$(ask buffer "SELECT count(*) > 0
 		    FROM philotes.cdc_events WHERE table_name = '$1'")" = t ]
 	}
 
@@ -273,6 +289,15 @@ try_page()
 		echo "$output"
 		return 1
 	}
+	local url
+	for url in "$PHILOTES_SOURCE_URL" "$PHILOTES_BUFFER_URL" \
+	    "${PHILOTES_BUFFER_URL}w"; do
+		[[ $(psql_pinned "$url" -At -c "SELECT is_called
+		    FROM public.trap") == f ]] || {
+			echo "what is in public has been run: $url"
+			return 1
+		}
+	done
 	[[ ! -e left.out ]] ||
 		skip "but for those of $unfit, which is older than the server"
 }
@@ -321,6 +346,7 @@ try_page()
 	for file in pg-cdc-read buffer-write buffer-batch buffer-gc philotes; do
 		"$dest/opt/philotes/bin/$file" --version
 	done
+	[[ -x $dest/opt/philotes/lib/philotes/pg-exec ]]
 	for file in "$root"/scripts/lib/*.sh "$root"/scripts/cluster.sh \
 	    "$root"/sql/*.sql "$root"/sql/operator/*.sql; do
 		[[ -f $(find "$dest/opt/philotes/share/philotes" \

@@ -29,7 +29,8 @@ teardown()
 	# shellcheck disable=SC2016 # expanded by the handler's shell
 	export PHILOTES_STREAM_HANDLER='env >"$SEEN.env"; tee "$SEEN" |
 	    jq -r --unbuffered "select(.control==\"checkpoint\").ack"'
-	start_philotes
+	PGAPPNAME=x PGSERVICEFILE=/nonexistent PGPASSFILE=/nonexistent \
+		start_philotes
 	changes 1 50
 	wait_for src_psql "SELECT confirmed_flush_lsn > '$before'
 	    FROM pg_replication_slots WHERE slot_name = '$PHILOTES_SLOT'" t
@@ -86,4 +87,44 @@ teardown()
 grep_inserts()
 {
 	grep -c '"operation":"INSERT"' "$1" || :
+}
+
+# A stream handler with a child that ignores SIGTERM; both say which they are.
+stubborn()
+{
+	export PHILOTES_BUFFER_ENABLED=false LEFT=$BATS_TEST_TMPDIR/left
+	# shellcheck disable=SC2016 # expanded by the handler's shell
+	export PHILOTES_STREAM_HANDLER='(trap "" TERM; exec sleep 100) &
+		echo $$ $! >>"$LEFT"; '"$1"
+	touch "$LEFT"
+}
+
+left()
+{
+	local pid n=0
+	for pid in $(<"$LEFT"); do
+		! grep -qs '^State:.[^Z]' "/proc/$pid/status" || n=$((n + 1))
+	done
+	echo "$n"
+}
+
+@test "what a stream handler has left goes when it ends, before the next one" {
+	philotes init
+	stubborn 'exit 75'
+	start_philotes
+	wait_for logged "restarting the pair unit" 2
+	stop_philotes
+	(($(wc -l <"$LEFT") >= 2))
+	[ "$(left)" = 0 ]
+}
+
+@test "philotes run is killed -9: so is what a stream handler has left" {
+	philotes init
+	stubborn 'trap "" TERM; cat >/dev/null; wait'
+	start_philotes
+	wait_for left "" 2
+	kill -KILL "$supervisor"
+	wait "$supervisor" || :
+	remove_locks
+	wait_for left "" 0
 }

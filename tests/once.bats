@@ -326,7 +326,7 @@ take_over()
 
 # Poolers
 
-# pooler MODE: a pgbouncer before the buffer; PHILOTES_BUFFER_URL is its
+# pooler MODE [SIZE]: a pgbouncer before the buffer; PHILOTES_BUFFER_URL is its
 pooler()
 {
 	local dir=$BATS_TEST_TMPDIR/pooler sockets drop=()
@@ -344,6 +344,7 @@ pooler()
 	auth_type = trust
 	auth_file = $dir/users
 	pool_mode = $1
+	default_pool_size = ${2-20}
 	logfile =
 	pidfile =
 	END
@@ -373,6 +374,42 @@ pooler()
 	kill_children
 	PHILOTES_BUFFER_URL=$direct
 	[ "$(stored)" = "s|0/110|1" ]
+}
+
+@test "a pooler with one session for each of us: 78, and why" {
+	local direct=$PHILOTES_BUFFER_URL tool
+	event s 0/110 1 >"$in"
+	pooler session 1
+	export PHILOTES_SERVER_TIMEOUT=1s
+	for tool in buffer-write "buffer-batch --once" buffer-gc; do
+		# shellcheck disable=SC2086
+		expect_code 78 $tool <"$in"
+		expect_error 'get a second session from the pooler'
+		[[ $stderr == *"hint: A connection pooler gives us one session"* ]]
+	done
+	kill_children
+	# another has the second one: it may let it go
+	pooler session 2
+	child psql_on "$PHILOTES_BUFFER_URL" -c "SELECT pg_sleep(60)"
+	wait_for direct_psql "SELECT count(*) FROM pg_stat_activity
+	    WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()" 1
+	expect_code 75 buffer-write <"$in"
+	kill_children
+	# two are enough
+	unset PHILOTES_SERVER_TIMEOUT
+	pooler session 2
+	write_lines 0
+	expect_code 0 buffer-batch --once
+	expect_code 0 buffer-gc
+	kill_children
+	PHILOTES_BUFFER_URL=$direct
+	[ "$(stored)" = "s|0/110|1" ]
+}
+
+# shellcheck disable=SC2329 # by wait_for
+direct_psql()
+{
+	psql_on "$direct" -At -c "$1"
 }
 
 # Partitions

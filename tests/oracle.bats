@@ -121,7 +121,7 @@ drop_encoded()
 	drop_encoded
 }
 
-@test "005: a source in SQL_ASCII: what is UTF-8 comes, the rest is 65" {
+@test "005: a source in SQL_ASCII: what is UTF-8 comes, the rest is 69" {
 	in_encoding SQL_ASCII
 	src_psql "CREATE TABLE t (a int PRIMARY KEY, v text)"
 	prepare "FOR TABLE t"
@@ -130,7 +130,7 @@ drop_encoded()
 	[ "$changes" = 1 ]
 	psql_on "$PHILOTES_SOURCE_URL" -c "SET client_encoding = SQL_ASCII" \
 		-c "INSERT INTO t VALUES (2, E'\\xff')"
-	expect_code 65 pg-cdc-read --until now
+	expect_code 69 pg-cdc-read --until now
 	expect_error 'invalid byte sequence for encoding "UTF8"'
 	[ "$(jq -c .after_data <<<"$output")" = '{"a":1,"v":"naïve"}' ]
 	drop_encoded

@@ -381,3 +381,127 @@ catches_term()
 	expect_code 0 pg-cdc-read --until now
 	[ "$(jq -c .after_data <<<"$output")" = '{"id":1}' ]
 }
+
+@test "a row filter of the publication that fails: 69, with the row's LSN" {
+	src_psql "CREATE TABLE t (id int PRIMARY KEY, v int NOT NULL)"
+	src_psql "CREATE PUBLICATION philotes_pub FOR TABLE t WHERE (6 / v > 1)" ||
+		skip "this server has no row filters"
+	expect_code 0 pg-cdc-read --create
+	src_psql "INSERT INTO t VALUES (1, 2), (2, 0), (3, 3)"
+	expect_code 69 pg-cdc-read --until now
+	expect_error "at [0-9A-F]+/[0-9A-F]+ from slot \"$PHILOTES_SLOT\": the server cannot send it: division by zero$"
+}
+
+@test "a row that the server itself cannot send: 69, with LSN and slot" {
+	src_psql "CREATE TABLE t (id int PRIMARY KEY, v bytea)"
+	expect_code 0 pg-cdc-read --create
+	src_psql "INSERT INTO t VALUES (1, '')"
+	# as hex it has more than the gigabyte that a value may have
+	src_psql "INSERT INTO t
+	    VALUES (2, convert_to(repeat('x', 560000000), 'UTF8'))"
+	src_psql "INSERT INTO t VALUES (3, '')"
+	# what was complete before it is stored, and acknowledged
+	start_pipeline
+	await_pipeline
+	[ "$reader_code" = 69 ]
+	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_log")" = 1 ]
+	stderr=$(<"$BATS_TEST_TMPDIR/reader.log")
+	expect_error "could not read the change at [0-9A-F]+/[0-9A-F]+ from slot \"$PHILOTES_SLOT\": the server cannot send it: invalid memory alloc request size [0-9]+$"
+	[[ $stderr == *"hint: "*pg_replication_slot_advance* ]]
+	# past its commit the pipeline goes on, with a gap that somebody accepts
+	src_psql "SELECT pg_replication_slot_advance('$PHILOTES_SLOT',
+	    pg_current_wal_insert_lsn())" >/dev/null
+	src_psql "INSERT INTO t VALUES (4, '')"
+	start_pipeline --until now
+	await_pipeline
+	[ "$writer_code" = 69 ]
+	pipeline_writer()
+	{
+		exec buffer-write --accept-gap <"$BATS_TEST_TMPDIR/stream" \
+		    >"$BATS_TEST_TMPDIR/acks"
+	}
+	start_pipeline --until now
+	await_pipeline
+	[ "$reader_code$writer_code" = 00 ]
+	[ "$(buf_psql "SELECT string_agg(after_data->>'id', ' ' ORDER BY id)
+	    FROM philotes.cdc_log")" = "1 4" ]
+}
+
+# So many tables come, get one row or two, and go.
+staging_sql()
+{
+	echo "DO \$\$ BEGIN FOR i IN 1 .. $1 LOOP
+	        CREATE TABLE staging (id int PRIMARY KEY, v text);
+	        INSERT INTO staging VALUES (i); COMMIT;
+	        IF i % 2 = 0 THEN INSERT INTO staging VALUES (-i); COMMIT; END IF;
+	        DROP TABLE staging; COMMIT;
+	    END LOOP; END \$\$"
+}
+
+staging()
+{
+	src_psql "$(staging_sql "$1")"
+}
+
+@test "tables that were dropped are forgotten once all of them has been read" {
+	src_psql "CREATE PUBLICATION philotes_pub FOR ALL TABLES"
+	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
+	expect_code 0 pg-cdc-read --create
+	# they are gone before the first is read
+	staging 400
+	child pg-cdc-read -v >"$BATS_TEST_TMPDIR/stream" \
+		2>"$BATS_TEST_TMPDIR/log"
+	wait_for lines_of "$BATS_TEST_TMPDIR/stream" 600
+	# and while others come
+	staging 300
+	src_psql "INSERT INTO t VALUES (1)"
+	wait_for lines_of "$BATS_TEST_TMPDIR/stream" 1051
+	awk '/forgot [0-9]+ tables/ { for (i = 1; i < NF; i++)
+	        if ($i == "forgot") n += $(i + 1) }
+	    END { print n, "forgotten"; exit n < 400 }' "$BATS_TEST_TMPDIR/log"
+	# one that is there is known as before
+	src_psql "INSERT INTO t VALUES (2)"
+	wait_for lines_of "$BATS_TEST_TMPDIR/stream" 1052
+	[ "$(tail -n 1 "$BATS_TEST_TMPDIR/stream" | jq -c .after_data)" = \
+	    '{"id":2}' ]
+}
+
+@test "a source that cannot be asked for dropped tables is asked later" {
+	src_psql "CREATE PUBLICATION philotes_pub FOR ALL TABLES"
+	expect_code 0 pg-cdc-read --create
+	child pg-cdc-read -v >"$BATS_TEST_TMPDIR/stream" \
+		2>"$BATS_TEST_TMPDIR/log"
+	wait_for src_psql "SELECT active FROM pg_replication_slots
+	    WHERE slot_name = '$PHILOTES_SLOT'" t
+	# from a session that was there before
+	child psql_on "$PHILOTES_SOURCE_URL" -c "DO \$\$ BEGIN
+	    WHILE (SELECT datallowconn FROM pg_database
+	           WHERE datname = current_database()) LOOP
+	        PERFORM pg_sleep(0.01);
+	    END LOOP; END \$\$" -c "$(staging_sql 300)"
+	wait_for server_psql_src "SELECT count(*) FROM pg_stat_activity
+	    WHERE query LIKE '%datallowconn%' AND pid <> pg_backend_pid()" 1
+	server_psql src "ALTER DATABASE t$BATS_TEST_NUMBER
+	    ALLOW_CONNECTIONS false"
+	wait_for lines_of "$BATS_TEST_TMPDIR/stream" 450
+	server_psql src "ALTER DATABASE t$BATS_TEST_NUMBER
+	    ALLOW_CONNECTIONS true"
+	grep 'info: could not connect to the source: .*not currently accepting' \
+		"$BATS_TEST_TMPDIR/log"
+	refute grep -E ': (error|hint):' "$BATS_TEST_TMPDIR/log"
+	staging 300
+	wait_for lines_of "$BATS_TEST_TMPDIR/stream" 900
+	grep 'info: forgot' "$BATS_TEST_TMPDIR/log"
+}
+
+# shellcheck disable=SC2329 # by wait_for
+server_psql_src()
+{
+	server_psql src "$1"
+}
+
+# shellcheck disable=SC2329 # by wait_for
+lines_of()
+{
+	wc -l <"$1"
+}

@@ -41,6 +41,28 @@ untouched()
 	untouched
 }
 
+@test "replay from and to times that are relative to now" {
+	buf_psql "INSERT INTO philotes.cdc_events (source_id, schema_name,
+	    table_name, operation, lsn, event_time, after_data)
+	    SELECT 's', 'public', 't', 'INSERT', '0/1',
+	    now() - i * interval '1 hour', jsonb_build_object('n', i)
+	    FROM unnest('{200, 100, 48, 30, 3, 1, 0}'::int[]) i"
+	expect_code 0 buffer-batch --from -2h
+	[ "$(numbers)" = "1 0" ]
+	expect_code 0 buffer-batch --from=-2h
+	[ "$(numbers)" = "1 0" ]
+	expect_code 0 buffer-batch --from '2 days 1 hour ago' --to -2h
+	[ "$(numbers)" = "48 30 3" ]
+	expect_code 0 buffer-batch --from -7d --to '2 days ago'
+	[ "$(numbers)" = "100 48" ]
+	expect_code 0 buffer-batch --to now
+	[ "$(numbers)" = "200 100 48 30 3 1 0" ]
+	expect_code 0 buffer-batch --from now --to now
+	[ -z "$output" ]
+	expect_code 0 buffer-batch --from "a week ago" --to yesterday
+	[[ "$(numbers)" == "100 48"* ]]
+}
+
 @test "replay of one source or all, of some tables, in batches" {
 	fill_log a 6
 	fill_log b 4
@@ -50,16 +72,65 @@ untouched()
 	    " 8 a 4 b " ]
 	expect_code 0 buffer-batch --from '#1' --source-id b
 	[ "$(numbers)" = "1 2 3 4" ]
-	expect_code 0 buffer-batch --from '#1' --source-id a --tables public.t1,tx
+	expect_code 0 buffer-batch --from '#1' --source-id a --tables public.t1
 	[ "$(numbers)" = "1 3 5 1" ]
-	expect_code 0 buffer-batch --from '#1' --source-id nothing
-	[ -z "$output" ]
 	expect_code 0 buffer-batch --from '#1' --tables T0 --batch-size 3 -- \
 	    sh -c 'jq -c .after_data.n | paste -sd " "'
 	[ "$output" = "2 4 6
 2
 2 4" ]
 	untouched
+}
+
+@test "a replay of a table of which the buffer has no event is 78, and names it" {
+	fill_log a 6
+	fill 'b,"' 4
+	for tables in nosuch t0,public.nosuch 'x.t0' 'T0,"T0"' "t" ; do
+		expect_code 78 buffer-batch --from '#1' --source-id a --tables "$tables"
+		expect_error 'find the table ".*".".*": the buffer has no event of it'
+		[[ $stderr == *"hint: Names are schema.table"* ]]
+		[ -z "$output" ]
+	done
+	expect_error '"public"."t": '
+	expect_code 78 buffer-batch --to -1h --tables 't0,s."a"",b"'
+	expect_error '"s"."a",b": '
+	# it has some, but not in the span; and of another source
+	expect_code 0 buffer-batch --from '#1000' --tables t0
+	[ -z "$output" ]
+	expect_code 0 buffer-batch --from '#1' --source-id a --source-id 'b,"' \
+	    --tables t --batch-size 2
+	[ "$(numbers)" = "1 2 3 4" ]
+	untouched
+}
+
+@test "in a log that is too large to look through, a replay goes on" {
+	fill_log a 6
+	# each look at a row of this table takes longer than there is time for
+	buf_psql "ALTER TABLE philotes.cdc_log RENAME TO cdc_rows;
+	    CREATE VIEW philotes.cdc_log AS SELECT * FROM philotes.cdc_rows
+	    WHERE (SELECT pg_sleep(CASE WHEN pg_catalog.current_setting(
+	        'statement_timeout') = '5s' THEN 10 ELSE 0 END)) IS NOT NULL"
+	expect_code 0 buffer-batch --from '#1' --tables t0,nosuch
+	[ "$(numbers)" = "2 4 6" ]
+	[[ $stderr == *"warning: the log is too large to look whether"* ]]
+}
+
+@test "a source that the buffer does not know is 78, or waited for in plain words" {
+	fill_log a 6
+	for how in --once --peek "--from #1" "--to now" --dead-letters; do
+		# shellcheck disable=SC2086
+		expect_code 78 buffer-batch $how --source-id a --source-id nosuch
+		expect_error 'could not find the source "nosuch": the buffer has nothing'
+		[[ $stderr == *"hint: The table philotes.cdc_sources"* ]]
+		[ -z "$output" ]
+	done
+	untouched
+	child buffer-batch --source-id later --flush-interval 0s \
+	    >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err"
+	wait_for cat "$BATS_TEST_TMPDIR/err" "buffer-batch: warning: the buffer has\
+ nothing of the source \"later\" yet: waiting for it"
+	fill_log later 2
+	wait_for lines "$BATS_TEST_TMPDIR/out" 2
 }
 
 @test "a long replay: of the log, byte for byte, while a consumer works" {
@@ -151,11 +222,22 @@ untouched()
 
 @test "places that are none are refused" {
 	for place in '#' '#0' '#-1' '#x' 12 0/x 2026-13-01 2026-01-01T25:00 \
-	    yesterday '2026-01-01; DROP'; do
+	    tomorrow '2 hours' -1 '1 month ago' '2026-01-01; DROP'; do
 		expect_code 64 buffer-batch --from "$place"
-		expect_error 'neither an LSN, a time nor an id'
+		expect_error "neither an LSN, a time nor an id: .* -7d, \"2 hours ago\",\
+ yesterday, now or '#42'"
 		expect_code 64 buffer-batch --to "$place"
 	done
+	# what a shell makes of --from #5006
+	for option in --from --to; do
+		expect_code 64 buffer-batch "$option"
+		expect_error "$option needs a value"
+		[[ $stderr == *"An id must be in quotes, '#42': to a shell a # begins"* ]]
+	done
+	expect_code 64 buffer-batch --consumer
+	[[ $stderr != *"in quotes"* ]]
+	expect_code 64 buffer-batch --from -1h --to '2 hours ago'
+	expect_error '"-1h" is behind --to "2 hours ago"'
 	expect_code 64 buffer-batch --from '#2' --to '#1'
 	expect_error 'is behind --to'
 	expect_code 64 buffer-batch --from 0/2 --to 0/1

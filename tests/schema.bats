@@ -31,7 +31,7 @@ copy_session()
 	insert a 3
 	psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
 	[[ $(buf_psql "SELECT count(*) FROM philotes.cdc_events") == 3 ]]
-	[[ $(buf_psql "SELECT philotes.schema_version()") == 2 ]]
+	[[ $(buf_psql "SELECT philotes.schema_version()") == 3 ]]
 }
 
 @test "cdc_events has exactly the columns of the plain table, in order" {
@@ -283,11 +283,11 @@ version_1()
 	version_1 >/dev/null
 	for tool in buffer-write buffer-batch buffer-gc; do
 		expect_code 78 "$tool"
-		expect_error 'version 2 is expected, 1 was found'
+		expect_error 'version 3 is expected, 1 was found'
 		[[ $stderr == *"hint: philotes init upgrades it"* ]]
 	done
 	expect_code 78 philotes check
-	grep -q '^ERROR *schema *version 1, but the tools need 2' <<<"$output"
+	grep -q '^ERROR *schema *version 1, but the tools need 3' <<<"$output"
 	refute grep -qE '^[A-Za-z]+ +(role|buffer) ' <<<"$output"
 	expect_code 1 philotes status
 	[[ $output == *"its schema is older, philotes init upgrades it"* ]]
@@ -339,5 +339,5 @@ version_1()
 	wait_for buf_psql "SELECT count(*) FROM pg_locks
 	    WHERE locktype = 'advisory'" 0
 	psql_on "$PHILOTES_BUFFER_URL" <"$root/sql/001_schema.sql"
-	[[ $(buf_psql "SELECT philotes.schema_version()") == 2 ]]
+	[[ $(buf_psql "SELECT philotes.schema_version()") == 3 ]]
 }

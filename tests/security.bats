@@ -123,7 +123,7 @@ may_not()
 			"SELECT setval('philotes.cdc_log_id_seq', 1)" \
 			"CREATE ROLE x" \
 			"CREATE OR REPLACE FUNCTION philotes.schema_version()
-			    RETURNS int LANGUAGE sql AS 'SELECT 2'"
+			    RETURNS int LANGUAGE sql AS 'SELECT 3'"
 	done
 	may_not philotes_writer \
 		"SELECT * FROM philotes.cdc_log" \
@@ -168,28 +168,102 @@ may_not()
 	server_psql src "DROP ROLE somebody"
 }
 
+# Each has s3cr3t in it.
+spellings=(
+	'host=localhost password=s3cr3t'
+	"host=localhost password = 's3cr3t \\' x'"
+	'host=localhost sslpassword=s3cr3t'
+	'postgres://u:s3cr3t@localhost/d'
+	'postgres://:s3cr3t@localhost'
+	'postgresql://u:a%40s3cr3t@localhost,localhost:1/d'
+	'postgresql://localhost/d?password=s3cr3t'
+	'postgresql://localhost/d?sslmode=prefer&p%61ss%77ord=s3cr3t'
+	'postgres:///d?host=localhost&sslp%61ssword=s3cr3t'
+	# libpq cannot read these
+	'host=localhost password=a s3cr3t'
+	'host=localhost password=a s3cr3t=b'
+	"host=localhost password='s3cr3t"
+	'p%61ssword=s3cr3t'
+	'postgres://u:s3cr3t@[localhost'
+	'postgres://u@localhost/d?passwort=s3cr3t'
+	# and here it would take a part of the password for something else
+	'postgres://u:p@s3cr3t@localhost/d'
+	'postgres://u:p/s3cr3t@localhost/d'
+	'postgresql://u:1/s3cr3t@localhost:1/d?sslmode=prefer'
+)
+
 @test "a password in argv is refused, and repeated nowhere" {
-	local tool flag
+	local tool flag url
 	for tool in pg-cdc-read buffer-write buffer-batch buffer-gc; do
-		flag=--buffer
-		[[ $tool != pg-cdc-read ]] || flag=--source
-		for url in postgres://u:s3cr3t@localhost/d \
-		    'host=localhost password=s3cr3t' \
-		    postgresql://localhost/d?password=s3cr3t; do
+		flag=--buffer urls=("${spellings[0]}" "${spellings[-1]}")
+		[[ $tool != pg-cdc-read ]] ||
+			flag=--source urls=("${spellings[@]}")
+		for url in "${urls[@]}"; do
 			expect_code 64 "$tool" "$flag" "$url" </dev/null
 			expect_error 'it has a password'
-			[[ $stderr == *PGPASSFILE* ]]
-			expect_code 64 "$tool" "$flag=$url" </dev/null
-			expect_code 64 "$tool" -d "$url" </dev/null
+			[[ $stderr == *PGPASSFILE* && $stderr != *s3cr3t* ]]
+			expect_code 64 "$tool" "-d$url" </dev/null
+			[[ $stderr == *PGPASSFILE* && $stderr != *s3cr3t* ]]
 			expect_code 64 "$tool" "$url" </dev/null
 			expect_error 'without --?'
 			[[ $stderr != *s3cr3t* ]]
 			expect_code 64 "$tool" "--frob=$url" </dev/null
 			[[ $stderr != *s3cr3t* ]]
-			expect_code 64 philotes run "$url"
-			[[ $stderr == *PGPASSFILE* && $stderr != *s3cr3t* ]]
 		done
 	done
+	for url in "${spellings[@]}"; do
+		expect_code 64 philotes run "$url"
+		[[ $stderr == *PGPASSFILE* && $stderr != *s3cr3t* ]]
+	done
+	for flag in "--config=$url" "--frob=$url" "--config $url"; do
+		# shellcheck disable=SC2086 # words
+		expect_code 64 philotes status $flag
+		[[ $stderr == *PGPASSFILE* && $stderr != *s3cr3t* ]]
+	done
+}
+
+# unreadable COMMAND ...: its code is 78, and it shows nothing
+unreadable()
+{
+	expect_code 78 "$@" </dev/null
+	[[ -n $stderr && $output$stderr != *s3cr3t* ]]
+}
+
+@test "a connection string that libpq cannot read: 78, no part of it is shown" {
+	local url tool
+	export PHILOTES_STREAM_HANDLER=cat PHILOTES_SOURCE_URL \
+		PHILOTES_BUFFER_URL
+	for url in "${spellings[@]:9}" s3cr3t 'host=localhost s3cr3t'; do
+		PHILOTES_SOURCE_URL=$url PHILOTES_BUFFER_URL=$url
+		unreadable pg-cdc-read --until now
+		unreadable philotes consumer list
+	done
+	for tool in buffer-write "buffer-batch --once" buffer-gc \
+	    "philotes init" "philotes check"; do
+		# shellcheck disable=SC2086 # words
+		unreadable $tool
+	done
+	expect_code 1 philotes status
+	[[ $output == *"invalid connection string"* ]]
+	[[ $output$stderr != *s3cr3t* ]]
+	expect_code 0 philotes metrics
+	[[ $output$stderr != *s3cr3t* ]]
+}
+
+@test "a file of settings with a password in it is for its owner alone" {
+	local url conf=$BATS_TEST_TMPDIR/conf
+	for url in "${spellings[@]}"; do
+		echo "PHILOTES_SOURCE_URL=$url" >"$conf"
+		chmod 644 "$conf"
+		expect_code 78 env -u PHILOTES_SOURCE_URL philotes \
+			--config "$conf" metrics
+		expect_error 'others may use the file'
+		[[ $stderr != *s3cr3t* ]]
+	done
+	echo "PHILOTES_SOURCE_URL=$(cluster_url "$BATS_FILE_TMPDIR/src")" \
+		>"$conf"
+	expect_code 0 env -u PHILOTES_SOURCE_URL philotes --config "$conf" \
+		metrics
 }
 
 # tcp_up [NAME=VALUE ...]: a source on TCP of 127.0.0.1 that demands passwords;
@@ -319,6 +393,101 @@ has_lines()
 	secret_pipeline_down
 }
 
+# psql_of COMMAND ...: runs it until it has started a psql that waits for its
+# server, ends it, and demands that nothing secret was in any argv, and that it
+# had its secret all the same.
+psql_of()
+{
+	child "$@" >/dev/null 2>&1
+	supervisor=$!
+	wait_for find_psql "" yes
+	[[ -z $(shows s3cr3t cmdline) ]]
+	family "$supervisor" | xargs kill -KILL
+	wait "$supervisor" || :
+}
+
+find_psql()
+{
+	shows . cmdline | grep -qw psql && echo yes
+}
+
+@test "no secret of any spelling shows in the argv of psql" {
+	local url command pid
+	export PHILOTES_STREAM_HANDLER=cat
+	pid=$(server_pid buf)
+	kill -STOP "$pid"
+	url="host=$BATS_FILE_TMPDIR/buf user=postgres dbname=t$BATS_TEST_NUMBER"
+	for command in status metrics check init "consumer list" \
+	    "consumer add s" "consumer drop s"; do
+		# shellcheck disable=SC2086 # words
+		PHILOTES_BUFFER_URL="$url sslpassword=s3cr3t password='s3cr3t x'" \
+			psql_of philotes $command
+	done
+	for url in "${spellings[@]::9}"; do
+		url=${url//localhost,localhost:1/localhost}
+		[[ $url == postgres*:*localhost* ]] &&
+			url=${url//localhost/${BATS_FILE_TMPDIR//\//%2F}%2Fbuf} ||
+			url=${url//localhost/$BATS_FILE_TMPDIR\/buf}
+		PHILOTES_BUFFER_URL=$url psql_of philotes consumer list
+	done
+	kill -CONT "$pid"
+}
+
+# psql_gets CONNINFO LINE ...: the argument of its -d and libpq's variables
+psql_gets()
+{
+	local conninfo=$1
+	shift
+	diff <(printf '%s\n' "$@") <(CONNINFO=$conninfo pg-exec CONNINFO \
+		"$BATS_TEST_TMPDIR/psql" -X)
+}
+
+@test "psql connects as the tools do: the string, the service, the environment" {
+	cat >"$BATS_TEST_TMPDIR/psql" <<-'EOF'
+		#!/bin/bash
+		[[ $1 != -d || $3 == -X ]] && echo "${2-}"
+		env | grep -E '^(PG|CONNINFO|PHILOTES_.*_URL)' | sort |
+			sed '/SERVICEFILE/ { s:/fd/.*:/fd/N:; /fd/!d }'
+		[[ $PGSERVICEFILE != /dev/fd/* ]] || cat "$PGSERVICEFILE"
+	EOF
+	chmod +x "$BATS_TEST_TMPDIR/psql"
+	printf '%s\n' '[one]' host=/one port=1 password=of-one dbname=d user=u \
+		'[two]' host=/two >"$BATS_TEST_TMPDIR/services"
+	export PGSERVICEFILE=$BATS_TEST_TMPDIR/services
+	psql_gets '' ''
+	psql_gets 'host=/x dbname=d' 'host=/x dbname=d'
+	psql_gets service=one service=one
+	psql_gets "host=/x password='a b\\'c' dbname='x \\\\ y'" \
+		"dbname='x \\\\ y' host='/x'" "PGPASSWORD=a b'c"
+	psql_gets 'postgres://u:p%40@h:1,i:2/d?sslmode=prefer' \
+		"user='u' dbname='d' host='h,i' port='1,2' sslmode='prefer'" \
+		PGPASSWORD=p@
+	psql_gets "host=/x password=p sslpassword=' q'" \
+		"host='/x' service='pg-exec'" PGPASSWORD=p \
+		PGSERVICEFILE=/dev/fd/N '[pg-exec]' 'sslpassword= q'
+	# a secret of the string beats one of the service
+	psql_gets 'service=one password=p dbname=e' \
+		"user='u' dbname='e' host='/one' port='1'" PGPASSWORD=p
+	PGSERVICE=one psql_gets 'password=p host=/x' \
+		"user='u' dbname='d' host='/x' port='1'" PGPASSWORD=p
+	# one of the service beats one of the environment, and so do settings
+	PGPASSWORD=no PGHOST=no PGPORT=no PGUSER=u PGDATABASE=d psql_gets \
+		'service=one sslpassword=s gssencmode=disable' \
+		"host='/one' port='1' gssencmode='disable' service='pg-exec'" \
+		PGDATABASE=d PGHOST=no PGPASSWORD=of-one PGPORT=no \
+		PGSERVICEFILE=/dev/fd/N PGUSER=u '[pg-exec]' sslpassword=s
+	# in the environment alone: libpq finds it there
+	PGPASSWORD=p psql_gets 'host=/x' host=/x PGPASSWORD=p
+	expect_code 78 env CONNINFO='service=none password=p' pg-exec CONNINFO \
+		"$BATS_TEST_TMPDIR/psql"
+	expect_error 'definition of service "none" not found'
+	expect_code 78 env CONNINFO='password=p' pg-exec CONNINFO /nonexistent
+	expect_error 'could not run "/nonexistent"'
+	expect_code 78 env CONNINFO="sslpassword='s3cr3t '" pg-exec CONNINFO true
+	expect_error 'no room for it'
+	[[ $stderr != *s3cr3t* ]]
+}
+
 @test "a wrong password is 77 and not shown" {
 	tcp_up
 	tcp_psql "CREATE ROLE cdc LOGIN SUPERUSER PASSWORD 's3cr3t'"
@@ -344,7 +513,12 @@ make_certificates()
 	openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -days 2 \
 		-CAcreateserial -out server.crt \
 		-extfile <(echo subjectAltName=DNS:localhost)
+	openssl req -newkey rsa:2048 -passout pass:s3cr3t -batch -subj /CN=cdc \
+		-keyout client.key -out client.csr
+	openssl x509 -req -in client.csr -CA ca.crt -CAkey ca.key -days 2 \
+		-CAcreateserial -out client.crt
 	chown "$(server_user)" server.*
+	chmod 600 client.key
 	chmod 600 server.key
 	chmod a+r ca.crt other.crt
 	cd "$OLDPWD" || return
@@ -399,6 +573,21 @@ make_certificates()
 	tcp_psql "SELECT pg_reload_conf()"
 	export PHILOTES_SOURCE_URL="host=localhost $url sslrootcert=$tcp/ca.crt"
 	wait_for create_code "" 78
+}
+
+@test "TLS: the passphrase of a client's key reaches psql, too" {
+	local before_start=make_certificates
+	tcp_up ssl=on ssl_ca_file=ca.crt
+	sed -i 's/^host \(.*\) scram.*/hostssl \1 cert/' "$tcp/pg_hba.conf"
+	tcp_psql "SELECT pg_reload_conf()"
+	tcp_psql "CREATE ROLE cdc LOGIN SUPERUSER"
+	tcp_psql "CREATE TABLE t (id int PRIMARY KEY)"
+	PHILOTES_SOURCE_URL="host=127.0.0.1 port=$port user=cdc dbname=postgres
+	    sslcert=$tcp/client.crt sslkey=$tcp/client.key sslpassword=s3cr3t"
+	PHILOTES_BUFFER_URL=$PHILOTES_SOURCE_URL
+	expect_code 0 philotes init
+	expect_code 0 philotes check
+	expect_code 0 philotes status
 }
 
 create_code()

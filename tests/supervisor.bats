@@ -38,7 +38,7 @@ without_databases()
 
 @test "wrong usage is 64, help and version are 0 (stubs)" {
 	expect_code 64 philotes
-	expect_error 'could not use ""'
+	expect_error 'could not use the arguments: a command is missing'
 	expect_code 64 philotes frobnicate
 	expect_error 'could not use "frobnicate"'
 	expect_code 64 philotes run now
@@ -398,14 +398,16 @@ stage_line()
 	delays()
 	{
 		. "$root/scripts/lib/supervise.sh"
+		. "$root/scripts/lib/stages.sh"
 		log() { :; }
 		timer() { echo "$2"; }
 		stage_stands() { :; }
-		delay[gc]=16 since[gc]=$SECONDS
+		seconds_up
+		delay[gc]=16 since[gc]=$REPLY
 		restart_later gc
 		restart_later gc
 		restart_later gc
-		since[gc]=$((SECONDS - 60))
+		since[gc]=$((since[gc] - 60))
 		restart_later gc
 		restart_later gc
 	}

@@ -158,7 +158,7 @@ setup()
 	${good/\{\"id\":1\}/\{\"id\":1e999999\}}	after_data
 	${good/\"public\"/null}	schema_name
 	{"control":"checkpoint"}	missing.*ack
-	{"control":"stop"}	control
+	{"control":7}	not a string.*control
 	nonsense	unexpected
 	[]	object
 	END
@@ -406,6 +406,57 @@ setup()
 	    RETURNS int LANGUAGE sql AS 'SELECT 99'"
 	for tool in buffer-write buffer-batch buffer-gc; do
 		expect_code 78 "$tool"
-		expect_error 'version 2 is expected, 99 was found'
+		expect_error 'version 3 is expected, 99 was found'
 	done
+}
+
+@test "two writers on one pipe: what the first took is not lost, 75" {
+	{
+		start
+		event s 0/110 1
+		checkpoint 0/118
+	} >"$in"
+	write_lines 0
+	# the first takes an event, and is killed with it
+	open_writer
+	start sys slot 0/100 0/200 >&7
+	wait_for locks t 1
+	local read
+	read=$(bytes_read)
+	event s 0/120 1 >&7
+	wait_for bytes_read '' $((read + $(event s 0/120 1 | wc -c)))
+	kill -KILL "$writer"
+	wait "$writer" || :
+	# the second goes on at the same pipe
+	{ event s 0/130 1 && checkpoint 0/138; } >&7
+	child buffer-write <"$BATS_TEST_TMPDIR/fifo" \
+	    >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" 7>&-
+	writer=$!
+	await_writer 75
+	grep 'error: could not read on: the stream of source "s" has no start line before line 1$' \
+		"$BATS_TEST_TMPDIR/err"
+	grep 'hint: Another buffer-write has read from the same pipe' \
+		"$BATS_TEST_TMPDIR/err"
+	[ ! -s "$BATS_TEST_TMPDIR/out" ]
+	[ "$(stored)" = 's|0/110|1' ]
+	# a checkpoint alone is not acknowledged either
+	checkpoint 0/138 >"$in"
+	write_lines 75
+	[ -z "$output" ]
+	{
+		event t 0/130 1
+		checkpoint 0/138
+	} >"$in"
+	write_lines 75
+	[ -z "$output" ]
+	# the reader sends it all again
+	{
+		start sys slot 0/100 0/200
+		event s 0/120 1
+		event s 0/130 1
+		checkpoint 0/138
+	} >"$in"
+	write_lines 0
+	[ "$output" = 0/138 ]
+	[ "$(stored | grep '^s')" = $'s|0/110|1\ns|0/120|1\ns|0/130|1' ]
 }

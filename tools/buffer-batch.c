@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "batcher.h"
+#include "clock.h"
 #include "exitcode.h"
 #include "json_write.h"
 #include "log.h"
@@ -21,6 +22,7 @@ static const char *const starts[] = {"earliest", "latest", NULL};
 static const char *const failures[] = {"stop", "dead-letter", NULL};
 static bool peek, letters;
 static const char *from, *to, *tables;
+static int64_t server_timeout = PATIENCE_MS;
 
 static const struct opt table[] = {
     {'d', "buffer", "CONNINFO", OPT_TEXT, &batcher.conninfo,
@@ -60,6 +62,9 @@ static const struct opt table[] = {
 	"replay up to there, mark nothing", 0, NULL},
     {0, "tables", "LIST", OPT_TEXT, &tables, NULL,
 	"replay the events of these tables (all)", 0, NULL},
+    {0, "server-timeout", "DURATION", OPT_DURATION, &server_timeout,
+	"PHILOTES_SERVER_TIMEOUT",
+	"a server that does not answer is dead (60s)", 0, NULL},
 };
 
 static const struct opts opts = {
@@ -110,11 +115,17 @@ check_pairs(bool command)
 static int
 read_bound(const char *name, const char *text, struct replay_bound *b)
 {
-	if (text == NULL || replay_bound_parse(text, b))
+	/* one moment for both */
+	static int64_t now;
+
+	now = now != 0 ? now : clock_pg();
+	if (text == NULL || replay_bound_parse(text, now, b))
 		return EXIT_DONE;
 	return opts_usage(&opts,
-	    "%s \"%s\": neither an LSN, a time nor an id such as #42", name,
-	    text);
+	    "%s \"%s\": neither an LSN, a time nor an id: write it like "
+	    "0/1A2B3C4, 2026-11-22, 2026-11-22T13:12+01:00, -1h30m, -7d, "
+	    "\"2 hours ago\", yesterday, now or '#42'",
+	    name, text);
 }
 
 static int
@@ -158,8 +169,11 @@ set_up(int argc, char **argv, int rest)
 {
 	int rc;
 
-	if (rest < argc && strcmp(argv[rest - 1], "--") != 0)
-		return opts_usage(&opts, "a command without -- before it");
+	if (rest < argc && strcmp(argv[rest - 1], "--") != 0) {
+		rc = opts_extra(&opts, argv[rest]);
+		log_hint("A command goes behind --.");
+		return rc;
+	}
 	rc = check_pairs(rest < argc);
 	if (rc == EXIT_DONE)
 		rc = read_replay();
@@ -194,6 +208,7 @@ main(int argc, char **argv)
 	if (!opts_parse(&opts, argc, argv, &rest, &rc))
 		return rc;
 	rc = set_up(argc, argv, rest);
+	pg_set_timeout(server_timeout);
 	target.conninfo = batcher.conninfo;
 	if (rc == EXIT_DONE)
 		rc = pg_check_target(&target, "PHILOTES_BUFFER_URL");

@@ -12,6 +12,8 @@ static struct collector_options collector = {
     .retention = INT64_C(168) * 3600 * 1000,
 };
 
+static int64_t server_timeout = PATIENCE_MS;
+
 static const struct opt table[] = {
     {'d', "buffer", "CONNINFO", OPT_TEXT, &collector.conninfo,
 	"PHILOTES_BUFFER_URL", "the database to clean", 0, NULL},
@@ -22,6 +24,9 @@ static const struct opt table[] = {
 	"run again and again, at this interval", 0, NULL},
     {0, "dry-run", NULL, OPT_FLAG, &collector.dry_run, NULL,
 	"say what would be removed", 0, NULL},
+    {0, "server-timeout", "DURATION", OPT_DURATION, &server_timeout,
+	"PHILOTES_SERVER_TIMEOUT",
+	"a server that does not answer is dead (60s)", 0, NULL},
 };
 
 static const struct opts opts = {
@@ -48,6 +53,7 @@ main(int argc, char **argv)
 		return rc;
 	if (rest < argc)
 		return opts_extra(&opts, argv[rest]);
+	pg_set_timeout(server_timeout);
 	target.conninfo = collector.conninfo;
 	rc = pg_check_target(&target, "PHILOTES_BUFFER_URL");
 	return rc == EXIT_DONE ? collector_run(&collector) : rc;

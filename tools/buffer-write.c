@@ -14,6 +14,8 @@ static struct writer_options writer = {
     .max_line = UINT64_C(1) << 30,
 };
 
+static int64_t server_timeout = PATIENCE_MS;
+
 static const struct opt table[] = {
     {'d', "buffer", "CONNINFO", OPT_TEXT, &writer.conninfo,
 	"PHILOTES_BUFFER_URL", "the database to write to", 0, NULL},
@@ -27,6 +29,9 @@ static const struct opt table[] = {
 	"append lines that cannot be accepted, and go on", 0, NULL},
     {0, "accept-gap", NULL, OPT_FLAG, &writer.accept_gap, NULL,
 	"go on although changes are missing", 0, NULL},
+    {0, "server-timeout", "DURATION", OPT_DURATION, &server_timeout,
+	"PHILOTES_SERVER_TIMEOUT",
+	"a server that does not answer is dead (60s)", 0, NULL},
 };
 
 static const struct opts opts = {
@@ -53,6 +58,7 @@ main(int argc, char **argv)
 		return rc;
 	if (rest < argc)
 		return opts_extra(&opts, argv[rest]);
+	pg_set_timeout(server_timeout);
 	target.conninfo = writer.conninfo;
 	rc = pg_check_target(&target, "PHILOTES_BUFFER_URL");
 	return rc == EXIT_DONE ? writer_run(&writer) : rc;

@@ -44,6 +44,8 @@ static const struct opt table[] = {
 	"report whether the source can be read, and exit", 0, NULL},
     {0, "ack", "FILE", OPT_TEXT, &reader.ack, NULL,
 	"read acknowledged positions from here", 0, NULL},
+    {0, "failures", "FILE", OPT_TEXT, &reader.failures, NULL,
+	"end with 69 when the stream fails three times at one place", 0, NULL},
     {0, "until", "LSN|now", OPT_TEXT, &reader.until, NULL,
 	"stop once this position is reached", 0, NULL},
     {0, "messages", NULL, OPT_FLAG, &reader.messages, NULL,
@@ -141,6 +143,8 @@ run(const struct table_list *list)
 
 	if (rc != EXIT_DONE)
 		return fail(rc);
+	if (reader.server_timeout >= 0)
+		pg_set_timeout(reader.server_timeout);
 	if (create)
 		return source_create(&source);
 	if (drop)
@@ -187,10 +191,11 @@ main(int argc, char **argv)
 		return fail(opts_usage(&opts,
 		    "only one of --create, --drop and --check at a time"));
 	if ((create || drop || check) &&
-	    (reader.ack != NULL || reader.until != NULL || reader.messages))
+	    (reader.ack != NULL || reader.until != NULL || reader.messages ||
+		reader.failures != NULL))
 		return fail(opts_usage(&opts,
-		    "--create, --drop and --check go without --ack, --until "
-		    "and --messages"));
+		    "--create, --drop and --check go without --ack, --until, "
+		    "--messages and --failures"));
 	rc = check_names();
 	if (rc != EXIT_DONE)
 		return fail(rc);

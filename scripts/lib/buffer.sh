@@ -24,7 +24,8 @@ embedded_start()
 use_buffer()
 {
 	[[ $PHILOTES_BUFFER_ENABLED == true ]] ||
-		die 78 find buffer "PHILOTES_BUFFER_ENABLED is false"
+		die 78 find buffer "PHILOTES_BUFFER_ENABLED is false" \
+			"There is none then; the stream goes to PHILOTES_STREAM_HANDLER."
 	$embedded || return 0
 	cluster_running "$buffer_cluster" ||
 		die 75 "connect to" buffer "the embedded server does not run" \
@@ -32,54 +33,73 @@ use_buffer()
 	PHILOTES_BUFFER_URL=$(cluster_url "$buffer_cluster")
 }
 
-# REPLY: the exit code for what libpq says of a connection.
-connect_code()
+# What a tool has to say of a buffer that psql could not use, in English and
+# with the right exit code: it goes to $code, $reason and $hint.  False: nothing.
+tool_says()
 {
-	case $1 in
-	*authentication*failed* | *"no password supplied"* | *pg_hba.conf* | \
-	*"permission denied"* | *"role "*"does not exist"* | \
-	*"certificate verify failed"* | *"does not match host name"*) REPLY=77 ;;
-	*"certificate file "* | *"private key file "* | \
-	*"server does not support SSL"* | *"database "*"does not exist"* | \
-	*"invalid "* | *"missing "* | \
-	*"unrecognized "*) REPLY=78 ;;
-	*) REPLY=75 ;;
+	local said line
+	code=0 reason='' hint=''
+	said=$(env PHILOTES_LOG_FORMAT=text PHILOTES_LOG_TIMESTAMPS=false \
+		JOURNAL_STREAM= "$bin/buffer-write" </dev/null 2>&1 >/dev/null) ||
+		code=$?
+	while IFS= read -r line; do
+		case $line in
+		"buffer-write: error: "*) reason=${line#*: error: } ;;
+		"buffer-write: hint: "*) hint+="${hint:+  }${line#*: hint: }" ;;
+		esac
+	done <<<"$said"
+	[[ -n $reason ]]
+}
+
+# remedy STATE DOING REASON: leaves in $hint what to do about psql's error, if
+# it is not what the server says.
+remedy()
+{
+	case $1:$3 in
+	42501:*)
+		hint="Grant the role what roles.sql grants, or have the \
+schema's owner do it."
+		[[ $2 != load* ]] || hint="Have the owner of the database and \
+of the schema philotes do it, or a superuser."
+		;;
+	42P01:* | 42883:*) hint='"philotes init" upgrades the schema.' ;;
+	25006:* | 0A000:*recovery*)
+		hint="That server is a standby: name the primary, as with \
+several hosts and target_session_attrs=read-write."
+		;;
+	55P03:*) : "${hint:=Another session has it locked, see pg_locks; try again.}" ;;
 	esac
 }
 
 # psql's words, made ours: one line, a hint, an exit code.
 explain_psql()
 {
-	local said=$1 doing=$2 object=$3 hint='' code=75 reason line
-	if [[ $said =~ ERROR:\ \ ([0-9A-Z]{5}):\ ([^$'\n']*) ]]; then
-		case ${BASH_REMATCH[1]} in
+	local said=$1 doing=$2 object=$3 hint='' code=75 state reason
+	if [[ $said =~ :\ \ ([0-9A-Z]{5}):\ ([^$'\n']*) ]]; then
+		state=${BASH_REMATCH[1]} reason=${BASH_REMATCH[2]}
+		case $state in
 		42501 | 28*) code=77 ;;
 		08* | 40* | 53* | 55P03 | 57*) code=75 ;;
 		*) code=78 ;;
 		esac
-		reason=${BASH_REMATCH[2]}
 		[[ ! $said =~ HINT:\ \ ([^$'\n']*) ]] || hint=${BASH_REMATCH[1]}
+		remedy "$state" "$doing" "$reason"
 		die "$code" "$doing" "$object" "$reason" "$hint"
 	fi
 	said=${said##*psql: error: }
-	reason=${said%%$'\n'*}
-	# a line for each address that was tried: the last that says more than
-	# that nobody answered, or else the last
-	while IFS= read -r line; do
-		[[ $line == "connection to server"* || $line == "$reason" ]] ||
-			continue
-		connect_code "$line"
-		((REPLY == 75 && code != 75)) || code=$REPLY reason=$line
-	done <<<"$said"
-	die "$code" "connect to" "$object" "$reason"
+	tool_says || code=75 reason=${said%%$'\n'*} hint=''
+	die "$code" "connect to" buffer \
+		"${reason#could not connect to the buffer: }" "$hint"
 }
 
 init_buffer()
 {
-	local said
-	said=$(LC_ALL=C psql_on "${PHILOTES_BUFFER_URL-}" -v VERBOSITY=verbose \
-		-f "$share/sql/001_schema.sql" 2>&1 >/dev/null) ||
+	local said psql_slow=yes
+	said=$(LC_ALL=C psql_pinned "${PHILOTES_BUFFER_URL-}" \
+		-v VERBOSITY=verbose -f "$share/sql/001_schema.sql" 2>&1 >/dev/null) ||
 		explain_psql "$said" "load the schema into" buffer
+	[[ ! $said =~ WARNING:\ \ [0-9A-Z]{5}:\ ([^$'\n']*) ]] ||
+		log warning "${BASH_REMATCH[1]}"
 	log info "the buffer's schema is in place"
 }
 
@@ -91,8 +111,9 @@ init()
 		make_state
 		# one at a time: descriptor 8 is the lock to the end of the process
 		exec 8>>"$run/init.lock"
-		flock -w 60 8 ||
-			die 75 lock "$run/init.lock" "another init holds it"
+		lock_patiently 8 60 "$run/init.lock" ||
+			die 75 lock "$run/init.lock" "another init holds it" \
+				"Wait for it, or give each pipeline a PHILOTES_STATE_DIR of its own."
 		embedded_create
 		if ! cluster_running "$buffer_cluster"; then
 			trap 'cluster_stop "$buffer_cluster"' EXIT

@@ -45,7 +45,7 @@ check_position()
 	local confirmed system=''
 	IFS=$US read -r _ _ _ _ _ confirmed _ <<<"$slot"
 	! operator_query "${PHILOTES_SOURCE_URL-}" check_source.sql ||
-		system=$REPLY
+		system=${REPLY#*"$US"}
 	if [[ -z $3 ]]; then
 		finding ok position "nothing of \"$source_id\" is in the buffer yet"
 	elif [[ -n $system && -n $1 && $system != "$1" ]]; then
@@ -72,7 +72,7 @@ lsn_at_most()
 
 check_buffer()
 {
-	local row f ok=no
+	local row f ok=no code reason hint
 	if $embedded; then
 		cluster_running "$buffer_cluster" || {
 			finding WARNING buffer "the embedded server does not run" \
@@ -83,7 +83,8 @@ check_buffer()
 	fi
 	operator_query "${PHILOTES_BUFFER_URL-}" check_buffer.sql \
 		-v "source=$source_id" || {
-		finding ERROR buffer "$REPLY" 78
+		tool_says || code=78 reason=$REPLY hint=''
+		finding ERROR buffer "$reason" "$code" "$hint"
 		return
 	}
 	while IFS= read -r row; do
@@ -97,11 +98,14 @@ check_buffer()
 		role)
 			ok=no
 			finding ERROR role "${f[1]} needs ${f[3]} for ${f[2]}" 77 \
-				"See roles.sql."
+				"Load $share/sql/roles.sql there, and grant what it makes."
 			;;
 		esac
 	done <<<"$REPLY"
-	[[ $ok == no ]] || finding ok role "may do what the tools do"
+	[[ $ok == yes ]] || return 0
+	finding ok role "may do what the tools do"
+	# what no query tells, as a pooler that shares sessions
+	! tool_says || finding ERROR buffer "$reason" "$code" "$hint"
 }
 
 check_disk()
@@ -127,7 +131,7 @@ check()
 	check_settings
 	"$bin/pg-cdc-read" --check || status=$?
 	fails "$status"
-	source_id=${PHILOTES_SOURCE_ID-}
+	name_source
 	gather_source
 	if [[ -n $source_said ]]; then
 		# pg-cdc-read has said so

@@ -64,8 +64,10 @@ read_config()
 {
 	local file=$1 number=0 text key value
 	local -A line_of=()
-	[[ -f $file || -p $file ]] || die 78 read "$file" "there is no such file"
-	[[ -r $file ]] || die 77 read "$file" "permission denied"
+	[[ -f $file || -p $file ]] || die 78 read "$file" "there is no such file" \
+		"It has the settings, a line each: see philotes.conf(5)."
+	[[ -r $file ]] || die 77 read "$file" "permission denied" \
+		"Run philotes as a user who may read it, or name another by --config."
 	while IFS= read -r text || [[ -n $text ]]; do
 		number=$((number + 1)) key=''
 		parse_line "$text"
@@ -74,13 +76,6 @@ read_config()
 			check_secrecy
 		[[ -v $key ]] || export "$key=$value"
 	done <"$file"
-}
-
-# Is there a password in this connection string?
-has_password()
-{
-	[[ $1 =~ ^postgres(ql)?://[^/@]*:[^/@]+@ ||
-	    $1 =~ (^|[?\&[:space:]])password[[:space:]]*=[[:space:]]*[^\&[:space:]] ]]
 }
 
 check_databases()
@@ -105,26 +100,36 @@ check_settings()
 	done
 	parse_duration "${PHILOTES_BUFFER_CLEANUP_INTERVAL:=1h}" ||
 		die 78 use "PHILOTES_BUFFER_CLEANUP_INTERVAL=$PHILOTES_BUFFER_CLEANUP_INTERVAL" \
-			"not a duration such as 5s, 1h30m or 168h"
+			"not a duration such as 5s, 1h30m or 7d"
 }
 
-# A duration as the tools have it leaves its seconds in REPLY, rounded up; false:
-# it is none.
+# A duration as lib/num.c has it leaves its seconds in REPLY, rounded up; false:
+# it is none.  Counted in whole nanoseconds, of which there are 2^63 at the most.
 parse_duration()
 {
-	[[ $1 =~ ^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$ ]] || return
-	REPLY=$(awk -v text="$1" 'BEGIN {
-		unit["ns"] = 1e-9; unit["us"] = 1e-6; unit["ms"] = 1e-3
-		unit["s"] = 1; unit["m"] = 60; unit["h"] = 3600
-		while (match(text, /^[0-9.]+/)) {
-			n = substr(text, 1, RLENGTH)
-			text = substr(text, RLENGTH + 1)
-			match(text, /^[a-z]+/)
-			sum += n * unit[substr(text, 1, RLENGTH)]
-			text = substr(text, RLENGTH + 1)
-		}
-		printf "%d", sum == int(sum) ? sum : sum + 1
-	}')
+	local text=$1 number='^0*([0-9]*)(\.([0-9]*))?([^0-9.]+)(.*)$'
+	local whole part ns scale sum=0
+	local -r max=9223372036854775807
+	local -rA factors=([ns]=1 [us]=1000 [ms]=1000000 [s]=1000000000
+		[m]=60000000000 [h]=3600000000000 [d]=86400000000000
+		[w]=604800000000000)
+	[[ $text != 0 ]] || text=0s
+	[[ -n $text ]] || return
+	while [[ -n $text ]]; do
+		[[ $text =~ ^\.?[0-9] && $text =~ $number ]] || return
+		whole=${BASH_REMATCH[1]:-0} part=${BASH_REMATCH[3]:0:12}
+		ns=${factors[${BASH_REMATCH[4]}]-0} text=${BASH_REMATCH[5]}
+		# one of as many digits that is larger would be negative
+		((ns > 0 && ${#whole} <= ${#max} && whole >= 0)) || return
+		((whole <= (max - sum) / ns)) || return
+		((sum += whole * ns, scale = 10 ** ${#part})) || :
+		while ((scale > 1 && ns % 10 == 0)); do
+			((scale /= 10, ns /= 10))
+		done
+		((part = 10#0$part * ns / scale, part <= max - sum)) || return
+		((sum += part)) || :
+	done
+	REPLY=$((sum / 1000000000 + (sum % 1000000000 != 0)))
 }
 
 locate_state()
@@ -146,6 +151,8 @@ locate_state()
 	esac
 }
 
+readonly own_state="Name a directory of your own by PHILOTES_STATE_DIR."
+
 make_directory()
 {
 	local said code=74
@@ -153,7 +160,7 @@ make_directory()
 	said=${said##*: }
 	# EACCES and EPERM; a full or read-only disk, a file of that name are not
 	[[ $said != *ermi* ]] || code=77
-	die "$code" create "$1" "${said,}"
+	die "$code" create "$1" "${said,}" "$own_state"
 }
 
 # The server of an embedded buffer must be able to pass through the first.  In
@@ -161,7 +168,7 @@ make_directory()
 make_state()
 {
 	[[ -d $state ]] || make_directory "$state" 0711
-	[[ ! -L $run ]] || die 77 use "$run" "it is a symbolic link"
+	[[ ! -L $run ]] || die 77 use "$run" "it is a symbolic link" "$own_state"
 	make_directory "$run" 0700
-	[[ -O $run ]] || die 77 use "$run" "it belongs to somebody else"
+	[[ -O $run ]] || die 77 use "$run" "it belongs to somebody else" "$own_state"
 }

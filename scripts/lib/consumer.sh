@@ -1,34 +1,60 @@
 # philotes consumer list | add NAME | drop NAME
 
-# consumer_sql DOING SQL [ARGUMENT ...]: rows in REPLY
+# consumer_sql DOING SQL [ARGUMENT ...]: rows in REPLY, of two columns or more,
+# since what the server says beside them comes with them
 consumer_sql()
 {
 	local doing=$1 sql=$2
 	shift 2
-	REPLY=$(LC_ALL=C psql_on "${PHILOTES_BUFFER_URL-}" -At -F $'\t' \
+	REPLY=$(LC_ALL=C psql_pinned "${PHILOTES_BUFFER_URL-}" -At -F $'\t' \
 		-v VERBOSITY=verbose "$@" -f "$share/sql/operator/server.sql" \
+		-f "$share/sql/operator/schema.sql" \
 		-f - 2>&1 <<<"$sql") ||
 		explain_psql "$REPLY" "$doing" "${name:-consumers}"
+	REPLY=$(grep -aF $'\t' <<<"$REPLY") || :
 }
 
-# consumer, source, events that wait, seconds that the first has waited
+# consumer, source, events that wait, seconds that the first has waited; "-": not
+# known, since the server's clock was set back
 consumer_list()
 {
+	local rows row consumer
+	# a row is a line of fields
 	consumer_sql list "
-		SELECT c.consumer, l.source_id, l.events_behind,
-		       coalesce(extract(epoch FROM l.oldest_age), 0)::numeric(20, 1)
+		SELECT regexp_replace(c.consumer, '[\x01-\x1f]', '?', 'g'),
+		       regexp_replace(l.source_id, '[\x01-\x1f]', '?', 'g'),
+		       l.events_behind,
+		       CASE WHEN l.events_behind > 0 AND l.oldest_age IS NULL
+		       THEN '-' ELSE coalesce(extract(epoch FROM l.oldest_age),
+		           0)::numeric(20, 1)::text END
 		FROM philotes.cdc_consumers c
 		LEFT JOIN philotes.lag() l USING (consumer)
-		ORDER BY 1, 2"
-	[[ -z $REPLY ]] || say "$REPLY"
+		ORDER BY c.consumer, l.source_id"
+	rows=$REPLY
+	[[ -n $rows ]] || return 0
+	while IFS= read -r row; do
+		one_line "${row%%$'\t'*}"
+		consumer=$REPLY row=${row#*$'\t'}
+		one_line "${row%%$'\t'*}"
+		say "$consumer"$'\t'"$REPLY"$'\t'"${row#*$'\t'}"
+	done <<<"$rows"
+}
+
+# As buffer-batch takes a name; one that is there may be dropped anyhow.
+check_name()
+{
+	local LC_ALL=C
+	((${#name} > 0 && ${#name} <= 512)) ||
+		wrong_words "a consumer's name has 1 to 512 bytes, not ${#name}"
 }
 
 consumer_add()
 {
-	consumer_sql add "SELECT philotes.add_consumer(:'name', :'latest')" \
+	check_name
+	consumer_sql add "SELECT 'new', philotes.add_consumer(:'name', :'latest')" \
 		-v "name=$name" -v "latest=$([[ $start == latest ]] && echo t ||
 			echo f)"
-	if [[ $REPLY == t ]]; then
+	if [[ $REPLY == *t ]]; then
 		log info "consumer \"$name\" begins at the $start event"
 	else
 		log info "consumer \"$name\" is there already, and stays where it is"
@@ -37,8 +63,10 @@ consumer_add()
 
 consumer_drop()
 {
-	consumer_sql drop "SELECT philotes.drop_consumer(:'name')" -v "name=$name"
-	[[ $REPLY == t ]] || die 78 drop "$name" "there is no such consumer"
+	consumer_sql drop "SELECT 'dropped', philotes.drop_consumer(:'name')" \
+		-v "name=$name"
+	[[ $REPLY == *t ]] || die 78 drop "$name" "there is no such consumer" \
+		'"philotes consumer list" shows those that there are.'
 	log info "consumer \"$name\" is forgotten; what only it waited for may go"
 }
 

@@ -14,24 +14,37 @@
 #   $stage_lines, $supervised
 #                see stages.sh
 #
-# The fields of a row are separated by $US.
+# The fields of a row are separated by $US.  No name has that or the end of a line
+# in it: the queries put a ? for what is below a space, and for the source's name
+# so do we.
 
 readonly US=$'\x1f'
 
-# operator_query URL FILE [ARGUMENT ...]: rows in $REPLY; false: the reason
+# operator_query URL FILE [ARGUMENT ...]: rows in $REPLY, of two columns or more,
+# since what the server says beside them comes with them; false: the reason
 operator_query()
 {
 	local url=$1 file=$2 said
 	shift 2
 	said=$(PGCONNECT_TIMEOUT=${PGCONNECT_TIMEOUT:-5} LC_ALL=C \
-		psql_on "$url" -At -F "$US" "$@" \
+		psql_pinned "$url" -At -F "$US" "$@" \
 		-f "$share/sql/operator/server.sql" \
-		-f "$share/sql/operator/$file" 2>&1) && REPLY=$said && return
+		-f "$share/sql/operator/$file" 2>&1) && {
+		REPLY=$(grep -aF "$US" <<<"$said") || :
+		return
+	}
 	said=${said#"${said%%[![:space:]]*}"}
 	[[ $said =~ (ERROR|FATAL):\ +([^$'\n']*) ]] && said=${BASH_REMATCH[2]}
 	said=${said##*psql: error: }
-	one_line "${said%%$'\n'*}"
+	REPLY=${said%%$'\n'*}
 	return 1
+}
+
+# Empty: it is called after its database.
+name_source()
+{
+	source_id=${PHILOTES_SOURCE_ID-}
+	source_id=${source_id//[$'\x01'-$'\x1f']/?}
 }
 
 gather_source()
@@ -45,7 +58,7 @@ gather_source()
 	}
 	slot=$REPLY
 	database=${slot%%"$US"*}
-	source_id=${PHILOTES_SOURCE_ID:-postgres-$database}
+	: "${source_id:=postgres-$database}"
 }
 
 gather_buffer()
@@ -76,7 +89,8 @@ gather_buffer()
 
 gather()
 {
-	source_id=${PHILOTES_SOURCE_ID-} schema_version=''
+	schema_version=''
+	name_source
 	gather_source
 	gather_buffer
 	read_stages
@@ -136,7 +150,8 @@ judge_slot()
 	fi
 }
 
-# Seconds since the buffer was last known to be complete; 0: it is.
+# Seconds since the buffer was last known to be complete; 0: it is; empty: not
+# known, since the clock of the buffer's server was set back.
 capture_lag()
 {
 	local id checkpoint lsn age behind
@@ -158,12 +173,16 @@ judge_buffer()
 	for row in "${sources[@]}"; do
 		capture_lag "$row"
 		! late "$REPLY" || problems+=("the buffer is $REPLY s behind")
+		[[ -n $REPLY ]] || problems+=(
+			"the buffer is behind since before its clock was set back")
 	done
 	for row in "${consumers[@]}"; do
 		IFS=$US read -r consumer source _ _ _ _ _ lag _ _ attempts \
 			status _ _ open <<<"$row"
 		! late "$lag" || problems+=(
 			"consumer \"$consumer\" is $lag s behind in \"$source\"")
+		[[ -n $lag ]] || problems+=("consumer \"$consumer\" is behind \
+in \"$source\" since before the buffer's clock was set back")
 		((attempts == 0)) || problems+=(
 			"consumer \"$consumer\" fails in \"$source\": $status")
 		((open == 0)) || problems+=(

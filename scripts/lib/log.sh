@@ -4,23 +4,9 @@
 #   log LEVEL MESSAGE      error, hint, warning or info
 #   die CODE VERB OBJECT REASON [HINT]
 #   say TEXT               to stdout, or the end with 74
-#   json_string TEXT       leaves it quoted in REPLY
-#   one_line TEXT          leaves it without control characters in REPLY
 
 # 0 errors, 1 warnings, 2 everything; what is run for long says more.
 log_level=2
-
-one_line()
-{
-	REPLY=${1//[[:cntrl:]]/?}
-}
-
-json_string()
-{
-	one_line "$1"
-	REPLY=${REPLY//\\/\\\\}
-	REPLY=\"${REPLY//\"/\\\"}\"
-}
 
 # Of journald, which stamps the lines itself and takes the level from them.
 log_to_journal()

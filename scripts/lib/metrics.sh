@@ -7,21 +7,28 @@ family()
 	printf '# HELP %s %s\n# TYPE %s %s\n' "$1" "$3" "$1" "$2"
 }
 
-# sample NAME VALUE [LABEL VALUE ...]; nothing if there is no value
+# sample NAME VALUE [LABEL VALUE ...]; nothing if there is no value.  Of two whose
+# names are the same without what is hostile in them the first one counts, since
+# Prometheus refuses a file that has both.
 sample()
 {
 	local name=$1 value=$2 labels=''
 	shift 2
 	[[ -n $value ]] || return 0
 	while (($# > 0)); do
-		json_string "$2"
-		labels+=",$1=$REPLY"
+		one_line "$2"
+		REPLY=${REPLY//\\/\\\\}
+		labels+=",$1=\"${REPLY//\"/\\\"}\""
 		shift 2
 	done
-	printf '%s%s %s\n' "$name" "${labels:+"{${labels#,}}"}" "$value"
+	name+=${labels:+"{${labels#,}}"}
+	[[ -z ${sampled[$name]-} ]] || return 0
+	sampled[$name]=yes
+	printf '%s %s\n' "$name" "$value"
 }
 
-# of_sources NAME FIELD, of_consumers NAME FIELD: a sample of each row
+# of_sources NAME FIELD, of_consumers NAME FIELD [INSTEAD]: a sample of each row.
+# A lag that is not known is one without an end, so that an alert sees it.
 of_sources()
 {
 	local row f
@@ -36,7 +43,7 @@ of_consumers()
 	local row f
 	for row in "${consumers[@]}"; do
 		IFS=$US read -r -a f <<<"$row$US"
-		sample "$1" "${f[$2]}" source "${f[1]}" consumer "${f[0]}"
+		sample "$1" "${f[$2]:-${3-}}" source "${f[1]}" consumer "${f[0]}"
 	done
 }
 
@@ -49,7 +56,7 @@ metrics_of_source()
 		"Time since the buffer was last known to be complete; 0 if it is."
 	for row in "${sources[@]}"; do
 		capture_lag "$row"
-		sample philotes_cdc_lag_seconds "$REPLY" source "${row%%"$US"*}"
+		sample philotes_cdc_lag_seconds "${REPLY:-+Inf}" source "${row%%"$US"*}"
 	done
 	IFS=$US read -r -a f <<<"$slot$US$US$US$US$US$US$US$US"
 	family philotes_slot_retained_bytes gauge \
@@ -99,7 +106,7 @@ metrics_of_buffer()
 	of_consumers philotes_buffer_depth 5
 	family philotes_buffer_lag_seconds gauge \
 		"Age of the first event that the consumer has not processed."
-	of_consumers philotes_buffer_lag_seconds 7
+	of_consumers philotes_buffer_lag_seconds 7 +Inf
 	family philotes_buffer_lag_bytes gauge \
 		"WAL of the source that the consumer is behind."
 	of_consumers philotes_buffer_lag_bytes 6
@@ -127,6 +134,7 @@ metrics_of_buffer()
 
 print_metrics()
 {
+	local -A sampled=()
 	metrics_of_stages
 	metrics_of_source
 	[[ $PHILOTES_BUFFER_ENABLED == false ]] || metrics_of_buffer

@@ -5,10 +5,14 @@
 #
 #   tool  state  pid  since  restarts  failures  last
 #
-# state is running, waiting (for its restart), stopped or failed; since, in
-# seconds of the epoch, is when that began; last is how it ended last: "exit N",
+# state is running, waiting (for its restart), stopped or failed; since is when
+# that began: in seconds of the epoch, in seconds from the machine's boot, and
+# which boot, with colons between; last is how it ended last: "exit N",
 # "signal N" or "-".
 #
+#   seconds_up                   REPLY: seconds from the boot, by a clock that
+#                                nobody sets, unlike bash's SECONDS
+#   stage_age SINCE              REPLY: seconds since then; empty: not known
 #   stage_runs TOOL PID          it has been started
 #   stage_stands TOOL STATE      it is in this state from now on
 #   stage_was TOOL STATUS        it has ended with that status of the shell
@@ -17,6 +21,23 @@
 declare -A stage_state=() stage_pid=() stage_since=() stage_starts=()
 declare -A stage_failures=() stage_last=()
 stage_order=()
+
+seconds_up()
+{
+	read -r REPLY _ </proc/uptime
+	REPLY=${REPLY%.*}
+}
+
+stage_age()
+{
+	local up boot of
+	IFS=: read -r _ up boot <<<"$1"
+	read -r of </proc/sys/kernel/random/boot_id
+	REPLY=''
+	[[ $boot == "$of" ]] || return 0
+	seconds_up
+	REPLY=$((REPLY - up))
+}
 
 stage_runs()
 {
@@ -29,9 +50,12 @@ stage_runs()
 
 stage_stands()
 {
+	local boot
 	[[ -n ${stage_starts[$1]-} ]] || return 0
 	stage_state[$1]=$2
-	printf -v "stage_since[$1]" '%(%s)T' -1
+	read -r boot </proc/sys/kernel/random/boot_id
+	seconds_up
+	printf -v "stage_since[$1]" '%(%s)T:%s:%s' -1 "$REPLY" "$boot"
 	[[ $2 == running ]] || stage_pid[$1]=0
 	write_stages
 }
@@ -49,7 +73,7 @@ write_stages()
 	local tool
 	{
 		for tool in "${stage_order[@]}"; do
-			printf '%s\t%s\t%d\t%d\t%d\t%d\t%s\n' "$tool" \
+			printf '%s\t%s\t%d\t%s\t%d\t%d\t%s\n' "$tool" \
 				"${stage_state[$tool]}" "${stage_pid[$tool]}" \
 				"${stage_since[$tool]}" \
 				"$((stage_starts[$tool] - 1))" \

@@ -41,19 +41,21 @@ show_head()
 	fi
 	log_stamp
 	now=${REPLY%.*}Z
+	one_line "$source_id"
 	if ((${#problems[@]} == 0)); then
-		printf '%s: %shealthy%s, %s\n' "$source_id" "$good" "$plain" "$now"
+		printf '%s: %shealthy%s, %s\n' "$REPLY" "$good" "$plain" "$now"
 	else
-		printf '%s: %sdegraded%s, %s\n' "$source_id" "$bad" "$plain" "$now"
+		printf '%s: %sdegraded%s, %s\n' "$REPLY" "$bad" "$plain" "$now"
 		for text in "${problems[@]}"; do
-			printf '  %s%s%s\n' "$bad" "$text" "$plain"
+			one_line "$text"
+			printf '  %s%s%s\n' "$bad" "$REPLY" "$plain"
 		done
 	fi
 }
 
 show_slot()
 {
-	local state wal kept behind
+	local name state wal kept behind
 	printf '\n%-9s' slot
 	if [[ -n $source_said ]]; then
 		printf 'unknown\n'
@@ -62,9 +64,11 @@ show_slot()
 	IFS=$US read -r _ _ state wal _ _ kept behind _ <<<"$slot"
 	human_bytes "$kept"
 	kept=$REPLY
+	one_line "${PHILOTES_SLOT:-philotes_cdc}"
+	name=$REPLY
 	human_bytes "$behind"
 	printf '%s %s, WAL %s, %s retained, %s not confirmed\n' \
-		"${PHILOTES_SLOT:-philotes_cdc}" "${state:-missing}" \
+		"$name" "${state:-missing}" \
 		"${wal:--}" "$kept" "$REPLY"
 }
 
@@ -75,7 +79,9 @@ show_store()
 	IFS=$US read -r partitions bytes age events dropped held <<<"$store"
 	human_bytes "$bytes"
 	printf '%-9s%s partitions, %s' buffer "$partitions" "$REPLY"
-	if [[ -n $age ]]; then
+	if [[ -n $events ]]; then
+		one_line "$held"
+		held=$REPLY
 		human_time "$age"
 		printf ', last gc %s ago: %s events, %s partitions%s' "$REPLY" \
 			"$events" "$dropped" "${held:+, held by $held}"
@@ -94,7 +100,10 @@ show_sources()
 	for row in "${sources[@]}"; do
 		IFS=$US read -r id _ lsn _ total rate age <<<"$row"
 		capture_lag "$row"
-		human_time "$REPLY"
+		age=$REPLY
+		one_line "$id"
+		id=$REPLY
+		human_time "$age"
 		printf '%-18s %-14s %14s %10s %9s\n' "$id" "${lsn:--}" \
 			"$total" "$rate" "$REPLY"
 	done
@@ -111,8 +120,10 @@ show_consumers()
 			_ _ attempts _ _ _ open <<<"$row"
 		human_bytes "$bytes"
 		bytes=$REPLY
-		human_time "$age"
 		((${#sources[@]} == 1)) || consumer+="/$id"
+		one_line "$consumer"
+		consumer=$REPLY
+		human_time "$age"
 		printf '%-18s %-14s %8s %8s %7s %7s %7s %4s\n' "$consumer" \
 			"${lsn:--}" "$rate" "$events" "$bytes" "$REPLY" \
 			"$attempts" "$open"
@@ -121,16 +132,16 @@ show_consumers()
 
 show_stages()
 {
-	local line tool state pid since restarts failures last now
+	local line tool state pid since restarts failures last
 	[[ $supervised != never && $supervised != unknown ]] || return 0
-	printf -v now '%(%s)T' -1
 	printf '\n%-18s %-9s %8s %8s %8s %8s  %s\n' STAGE STATE PID SINCE \
 		RESTARTS FAILURES LAST
 	for line in "${stage_lines[@]}"; do
 		IFS=$'\t' read -r tool state pid since restarts failures last \
 			<<<"$line"
 		[[ $supervised != died ]] || state=died pid=0
-		human_time "$((now - since))"
+		stage_age "$since"
+		human_time "$REPLY"
 		((pid > 0)) || pid=-
 		printf '%-18s %-9s %8s %8s %8s %8s  %s\n' "${tool/#PHILOTES_*/handler}" \
 			"$state" "$pid" "$REPLY" "$restarts" "$failures" "$last"
@@ -232,7 +243,7 @@ json_stage()
 	[[ $supervised != died ]] || state=died
 	[[ $state == running ]] || pid=
 	json_object stage "${tool/#PHILOTES_*/handler}" state "$state" \
-		pid# "$pid" since# "$since" restarts# "$restarts" \
+		pid# "$pid" since# "${since%%:*}" restarts# "$restarts" \
 		failures# "$failures" last "${last/#-/}"
 }
 

@@ -31,7 +31,8 @@ child_ended()
 
 start()
 {
-	since[$1]=$SECONDS
+	seconds_up
+	since[$1]=$REPLY
 	if $embedded && ! embedded_start 2>/dev/null; then
 		log warning "could not start \"$buffer_cluster\": see server.log there"
 		restart_later "$1"
@@ -89,7 +90,7 @@ start_pair()
 		return
 	fi
 	start_stage reader "$bin/pg-cdc-read" "${verbosity[@]}" \
-		--ack /dev/fd/5 </dev/null >&4 3<&- 4>&- 6>&-
+		--ack /dev/fd/5 --failures "$run/failures" </dev/null >&4 3<&- 4>&- 6>&-
 	start_stage "${consumer[@]}" <&3 >&6 3<&- 4>&- 5<&- 6>&-
 	exec 3<&- 4>&- 5<&- 6>&-
 	worst=${consumer[0]} worst_status=0
@@ -168,7 +169,8 @@ unit_ended()
 restart_later()
 {
 	local stage
-	((SECONDS - ${since[$1]} < healthy_after)) || delay[$1]=$first_delay
+	seconds_up
+	((REPLY - ${since[$1]} < healthy_after)) || delay[$1]=$first_delay
 	log warning "restarting the $1 unit in ${delay[$1]} s"
 	timer "restart $1" "${delay[$1]}"
 	for stage in ${stages_of[$1]}; do
@@ -259,7 +261,9 @@ take_lock()
 	exec 9>>"$run/lock"
 	if ! flock -w 1 9; then
 		read -r holder <"$run/lock" || :
-		die 75 lock "$run/lock" "held by process ${holder:-?}"
+		die 75 lock "$run/lock" "held by process ${holder:-?}" \
+			"Another philotes runs there: stop it, or give each \
+pipeline a PHILOTES_STATE_DIR of its own."
 	fi
 	# who it is, is for information only: the disk may be full
 	{ echo $$ >"$run/lock"; } 2>/dev/null || :
@@ -288,7 +292,8 @@ take_source_lock()
 		exec 10>>"$name"
 		if ! flock -w 1 10; then
 			read -r holder <"$name" || :
-			die 75 read "$slot" "process ${holder:-?} does so already"
+			die 75 read "$slot" "process ${holder:-?} does so already" \
+				"Stop that philotes, or name another slot by PHILOTES_SLOT."
 		fi
 		source_lock=$name
 	done
@@ -339,6 +344,7 @@ run()
 	stage_runs philotes $$
 	at_exit run_ended
 	trap 'signalled=yes' TERM INT HUP
+	stand_guard "$stop_limit"
 	! $embedded || use_embedded
 	[[ $PHILOTES_BUFFER_ENABLED == false ]] || units+=(batch gc)
 	for unit in "${units[@]}"; do

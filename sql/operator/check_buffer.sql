@@ -1,24 +1,29 @@
--- For philotes check: the schema's version; of the source :'source' the system,
+-- For philotes check: the schema's version; of the source :'source', a name with a
+-- ? for what is below a space like the names that are printed, the system,
 -- the slot and the checkpoint that are stored, null if there is none; and, per
 -- tool, what the role of this session is not allowed to do that the tool does.
 -- Of an older schema the version alone.
 SET statement_timeout = '10s';
 SET search_path = pg_catalog, pg_temp;
+\ir schema.sql
 
 SELECT philotes.schema_version() AS version,
-       philotes.schema_version() >= 2 AS known \gset
+       philotes.schema_version() >= 3 AS known \gset
 SELECT 'version', :version;
 \if :known
 \else
 	\q
 \endif
 
-SELECT 'stored', s.system_id, s.slot,
+SELECT 'stored', regexp_replace(s.system_id, '[\x01-\x1f]', '?', 'g'),
+       regexp_replace(s.slot, '[\x01-\x1f]', '?', 'g'),
        (philotes.newest_write(s.source_id)).checkpoint
 FROM (SELECT) one
-LEFT JOIN philotes.cdc_sources s ON s.source_id = :'source';
+LEFT JOIN philotes.cdc_sources s
+  ON regexp_replace(s.source_id, '[\x01-\x1f]', '?', 'g') = :'source'
+ORDER BY s.source_id = :'source' DESC LIMIT 1;
 
-SELECT 'role', current_user, n.tool,
+SELECT 'role', regexp_replace(current_user, '[\x01-\x1f]', '?', 'g'), n.tool,
        string_agg(n.privilege || ' on ' || n.object, ', ')
 FROM (SELECT t.tool, t.object, t.privilege,
              CASE WHEN t.object LIKE '%\_seq'
@@ -43,7 +48,7 @@ FROM (SELECT t.tool, t.object, t.privilege,
       SELECT 'buffer-write', 'ensure_partitions', 'EXECUTE',
              has_function_privilege(p.oid, 'EXECUTE')
       FROM pg_proc p WHERE p.pronamespace = 'philotes'::regnamespace
-        AND p.proname = 'ensure_partitions'
+        AND p.proname IN ('ensure_partitions', 'stored_to')
       UNION ALL
       SELECT 'buffer-gc', p.proname, 'EXECUTE',
              has_function_privilege(p.oid, 'EXECUTE')

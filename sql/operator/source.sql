@@ -3,14 +3,16 @@
 -- none, "active" or "inactive", wal_status, the two positions, bytes of WAL kept
 -- for it, bytes not confirmed, bytes until it is lost (null: no limit); its
 -- plugin and database; why it is lost, in the words of version 17, if it is.
+-- Names have a ? for what is below a space.
 SET statement_timeout = '10s';
 SET search_path = pg_catalog, pg_temp;
-SELECT current_database(), w.lsn,
+SELECT regexp_replace(current_database(), '[\x01-\x1f]', '?', 'g'), w.lsn,
        CASE s.active WHEN true THEN 'active' WHEN false THEN 'inactive' END,
        s.wal_status, s.restart_lsn, s.confirmed_flush_lsn,
        greatest(0, pg_wal_lsn_diff(w.lsn, s.restart_lsn)::bigint),
        greatest(0, pg_wal_lsn_diff(w.lsn, s.confirmed_flush_lsn)::bigint),
-       s.safe_wal_size, s.plugin, s.database,
+       s.safe_wal_size, s.plugin,
+       regexp_replace(s.database, '[\x01-\x1f]', '?', 'g'),
        coalesce(to_jsonb(s) ->> 'invalidation_reason',
            CASE WHEN to_jsonb(s) ->> 'conflicting' = 'true'
                     AND s.restart_lsn IS NOT NULL THEN 'conflict'

@@ -56,14 +56,10 @@ check_order(struct run *r, const struct event *e)
 	bool alone = !e->has_transaction_id;
 
 	MUST(pgoutput_in_transaction(r->decoder) || alone);
-	if (alone)
-		MUST(e->seq == 1);
-	else if (e->commit_lsn == r->commit_lsn)
-		MUST(e->seq == r->seq + 1);
+	if (e->commit_lsn == r->commit_lsn)
+		MUST(!alone && e->seq == r->seq + 1);
 	else
 		MUST(e->seq == 1 && e->commit_lsn > r->commit_lsn);
-	if (alone)
-		return;
 	r->commit_lsn = e->commit_lsn;
 	r->seq = e->seq;
 }

@@ -147,6 +147,17 @@ static const struct {
     {"1h1h", 7200000},
     {"1.5h0.5m", 5430000},
     {"168h", 604800000},
+    {"7d", 604800000},
+    {"1w", 604800000},
+    {"1d12h", 129600000},
+    {"1w1d1h1m1s1ms", 694861001},
+    {"0.5d", 43200000},
+    {"0.1w", 60480000},
+    {".25d", 21600000},
+    {"0.123456789d", 10666667},
+    {"0.000001653439153w", 1000},
+    {"106751d", INT64_C(9223286400000)},
+    {"15250w", INT64_C(9223200000000)},
     {"2m", 120000},
     {"1h2m3s4ms", 3723004},
     {"1us", 1},
@@ -186,8 +197,11 @@ static const struct {
     {"1 s", REFUSED},
     {"1S", REFUSED},
     {"1sec", REFUSED},
-    {"1d", REFUSED},
-    {"1w", REFUSED},
+    {"1D", REFUSED},
+    {"1dd", REFUSED},
+    {"1W", REFUSED},
+    {"1mo", REFUSED},
+    {"1y", REFUSED},
     {"1mss", REFUSED},
     {"1,5s", REFUSED},
     {"1s,", REFUSED},
@@ -195,6 +209,8 @@ static const struct {
     {"nans", REFUSED},
     {"0x1s", REFUSED},
     {"9300000000s", REFUSED},
+    {"106752d", REFUSED},
+    {"15251w", REFUSED},
     {"2000000h2000000h", REFUSED},
     {"99999999999999999999h", REFUSED},
 };
@@ -212,6 +228,15 @@ test_durations(void)
 	}
 }
 
+/* For whoever has a parser of his own to compare: text, tab, milliseconds. */
+static void
+print_durations(void)
+{
+	for (size_t i = 0; i < sizeof(durations) / sizeof(*durations); i++)
+		printf("%s\t%lld\n", durations[i].text,
+		    (long long)durations[i].ms);
+}
+
 /* A whole number of milliseconds must come out as it is, however written. */
 static void
 test_exact(void)
@@ -219,13 +244,14 @@ test_exact(void)
 	static const struct {
 		const char *unit;
 		uint64_t ms;
-	} units[] = {{"s", 1000}, {"m", 60000}, {"h", 3600000}};
+	} units[] = {{"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000},
+	    {"w", 604800000}};
 	char text[64];
 	bool same = true;
 
 	for (int i = 0; i < 300000 && same; i++) {
-		size_t u = rnd(3);
-		uint64_t whole = rnd(100000), fraction = rnd(1000);
+		size_t u = rnd(5);
+		uint64_t whole = rnd(15000), fraction = rnd(1000);
 		int64_t wanted = (int64_t)(whole * units[u].ms +
 			    fraction * units[u].ms / 1000),
 			got = -1;
@@ -265,10 +291,14 @@ test_long(void)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
 	const char *seed = getenv("SEED");
 
+	if (argc > 1 && strcmp(argv[1], "durations") == 0) {
+		print_durations();
+		return 0;
+	}
 	state = seed != NULL ? strtoull(seed, NULL, 10) : (uint64_t)time(NULL);
 	printf("# SEED=%llu\n", (unsigned long long)state);
 	test_numbers();

@@ -294,6 +294,46 @@ test_unchanged(void)
 	    "unchanged and json_text together");
 }
 
+static bool
+all_but_public(const void *arg, struct view schema, struct view table)
+{
+	return *(const bool *)arg && table.n > 0 &&
+	    !view_eq(schema, VIEW_LIT("public"));
+}
+
+static void
+test_left_out(void)
+{
+	bool arg = true;
+	struct pgoutput *d = pgoutput_new();
+
+	pgoutput_leave_out(d, all_but_public, &arg);
+	must(d, relation1());
+	must(d, relation2());
+	must(d, relation3());
+	is_fed(d, msg("IiNh", REL2, 0), "bad",
+	    "what is left out has no change outside a transaction either");
+	pgoutput_free(d);
+
+	d = pgoutput_new();
+	pgoutput_leave_out(d, all_but_public, &arg);
+	must(d, relation1());
+	must(d, relation2());
+	must(d, relation3());
+	must(d, begin());
+	is_fed(d, msg("IiNh t", REL3, 1, "x"), "done", "a row is left out");
+	is_fed(d, msg("Tibiii", (uint32_t)3, 0, REL2, REL1, REL3),
+	    "TRUNCATE public.t 0/10 742 0/1000/3 5 [\"id\"] - - -\ndone",
+	    "of a TRUNCATE the relations that are not left out, which count");
+	is_fed(d, msg("Tibii", (uint32_t)2, 0, REL2, REL3), "done", "or none");
+	is_fed(d, msg("DiKh tnn", REL1, 3, "1"),
+	    "DELETE public.t 0/10 742 0/1000/7 5 [\"id\"] {\"id\":1} - -\ndone",
+	    "what is left out has counted");
+	is_fed(
+	    d, msg("Tibi", (uint32_t)2, 0, REL3), "bad", "a TRUNCATE cut off");
+	pgoutput_free(d);
+}
+
 static void
 test_truncate(void)
 {
@@ -334,10 +374,11 @@ test_message(void)
 	    " {\"prefix\":\"p\",\"content\":\"\"} -\ndone",
 	    "no content");
 	is_fed(d, msg("MblsiX", 0, (uint64_t)0x77, "p", (uint32_t)1),
-	    "MESSAGE . 0/77 - 0/77/1 0 - -"
-	    " {\"prefix\":\"p\",\"content\":\"X\"} -\ndone",
-	    "a message outside any transaction");
-	ok(!pgoutput_in_transaction(d), "- is not one");
+	    "MESSAGE . 0/77 - 0/76/1 0 - -"
+	    " {\"prefix\":\"p\",\"content\":\"X\"} -\ncommit",
+	    "a message outside any transaction is one of its own");
+	ok(!pgoutput_in_transaction(d), "- which has ended");
+	ok(pgoutput_commit_end(d) == 0x77, "- with the end of its record");
 	pgoutput_free(d);
 }
 
@@ -599,7 +640,7 @@ valid(size_t i, bool *in_transaction)
 	case 4:
 		return msg("Ols", (uint64_t)1, "origin");
 	case 5:
-		return msg("Mblsi12", 0, (uint64_t)1, "p", (uint32_t)2);
+		return msg("Mblsi12", 0, (uint64_t)8, "p", (uint32_t)2);
 	case 6:
 		return msg("Mblsi12", 1, (uint64_t)1, "p", (uint32_t)2);
 	case 7:
@@ -733,6 +774,36 @@ test_storable(void)
 	pgoutput_free(d);
 }
 
+/* A message ends where the next record begins. */
+static void
+test_order_of_messages(struct buf *said)
+{
+	struct pgoutput *d = decoder(true);
+
+	must(d, commit());
+	ok(feed(d, msg("Mblsi", 0, COMMIT_LSN + 1, "p", (uint32_t)0), LSN_HERE,
+	       said) == PGOUTPUT_BAD,
+	    "bad: a message that ends just behind where the commit begins");
+	pgoutput_free(d);
+
+	d = decoder(true);
+	must(d, commit());
+	must(d, msg("Mblsi", 0, COMMIT_END + 8, "p", (uint32_t)0));
+	must(d, msg("Mblsi", 0, COMMIT_END + 16, "p", (uint32_t)0));
+	ok(feed(d, msg("Mblsi", 0, COMMIT_END + 16, "p", (uint32_t)0), LSN_HERE,
+	       said) == PGOUTPUT_BAD,
+	    "bad: a message that ends where the last one does");
+	pgoutput_free(d);
+
+	d = decoder(false);
+	must(d, msg("Mblsi", 0, COMMIT_LSN, "p", (uint32_t)0));
+	must(d, begin());
+	is_fed(d, msg("IiNh tnn", REL1, 3, "1"),
+	    "INSERT " HEAD " - {\"id\":1,\"note\":null,\"doc\":null} -\ndone",
+	    "a commit that begins where a message ends");
+	pgoutput_free(d);
+}
+
 static void
 test_order(void)
 {
@@ -745,11 +816,12 @@ test_order(void)
 	    "a message at 0/0");
 	must(d, commit());
 	must(d, msg("Mblsi", 0, COMMIT_LSN + 8, "p", (uint32_t)0));
-	ok(feed(d, msg("Blli", COMMIT_LSN + 8, (uint64_t)5, (uint32_t)743),
+	ok(feed(d, msg("Blli", COMMIT_LSN + 7, (uint64_t)5, (uint32_t)743),
 	       LSN_HERE, &said) == PGOUTPUT_BAD,
 	    "bad: a transaction that was committed before the last message");
-	buf_release(&said);
 	pgoutput_free(d);
+	test_order_of_messages(&said);
+	buf_release(&said);
 }
 
 static void
@@ -779,6 +851,7 @@ main(void)
 	test_rows();
 	test_unchanged();
 	test_truncate();
+	test_left_out();
 	test_message();
 	test_transaction();
 	test_independent();

@@ -1,0 +1,85 @@
+#include "pg_secret.h"
+
+#include <string.h>
+#include <strings.h>
+
+/* Those of newer versions that libpq does not mark as passwords. */
+static const char *const secrets[] = {
+    "oauth_client_secret", "scram_client_key", "scram_server_key"};
+
+/* What is in a text that may have been meant to set a secret: names of options
+ * and their escapes, and URIs. */
+static const char *const signs[] = {"pass", "secret", "_key", "%", "://"};
+
+static bool
+is_cut(const char *conninfo)
+{
+	const char *at, *authority = strstr(conninfo, "://");
+	size_t n;
+
+	if (strncmp(conninfo, "postgres://", 11) != 0 &&
+	    strncmp(conninfo, "postgresql://", 13) != 0)
+		return false;
+	authority += 3;
+	n = strcspn(authority, "@/");
+	if (authority[n] == '@')
+		n++;
+	at = strpbrk(authority + n, "@?");
+	return at != NULL && *at == '@';
+}
+
+PQconninfoOption *
+pg_parse(const char *conninfo, char **message)
+{
+	if (!is_cut(conninfo))
+		return PQconninfoParse(conninfo, message);
+	if (message != NULL)
+		*message = NULL;
+	return NULL;
+}
+
+bool
+pg_is_secret(const PQconninfoOption *o)
+{
+	bool secret = o->dispchar[0] == '*';
+
+	for (size_t i = 0; i < sizeof(secrets) / sizeof(*secrets); i++)
+		secret = secret || strcmp(o->keyword, secrets[i]) == 0;
+	return secret && o->val != NULL && *o->val != '\0';
+}
+
+static bool
+has_word(const char *text, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (; *text != '\0'; text++) {
+		if (strncasecmp(text, word, n) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+looks_secret(const char *text)
+{
+	for (size_t i = 0; i < sizeof(signs) / sizeof(*signs); i++) {
+		if (has_word(text, signs[i]))
+			return true;
+	}
+	return false;
+}
+
+bool
+pg_has_secret(const char *conninfo)
+{
+	PQconninfoOption *parsed = pg_parse(conninfo, NULL);
+	bool found = false;
+
+	if (parsed == NULL)
+		return looks_secret(conninfo);
+	for (const PQconninfoOption *o = parsed; o->keyword != NULL; o++)
+		found = found || pg_is_secret(o);
+	PQconninfoFree(parsed);
+	return found;
+}

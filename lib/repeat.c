@@ -1,0 +1,66 @@
+#include "repeat.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "buf.h"
+#include "log.h"
+#include "lsn.h"
+
+struct last {
+	char lsn[LSN_TEXT_MAX];
+	unsigned count;
+	char how[21];
+};
+
+static bool
+read_last(const char *path, struct last *l)
+{
+	FILE *f = fopen(path, "re");
+	bool whole;
+
+	if (f == NULL)
+		return false;
+	whole = fscanf(f, "%17s %9u %20s", l->lsn, &l->count, l->how) == 3;
+	fclose(f);
+	return whole;
+}
+
+/* As a whole, or not at all. */
+static bool
+write_last(const char *path, const struct last *l)
+{
+	struct buf new = BUF_INIT;
+	FILE *f = NULL;
+	bool ok;
+
+	buf_addf(&new, "%s.new", path);
+	if (buf_str(&new) != NULL)
+		f = fopen(new.data, "we");
+	ok = f != NULL &&
+	    fprintf(f, "%s %u %s\n", l->lsn, l->count, l->how) > 0;
+	if (f != NULL && fclose(f) != 0)
+		ok = false;
+	ok = ok && rename(new.data, path) == 0;
+	buf_release(&new);
+	return ok;
+}
+
+unsigned
+repeat_count(const char *path, uint64_t lsn, const char *how)
+{
+	struct last before, now = {.count = 1};
+
+	snprintf(now.lsn, sizeof(now.lsn), "%s", lsn_text(lsn).s);
+	snprintf(now.how, sizeof(now.how), "%s", how);
+	if (read_last(path, &before) && strcmp(before.lsn, now.lsn) == 0 &&
+	    strcmp(before.how, now.how) == 0)
+		now.count = before.count + 1;
+	if (!write_last(path, &now))
+		log_warning(
+		    "could not write \"%s\": %s", path, strerror(errno));
+	return now.count;
+}

@@ -1,0 +1,80 @@
+#include "sweep.h"
+
+#include <stdlib.h>
+
+#include "exitcode.h"
+#include "log.h"
+#include "lsn.h"
+#include "num.h"
+#include "pg_target.h"
+#include "sql.h"
+
+#define LIMIT 256 /* relations, before the first question */
+
+static void
+forget(struct sweep *s, struct relation_cache *c)
+{
+	uint64_t oid;
+
+	for (int i = 0; i < PQntuples(s->gone); i++) {
+		if (num_parse_u64(pg_value(s->gone, i, 0), &oid))
+			relation_forget(c, (uint32_t)oid, s->described);
+	}
+	log_info("forgot %d tables that were dropped", PQntuples(s->gone));
+	PQclear(s->gone);
+	s->gone = NULL;
+}
+
+static int
+ask(const struct sweep *s, const struct relation_cache *c, PGresult **gone)
+{
+	const struct pg_target target = {"source", s->conninfo, false};
+	struct buf oids = BUF_INIT;
+	struct pg pg;
+	const char *params[1];
+	int rc = pg_open(&pg, &target);
+
+	relation_oids(c, &oids);
+	params[0] = buf_str(&oids);
+	if (rc == EXIT_DONE)
+		rc = pg_query(&pg, "set up the session on the source",
+		    SQL_SESSION_SOURCE, 0, NULL, NULL);
+	if (rc == EXIT_DONE && params[0] != NULL)
+		rc = pg_query(&pg, "look for tables that were dropped",
+		    SQL_DROPPED_RELATIONS, 1, params, gone);
+	pg_close(&pg);
+	buf_release(&oids);
+	return rc;
+}
+
+void
+sweep_work(struct sweep *s, struct relation_cache *c, uint64_t complete)
+{
+	size_t left = c->n;
+	PGresult *gone = NULL;
+	int n;
+
+	if (s->gone != NULL && complete >= s->lsn)
+		forget(s, c);
+	if (s->gone != NULL || c->n < (s->limit > 0 ? s->limit : LIMIT))
+		return;
+	log_errors_as_info(true);
+	ask(s, c, &gone);
+	log_errors_as_info(false);
+	n = PQntuples(gone);
+	if (n > 0 && lsn_parse(pg_value(gone, n - 1, 1), &s->lsn)) {
+		left -= (size_t)n;
+		s->described = c->described;
+		s->gone = gone;
+	} else {
+		PQclear(gone);
+	}
+	s->limit = 2 * left > LIMIT ? 2 * left : LIMIT;
+}
+
+void
+sweep_release(struct sweep *s)
+{
+	PQclear(s->gone);
+	s->gone = NULL;
+}

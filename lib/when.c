@@ -1,0 +1,174 @@
+#include "when.h"
+
+#include "clock.h"
+#include "num.h"
+
+#define DAY_US INT64_C(86400000000)
+
+/* With what people leave out. */
+static bool
+parse_date(const char *text, int64_t *t)
+{
+	static const char *const rests[] = {
+	    "", "Z", ":00", ":00Z", ":00:00Z", "T00:00:00Z"};
+	struct buf b = BUF_INIT;
+	bool ok = false;
+
+	for (size_t i = 0; !ok && i < sizeof(rests) / sizeof(*rests); i++) {
+		buf_clear(&b);
+		buf_adds(&b, text);
+		buf_adds(&b, rests[i]);
+		ok = clock_parse_pg(buf_view(&b), t);
+	}
+	buf_release(&b);
+	return ok;
+}
+
+/* Takes a word off the front, and the spaces before it; empty: there is none.
+ */
+static struct view
+take_word(struct view *s)
+{
+	struct view word;
+
+	while (s->n > 0 && s->p[0] == ' ')
+		*s = (struct view){s->p + 1, s->n - 1};
+	word = (struct view){s->p, 0};
+	while (word.n < s->n && word.p[word.n] != ' ')
+		word.n++;
+	*s = (struct view){s->p + word.n, s->n - word.n};
+	return word;
+}
+
+/* Takes the number that the word begins with, if it does. */
+static struct view
+take_number(struct view *word)
+{
+	struct view number = {word->p, 0};
+
+	while (number.n < word->n &&
+	    ((word->p[number.n] >= '0' && word->p[number.n] <= '9') ||
+		word->p[number.n] == '.'))
+		number.n++;
+	*word = (struct view){word->p + number.n, word->n - number.n};
+	return number;
+}
+
+/* The unit of a duration that the word means; 0: none. */
+static char
+unit_of(struct view word)
+{
+	static const char *const names[] = {"s", "sec", "second", "m", "min",
+	    "minute", "h", "hr", "hour", "d", "day", "w", "week"};
+
+	if (word.n > 1 && word.p[word.n - 1] == 's')
+		word.n--;
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if (view_eq(word, view_of(names[i])))
+			return names[i][0];
+	}
+	return 0;
+}
+
+/* Appends "2h" for 2hours, "2" for 2, "1" for an, after which *number says that
+ * the unit is still to come, and "h" for that. */
+static bool
+add_word(struct buf *b, struct view word, bool *number)
+{
+	struct view rest = word, digits = take_number(&rest);
+	int64_t ms;
+
+	if (!*number && rest.n > 0 && num_parse_duration(word, &ms)) {
+		buf_addv(b, word);
+		return true;
+	}
+	if (!*number) {
+		if (view_eq(word, VIEW_LIT("a")) ||
+		    view_eq(word, VIEW_LIT("an"))) {
+			digits = VIEW_LIT("1");
+			rest.n = 0;
+		}
+		buf_addv(b, digits);
+		*number = digits.n > 0 && rest.n == 0;
+		if (*number || digits.n == 0)
+			return *number;
+		word = rest;
+	}
+	*number = false;
+	buf_addc(b, unit_of(word));
+	return unit_of(word) != 0;
+}
+
+/* What the words say, as the duration that num.h reads: "1h30m". */
+static bool
+add_words(struct buf *b, struct view s)
+{
+	bool number = false;
+
+	for (struct view w = take_word(&s); w.n > 0; w = take_word(&s)) {
+		if (!add_word(b, w, &number))
+			return false;
+	}
+	return !number;
+}
+
+static bool
+parse_span(struct view s, int64_t *ms)
+{
+	struct buf b = BUF_INIT;
+	bool ok = add_words(&b, s) && num_parse_duration(buf_view(&b), ms);
+
+	buf_release(&b);
+	return ok;
+}
+
+/* "-1h", "2 hours ago": takes off what says that it is in the past. */
+static bool
+take_past(struct view *s)
+{
+	static const struct view ago = {" ago", 4};
+
+	if (s->n > 0 && s->p[0] == '-') {
+		*s = (struct view){s->p + 1, s->n - 1};
+		return true;
+	}
+	if (s->n < ago.n ||
+	    !view_eq((struct view){s->p + s->n - ago.n, ago.n}, ago))
+		return false;
+	s->n -= ago.n;
+	return true;
+}
+
+static bool
+parse_relative(struct view s, int64_t now, int64_t *t)
+{
+	int64_t midnight = now - (now % DAY_US + DAY_US) % DAY_US, ms;
+
+	if (view_eq(s, VIEW_LIT("now")))
+		*t = now;
+	else if (view_eq(s, VIEW_LIT("today")))
+		*t = midnight;
+	else if (view_eq(s, VIEW_LIT("yesterday")))
+		*t = midnight - DAY_US;
+	else if (take_past(&s) && parse_span(s, &ms))
+		*t = now - ms * 1000;
+	else
+		return false;
+	return true;
+}
+
+bool
+when_parse(const char *text, int64_t now, int64_t *t)
+{
+	struct buf lower = BUF_INIT;
+	bool ok;
+
+	if (parse_date(text, t))
+		return true;
+	for (const char *p = text; *p != '\0'; p++)
+		buf_addc(&lower,
+		    *p >= 'A' && *p <= 'Z' ? (char)(*p - 'A' + 'a') : *p);
+	ok = !lower.failed && parse_relative(buf_view(&lower), now, t);
+	buf_release(&lower);
+	return ok;
+}

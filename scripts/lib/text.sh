@@ -1,0 +1,89 @@
+# Text of others for people and programs to read, as lib/text.h has it: what is
+# hostile there is replaced here, character by character, with the same result.
+#
+#   one_line TEXT          leaves it in REPLY with ? for what is hostile
+#   json_string TEXT       leaves it quoted in REPLY, with escapes for that
+# shellcheck shell=bash
+
+one_line()
+{
+	REPLY=$1
+	[[ $1 != *[!\ -~]* ]] || replace_hostile mark "$1" 2>/dev/null
+}
+
+json_string()
+{
+	REPLY=${1//\\/\\\\}
+	REPLY=${REPLY//\"/\\\"}
+	[[ $REPLY != *[!\ -~]* ]] ||
+		replace_hostile escape "$REPLY" 2>/dev/null
+	REPLY=\"$REPLY\"
+}
+
+# replace_hostile mark|escape TEXT: bytes, whatever the locale is; one that is
+# wrong makes bash complain when it gets it back.
+replace_hostile()
+{
+	local LC_ALL=C rest=$2 text='' plain n hostile invalid
+	while :; do
+		plain=${rest%%[!\ -~]*}
+		text+=$plain
+		rest=${rest:${#plain}}
+		[[ -n $rest ]] || break
+		measure_character
+		if $hostile; then
+			"put_$1" "${rest:0:n}"
+			text+=$REPLY
+		else
+			text+=${rest:0:n}
+		fi
+		rest=${rest:n}
+	done
+	REPLY=$text
+}
+
+# $n bytes are the first character of $rest; one that is none is $invalid.
+measure_character()
+{
+	local more=[$'\x80'-$'\xbf']
+	n=1 hostile=true invalid=false
+	# shellcheck disable=SC2254 # a pattern
+	case $rest in
+	[$'\x01'-$'\x1f\x7f']*) ;;
+	$'\xc2'[$'\x80'-$'\x9f']* | $'\xd8\x9c'*) n=2 ;;
+	$'\xe2\x80'[$'\x8e\x8f\xa8'-$'\xae']* | \
+	$'\xe2\x81'[$'\xa6'-$'\xa9']*) n=3 ;;
+	[$'\xc2'-$'\xdf']$more*) n=2 hostile=false ;;
+	$'\xe0'[$'\xa0'-$'\xbf']$more* | $'\xed'[$'\x80'-$'\x9f']$more* | \
+	[$'\xe1'-$'\xec\xee\xef']$more$more*) n=3 hostile=false ;;
+	$'\xf0'[$'\x90'-$'\xbf']$more$more* | \
+	$'\xf4'[$'\x80'-$'\x8f']$more$more* | \
+	[$'\xf1'-$'\xf3']$more$more$more*) n=4 hostile=false ;;
+	*) invalid=true ;;
+	esac
+}
+
+put_mark()
+{
+	REPLY='?'
+}
+
+# The escape of a character of so many bytes.
+put_escape()
+{
+	local code=0xfffd byte i
+	local -A short=([8]=b [9]=t [10]=n [12]=f [13]=r)
+	if ! $invalid; then
+		printf -v code %d "'$1"
+		code=$((code & 0x7f >> (${#1} == 1 ? 0 : ${#1})))
+		for ((i = 1; i < ${#1}; i++)); do
+			printf -v byte %d "'${1:i}"
+			code=$((code << 6 | byte & 0x3f))
+		done
+	fi
+	if [[ -n ${short[$code]-} ]]; then
+		REPLY=\\${short[$code]}
+	else
+		printf -v REPLY '\\u%04x' "$code"
+	fi
+}

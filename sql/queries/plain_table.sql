@@ -1,0 +1,5 @@
+-- Does the plain table stand where the view of the schema should?
+SELECT EXISTS (SELECT FROM pg_catalog.pg_class c
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+               WHERE n.nspname = 'philotes' AND c.relname = 'cdc_events'
+                 AND c.relkind IN ('r', 'p'))

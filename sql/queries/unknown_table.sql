@@ -1,0 +1,10 @@
+-- The first of the tables named by schemas $1 and names $2 of which the log has
+-- no event of the sources $3 (null: all).  Table by table, up to the first event
+-- of it: a join might read the whole log where one event would do.
+SELECT u.schema, u.name
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY u (schema, name, i)
+WHERE (SELECT true FROM philotes.cdc_log
+       WHERE schema_name = u.schema AND table_name = u.name
+         AND ($3::text[] IS NULL OR source_id = ANY ($3::text[]))
+       LIMIT 1) IS NULL
+ORDER BY u.i LIMIT 1

@@ -1,0 +1,430 @@
+#!/usr/bin/env bats
+# Servers that do not answer: all of their processes are stopped, or the one that
+# works for us, while the kernel still takes connections.  Every wait has a
+# limit, says what it waits for, and is not cut where there is a reason for it.
+
+load helper
+load buffer
+
+setup()
+{
+	frozen=()
+	databases_up
+	export PHILOTES_SERVER_TIMEOUT=1s
+}
+
+teardown()
+{
+	thaw
+	kill_children
+	databases_down
+}
+
+# freeze src|buf: the postmaster first, so that nobody is left over
+freeze()
+{
+	local pid children
+	pid=$(server_pid "$1")
+	kill -STOP "$pid"
+	children=$(<"/proc/$pid/task/$pid/children")
+	frozen+=("$pid")
+	for pid in $children; do
+		kill -STOP "$pid"
+		frozen+=("$pid")
+	done
+}
+
+# One process of a server.
+freeze_one()
+{
+	kill -STOP "$1"
+	frozen+=("$1")
+}
+
+thaw()
+{
+	local pid
+	for pid in "${frozen[@]}"; do
+		kill -CONT "$pid" 2>/dev/null || :
+	done
+	frozen=()
+}
+
+# The buffer's process behind a session that asked this last.
+backend()
+{
+	buf_psql "SELECT pid FROM pg_stat_activity WHERE query LIKE '%$1%'
+	    AND datname = current_database() AND pid <> pg_backend_pid()"
+}
+
+start()
+{
+	child "$@" >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/log"
+	tool=$!
+}
+
+# ends CODE REGEX [SECONDS]: the tool ends so, within that time
+ends()
+{
+	local status=0 until=$((SECONDS + ${3:-6}))
+	while ((SECONDS < until)) &&
+	    grep -qs '^State:.[^Z]' "/proc/$tool/status"; do
+		sleep 0.05
+	done
+	((SECONDS < until)) || kill -KILL "$tool"
+	wait "$tool" || status=$?
+	cat "$BATS_TEST_TMPDIR/log"
+	((status == $1))
+	grep -qE "error: could not $2" "$BATS_TEST_TMPDIR/log"
+}
+
+event()
+{
+	printf '{"source_id":"s","schema_name":"p","table_name":"t","operation":"INSERT","lsn":"0/%s","transaction_id":1,"key_columns":[],"before_data":null,"after_data":{"v":"%s"},"event_time":"2026-01-01T00:00:00Z","metadata":{"commit_lsn":"0/%s","seq":1}}\n' \
+		"$1" "${2-}" "$1"
+}
+
+# Writes what is written to descriptor 7.
+start_writer()
+{
+	mkfifo "$BATS_TEST_TMPDIR/in"
+	child writer_from_fifo
+	tool=$!
+	exec 7>"$BATS_TEST_TMPDIR/in"
+	event 10 >&7
+	wait_for rows cdc_log 1
+}
+
+writer_from_fifo()
+{
+	exec buffer-write <"$BATS_TEST_TMPDIR/in" >"$BATS_TEST_TMPDIR/out" \
+		2>"$BATS_TEST_TMPDIR/log" 7>&-
+}
+
+connects()
+{
+	expect_code 75 "$@"
+	expect_error "could not connect to the $server: timed out"
+}
+
+@test "a server that takes connections and says nothing: 75, from each tool" {
+	server=buffer
+	freeze buf
+	connects buffer-write </dev/null
+	connects buffer-batch --once
+	connects buffer-gc
+	thaw
+	server=source
+	freeze src
+	connects pg-cdc-read --until now
+	connects pg-cdc-read --create
+	connects pg-cdc-read --drop
+	connects pg-cdc-read --check
+}
+
+@test "a buffer that freezes in mid-run: 75, from each tool" {
+	start_writer
+	freeze buf
+	event 11 >&7
+	ends 75 "write to philotes.cdc_log: the buffer has not answered for 1 s"
+	thaw
+	start buffer-batch --flush-interval 10ms
+	wait_for lines "$BATS_TEST_TMPDIR/out" 1
+	freeze buf
+	ends 75 "look for events that wait: the buffer has not answered for 1 s"
+	thaw
+	start buffer-gc --interval 10ms
+	wait_for lines_come "$BATS_TEST_TMPDIR/out" yes
+	freeze buf
+	ends 75 ".*(has not answered for 1 s|connect to the buffer: timed out)"
+}
+
+# shellcheck disable=SC2329 # by wait_for
+lines_come()
+{
+	(($(lines "$1") < 3)) || echo yes
+}
+
+@test "a source that freezes in mid-run: 75" {
+	expect_code 0 buf_psql "SELECT 1"
+	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
+	expect_code 0 pg-cdc-read --create
+	start pg-cdc-read
+	wait_for src_psql "SELECT active FROM pg_replication_slots
+	    WHERE slot_name = '$PHILOTES_SLOT'" t
+	freeze src
+	ends 75 "go on with replication: the server does not answer"
+}
+
+@test "a frozen buffer takes no rows: 75 with its socket full, too" {
+	start_writer
+	freeze buf
+	local big
+	printf -v big '%0*d' 900000 0
+	# what the pipe does not take ends with the writer
+	{ for n in 11 12 13 14; do event "$n" "$big"; done; } >&7 2>/dev/null &
+	exec 7>&-
+	ends 75 "write to philotes.cdc_log: the buffer has not answered for 1 s"
+	wait $! || :
+	thaw
+	[ "$(rows cdc_log)" = 1 ]
+}
+
+@test "one process of the server that freezes: 75, though others answer" {
+	start_writer
+	freeze_one "$(backend "end_write")"
+	event 11 >&7
+	ends 75 "write to philotes.cdc_log: the buffer has not answered for 1 s"
+	thaw
+	# of both sessions of buffer-batch, while it works and while it reads ahead
+	start buffer-batch --flush-interval 10ms
+	wait_for lines "$BATS_TEST_TMPDIR/out" 1
+	freeze_one "$(backend "cdc_batches")"
+	ends 75 "look for events that wait: the buffer has not answered for 1 s"
+	thaw
+	start buffer-batch --flush-interval 10ms
+	wait_for backend "enable_sort%" "$(backend "enable_sort%")"
+	wait_for one_reads yes yes
+	freeze_one "$(backend "enable_sort%")"
+	fill s 1
+	ends 75 "find the next events: the buffer has not answered for 1 s"
+}
+
+# shellcheck disable=SC2329 # by wait_for
+one_reads()
+{
+	[[ $(backend "enable_sort%") != +([0-9]) ]] || echo yes
+}
+
+@test "TERM while the server is frozen: the end comes in seconds" {
+	export PHILOTES_SERVER_TIMEOUT=1h
+	start_writer
+	freeze buf
+	event 11 >&7
+	sleep 0.2 # it reads that at once
+	kill -TERM "$tool"
+	ends 75 "commit: stopped while the server did not answer"
+	thaw
+	start buffer-batch --flush-interval 10ms
+	wait_for lines "$BATS_TEST_TMPDIR/out" 1
+	freeze buf
+	sleep 0.2 # it asks at most 5 ms after that
+	kill -TERM "$tool"
+	ends 75 "look for events that wait: stopped while the server did not answer"
+	# while it connects
+	start buffer-gc
+	sleep 0.2
+	kill -TERM "$tool"
+	ends 75 "connect to the buffer: stopped"
+}
+
+@test "a handler may work for longer than a server may be silent" {
+	fill s 3
+	PHILOTES_SERVER_TIMEOUT=200ms expect_code 0 buffer-batch --once -- \
+	    sh -c 'cat; sleep 1'
+	[ "$(processed)" = "3|1" ]
+}
+
+@test "we were stopped, not the server: its answer is taken" {
+	start_writer
+	event 11 >&7
+	kill -STOP "$tool"
+	sleep 1.2
+	kill -CONT "$tool"
+	wait_for rows cdc_log 2
+	exec 7>&-
+	wait "$tool"
+}
+
+# A transaction on the source that descriptor 7 goes on with, $blocker its process.
+open_transaction()
+{
+	mkfifo "$BATS_TEST_TMPDIR/sql"
+	exec 7<>"$BATS_TEST_TMPDIR/sql"
+	child psql_on "$PHILOTES_SOURCE_URL" -At <"$BATS_TEST_TMPDIR/sql" \
+		>"$BATS_TEST_TMPDIR/pid"
+	echo "BEGIN; CREATE TABLE u (id int); SELECT pg_backend_pid();" >&7
+	wait_for lines "$BATS_TEST_TMPDIR/pid" 1
+	blocker=$(<"$BATS_TEST_TMPDIR/pid")
+}
+
+@test "who waits for a lock says so, and is not cut while the server answers" {
+	export PHILOTES_SERVER_TIMEOUT=400ms
+	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
+	open_transaction
+	start pg-cdc-read --create
+	wait_for said "waiting for the source to create the replication slot, behind process $blocker, in a transaction since 20" yes
+	echo "COMMIT;" >&7
+	wait "$tool"
+	grep -q "created slot" "$BATS_TEST_TMPDIR/out"
+}
+
+# shellcheck disable=SC2329 # by wait_for
+said()
+{
+	! grep -q "$1" "$BATS_TEST_TMPDIR/log" || echo yes
+}
+
+@test "... but not for ever if it does not, nor for longer than that" {
+	export PHILOTES_SERVER_TIMEOUT=400ms
+	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
+	open_transaction
+	start pg-cdc-read --create
+	wait_for said "behind process" yes
+	freeze src
+	ends 75 "create the replication slot: the source has not answered for 0.4 s"
+	thaw
+	echo '\q' >&7
+	# sixty times this
+	PHILOTES_SERVER_TIMEOUT=20ms
+	psql_on "$PHILOTES_SOURCE_URL" -c "SELECT pg_advisory_lock(
+	    hashtextextended('philotes.source', 0)), pg_sleep(5)" >/dev/null &
+	wait_for src_psql "SELECT count(*) FROM pg_locks
+	    WHERE locktype = 'advisory'" 1
+	start pg-cdc-read --create
+	ends 75 "get the lock of --create and --drop: the source has not answered" 5
+	wait $! || :
+}
+
+@test "what is not answered for 5 s says what it waits for" {
+	export PHILOTES_SERVER_TIMEOUT=1h
+	start_writer
+	freeze buf
+	event 11 >&7
+	start_second buffer-gc
+	wait_for said "warning: waiting for the buffer to write to philotes.cdc_log" yes
+	wait_for said_second "warning: waiting for the buffer to take the connection" yes
+	thaw
+	wait_for rows cdc_log 2
+	exec 7>&-
+	wait "$tool"
+	wait "$other"
+}
+
+start_second()
+{
+	child "$@" >/dev/null 2>"$BATS_TEST_TMPDIR/log2"
+	other=$!
+}
+
+# shellcheck disable=SC2329 # by wait_for
+said_second()
+{
+	! grep -q "$1" "$BATS_TEST_TMPDIR/log2" || echo yes
+}
+
+# Vanished hosts
+
+# /proc/net/tcp: local and remote address, state 01 (established), queues, and
+# the timer: 02 is keepalive, with what is left of it in 1/100 s
+keepalives()
+{
+	awk -v "port=$(printf ':%04X' "$1")" '
+		$2 ~ port "$" && $4 == "01" {
+			split($6, timer, ":")
+			n++
+			good += timer[1] == "02" &&
+			    length(timer[2]) == 8 && timer[2] <= "00000BB8"
+		}
+		END { print n + 0, good + 0 }' /proc/net/tcp
+}
+
+# A cluster that also listens on a port of 127.0.0.1: $tcp and $port.
+tcp_up()
+{
+	tcp=$BATS_TEST_TMPDIR/tcp
+	chmod a+x "$BATS_TEST_TMPDIR"
+	cluster_create "$tcp" fsync=off shared_buffers=16MB wal_level=logical \
+		listen_addresses=127.0.0.1 "$@"
+	echo 'host all all 127.0.0.1/32 trust' >>"$tcp/pg_hba.conf"
+	# somebody may have the port: the next one, then
+	for _ in {1..20}; do
+		port=$((20000 + RANDOM % 20000))
+		! as_server "$(pg_bin pg_ctl)" start -s -w -t 60 -D "$tcp" \
+			-l "$tcp/server.log" -o "-k $tcp -p $port" \
+			>/dev/null 2>&1 </dev/null || break
+	done
+	PHILOTES_SOURCE_URL="host=127.0.0.1 port=$port user=postgres dbname=postgres"
+	unset PHILOTES_SERVER_TIMEOUT
+	src_psql "CREATE TABLE t (id int PRIMARY KEY, v text)"
+	expect_code 0 pg-cdc-read --create
+}
+
+@test "each session has keepalives on the server's side" {
+	local tcp port
+	tcp_up
+	PHILOTES_BUFFER_URL=$PHILOTES_SOURCE_URL
+	psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
+	start_writer
+	child buffer-batch --flush-interval 10s >/dev/null 2>&1
+	child pg-cdc-read --heartbeat 1h >/dev/null 2>&1
+	# walsender, heartbeat, writer, both of buffer-batch
+	wait_for keepalives "$port" "5 5"
+	kill_children
+	cluster_remove "$tcp"
+}
+
+@test "a reader that is held up from behind is not taken for vanished" {
+	local tcp port
+	tcp_up tcp_user_timeout=1s wal_sender_timeout=0
+	start_pipeline
+	wait_for src_psql "SELECT count(*) FROM pg_replication_slots WHERE active" 1
+	kill -STOP "$writer"
+	src_psql "INSERT INTO t SELECT i, repeat('x', 1000)
+	    FROM generate_series(1, 20000) i"
+	sleep 5
+	kill -CONT "$writer"
+	wait_for rows cdc_log 20000
+	stop_pipeline
+	[ "$reader_code$writer_code" = 00 ]
+	cluster_remove "$tcp"
+}
+
+# The scripts
+
+@test "philotes: what asks a frozen buffer gives up on it, and says so" {
+	export PHILOTES_SERVER_TIMEOUT=2s
+	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
+	expect_code 0 philotes init
+	freeze buf
+	expect_code 1 philotes status
+	[[ $output == *"the buffer does not answer: "* ]]
+	expect_code 75 philotes check
+	[[ $output == *"ERROR    buffer "* ]]
+	expect_code 0 philotes metrics
+	expect_code 75 philotes consumer list
+	expect_error "could not .*buffer"
+	expect_code 75 philotes init
+	expect_error "could not .*buffer"
+}
+
+@test "philotes: a lock is waited for by init, and by nobody else" {
+	export PHILOTES_SERVER_TIMEOUT=500ms
+	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
+	mkfifo "$BATS_TEST_TMPDIR/sql"
+	exec 7<>"$BATS_TEST_TMPDIR/sql"
+	child psql_on "$PHILOTES_BUFFER_URL" -At <"$BATS_TEST_TMPDIR/sql" \
+		>"$BATS_TEST_TMPDIR/pid"
+	echo "BEGIN; LOCK TABLE philotes.cdc_consumers; SELECT pg_backend_pid();" >&7
+	wait_for lines "$BATS_TEST_TMPDIR/pid" 1
+	expect_code 75 philotes consumer list
+	expect_error "the buffer has not answered for 1 s"
+	start philotes init
+	wait_for said "waiting for the buffer to answer" yes
+	echo "COMMIT;" >&7
+	wait "$tool"
+}
+
+@test "philotes run ends on TERM in bounded time, beside a frozen buffer" {
+	export PHILOTES_SERVER_TIMEOUT=1h
+	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
+	expect_code 0 philotes init
+	start philotes run
+	wait_for rows cdc_writes 1
+	freeze buf
+	src_psql "INSERT INTO t VALUES (1)"
+	SECONDS=0
+	kill -TERM "$tool"
+	wait "$tool" || :
+	((SECONDS <= 30))
+}

@@ -1,0 +1,165 @@
+#!/usr/bin/env bats
+# What is left over when something is killed: handlers and their children end with
+# buffer-batch, before anybody else gets their batch.
+
+load helper
+load buffer
+
+# A handler that holds a lock, as its child does, which outlives it by far.  It
+# says so if somebody else has the lock: the two would be side by side.
+handler()
+{
+	cat >"$BATS_TEST_TMPDIR/handler" <<-END
+	#!/bin/bash
+	cd "$BATS_TEST_TMPDIR"
+	exec 9>>lock
+	flock -n 9 || echo overlap >>overlaps
+	trap "" TERM
+	sleep $1 </dev/null >/dev/null 2>&1 &
+	echo "\$BASHPID \$!" >>begun
+	cat >/dev/null
+	$2
+	END
+	chmod +x "$BATS_TEST_TMPDIR/handler"
+	touch "$BATS_TEST_TMPDIR/begun"
+}
+
+batch()
+{
+	child buffer-batch --flush-interval 10ms "$@" -- \
+	    "$BATS_TEST_TMPDIR/handler" 2>>"$BATS_TEST_TMPDIR/log"
+	batch=$!
+}
+
+begun()
+{
+	lines "$BATS_TEST_TMPDIR/begun"
+}
+
+# How many of the processes that have begun are there still?
+running()
+{
+	local pid n=0
+	for pid in $(<"$BATS_TEST_TMPDIR/begun"); do
+		! grep -qs '^State:.[^Z]' "/proc/$pid/status" || n=$((n + 1))
+	done
+	echo "$n"
+}
+
+# The process of buffer-batch that is not a handler.
+guard()
+{
+	local pid children
+	read -ra children <"/proc/$batch/task/$batch/children"
+	for pid in "${children[@]}"; do
+		! grep -qs '^Name:.handler-guard' "/proc/$pid/status" ||
+			echo "$pid"
+	done
+}
+
+@test "kill -9 of buffer-batch: its handler and that one's children end" {
+	handler 100 "wait"
+	fill s 1
+	batch
+	wait_for begun "" 1
+	[ "$(running)" = 2 ]
+	kill -KILL "$batch"
+	wait_for running "" 0
+}
+
+@test "... also if its whole process group is killed, or its session ends" {
+	handler 100 "wait"
+	fill s 1
+	child setsid buffer-batch --flush-interval 10ms -- \
+	    "$BATS_TEST_TMPDIR/handler"
+	batch=$!
+	wait_for begun "" 1
+	kill -KILL -- "-$batch"
+	wait_for running "" 0
+}
+
+@test "the next handler begins only when the one before is gone" {
+	local n
+	handler 100 "wait"
+	fill s 1
+	for n in {1..12}; do
+		batch
+		wait_for begun "" "$n"
+		sleep "0.0$((RANDOM % 5))"
+		kill -KILL "$batch"
+	done
+	wait_for running "" 0
+	[ ! -e "$BATS_TEST_TMPDIR/overlaps" ]
+}
+
+@test "killed at any moment: no two handlers are side by side" {
+	local n before
+	# each does its work, in no time
+	handler 100 'kill -KILL $!; wait; exit 0'
+	fill s 2000
+	for n in {1..15}; do
+		before=$(begun)
+		batch --batch-size 1
+		wait_for more_than "$before" yes
+		sleep "0.0$((RANDOM % 10))"
+		kill -KILL "$batch"
+	done
+	[ ! -e "$BATS_TEST_TMPDIR/overlaps" ]
+}
+
+# shellcheck disable=SC2329 # by wait_for
+more_than()
+{
+	(($(begun) <= $1)) || echo yes
+}
+
+@test "a handler that fails leaves nobody beside the next try" {
+	handler 100 "exit 1"
+	fill s 1
+	expect_code 69 buffer-batch --once --retries 3 -- \
+	    "$BATS_TEST_TMPDIR/handler"
+	[ "$(begun)" = 4 ]
+	wait_for running "" 0
+	[ ! -e "$BATS_TEST_TMPDIR/overlaps" ]
+}
+
+@test "what a handler that succeeds has left in the background goes on" {
+	handler 100 "exit 0"
+	fill s 1
+	expect_code 0 buffer-batch --once -- "$BATS_TEST_TMPDIR/handler"
+	[ "$(running)" = 1 ]
+	kill -KILL "$(cut -d' ' -f2 "$BATS_TEST_TMPDIR/begun")"
+}
+
+@test "the guard holds nothing but its pipe and the session of the claims" {
+	handler 100 "wait"
+	fill s 1
+	batch
+	wait_for begun "" 1
+	local guard
+	guard=$(guard)
+	local fds=(/proc/"$guard"/fd/*)
+	[ "${#fds[@]}" = 2 ]
+	[[ $(readlink "${fds[0]}") == pipe:* ]]
+	[[ $(readlink "${fds[1]}") == socket:* ]]
+	# a guard that is killed: the handler itself ends with buffer-batch, and
+	# the next batch is not begun
+	kill -KILL "$guard"
+	kill -KILL "$batch"
+	wait_for running "" 1
+	kill -KILL "$(cut -d' ' -f2 "$BATS_TEST_TMPDIR/begun")"
+}
+
+@test "a guard that is gone is an error, not a handler without one" {
+	handler 0 "exit 75"
+	fill s 1
+	batch
+	wait_for begun "" 1
+	local guard status=0
+	guard=$(guard)
+	kill -KILL "$guard"
+	wait "$batch" || status=$?
+	[ "$status" = 71 ]
+	grep -q "error: could not reach the handler's guard" \
+		"$BATS_TEST_TMPDIR/log"
+}
