@@ -79,8 +79,8 @@ reads()
 }
 
 @test "truncated, oversized, cut off, of giant length, an error: a clear end" {
-	local mode i
-	for i in 1 2 3 4; do
+	local mode
+	for _ in 1 2 3 4; do
 		for mode in truncate oversize; do
 			through "$mode" $((RANDOM % 120 + 1))
 			reads "76" prefix
@@ -96,7 +96,7 @@ reads()
 }
 
 @test "out of order, twice, missing, with other bytes in it: whole lines, a clear end" {
-	local mode i
+	local mode
 	for _ in 1 2 3 4; do
 		for mode in reorder drop double inner flip; do
 			through "$mode" $((RANDOM % 120 + 1))
