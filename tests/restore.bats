@@ -58,7 +58,7 @@ restore()
 	[ "$(buf_psql "$tables")" = "$before" ]
 	psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
 	psql_on "$PHILOTES_BUFFER_URL" -c '\d philotes.cdc_events' |
-		grep -q 'processed_at .* timestamp with time zone'
+		grep -q 'processed_at .* philotes.processed_time'
 	start_pipeline
 	change 101 200
 	wait_for buf_psql "SELECT string_agg(after_data->>'n', ' '

@@ -135,8 +135,22 @@ reordered 0" ]]
 	[[ $output == "events $(grep -c . "$events")"$'\n'* ]]
 	local line
 	line=$(head -n 1 "$events")
-	for part in .id .source_id .metadata.seq .metadata; do
+	for part in .source_id .metadata.seq .metadata; do
 		jq -c "del($part)" <<<"$line" >"$events.part"
 		expect_code 75 verify "$events.part"
 	done
+}
+
+@test "lines without an id are those of a reader: once each" {
+	sed 's/^{"id":[0-9]*,/{/' "$events" >"$events.plain"
+	expect_code 0 verify "$events.plain"
+	tail -n 2 "$events.plain" >"$events.two"
+	cat "$events.two" >>"$events.plain"
+	expect_code 1 verify "$events.plain"
+	grep -x 'duplicated 2' <<<"$output"
+	# and one that is stored beside it
+	tail -n 1 "$events" >"$events.one"
+	sed 's/^{"id":[0-9]*,/{/' "$events.one" >>"$events"
+	expect_code 1 verify "$events"
+	grep -x 'duplicated 1' <<<"$output"
 }
