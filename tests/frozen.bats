@@ -183,7 +183,6 @@ lines_come()
 	ends 75 "look for events that wait: the buffer has not answered for 1 s"
 	thaw
 	start buffer-batch --flush-interval 10ms
-	wait_for backend "enable_sort%" "$(backend "enable_sort%")"
 	wait_for one_reads yes yes
 	freeze_one "$(backend "enable_sort%")"
 	fill s 1
