@@ -446,7 +446,8 @@ psql_gets()
 	cat >"$BATS_TEST_TMPDIR/psql" <<-'EOF'
 		#!/bin/bash
 		[[ $1 != -d || $3 == -X ]] && echo "${2-}"
-		env | grep -E '^(PG|CONNINFO|PHILOTES_.*_URL)' | sort |
+		env | grep -E '^(PG|CONNINFO|PHILOTES_.*_URL)' |
+			grep -v '^PGBIN=' | sort |
 			sed '/SERVICEFILE/ { s:/fd/.*:/fd/N:; /fd/!d }'
 		[[ $PGSERVICEFILE != /dev/fd/* ]] || cat "$PGSERVICEFILE"
 	EOF
