@@ -356,6 +356,8 @@ classify(struct reading *g)
 			return LINE_CHECKPOINT;
 		if (view_eq(m->value, VIEW_LIT("\"start\"")))
 			return LINE_START;
+		if (view_eq(m->value, VIEW_LIT("\"alive\"")))
+			return LINE_ALIVE;
 		field_name(&g->f, m);
 		return LINE_OTHER;
 	}
@@ -462,7 +464,7 @@ event_json_get(struct event_json_reader *r, struct view line,
 		return false;
 	}
 	l->kind = classify(&g);
-	if (l->kind != LINE_OTHER) {
+	if (l->kind < LINE_ALIVE) {
 		known = &known_fields[l->kind];
 		seen = get_members(&g, known->allowed);
 		if (!g.f.failed)

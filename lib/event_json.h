@@ -41,7 +41,8 @@ enum line_kind {
 	LINE_EVENT,
 	LINE_START,
 	LINE_CHECKPOINT,
-	LINE_OTHER, /* another control line, "alive" among them: pass it over */
+	LINE_ALIVE,
+	LINE_OTHER, /* another control line: pass it over */
 };
 
 /* What a line was; views into the line or into the reader's scratch. */
@@ -61,7 +62,8 @@ struct event_json_reader {
 
 /*
  * Reads one line (without its newline), strictly: known keys only, each once,
- * all that are required, of the right type; of LINE_OTHER only that it is JSON.
+ * all that are required, of the right type; of the last two only that it is
+ * JSON.
  * id, created_at and processed_at are accepted and ignored, so that one
  * buffer's output is another's input. *l is valid until the next call and as
  * long as line is.  False on refusal.

@@ -61,7 +61,8 @@ unit_of(struct view word)
 	static const char *const names[] = {"s", "sec", "second", "m", "min",
 	    "minute", "h", "hr", "hour", "d", "day", "w", "week"};
 
-	if (word.n > 1 && word.p[word.n - 1] == 's')
+	/* the plural of a word; "ms" is none */
+	if (word.n > 2 && word.p[word.n - 1] == 's')
 		word.n--;
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
 		if (view_eq(word, view_of(names[i])))

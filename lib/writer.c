@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -17,6 +18,7 @@
 #include "store.h"
 
 #define SILENCE_MS 60000 /* of stdin, in the middle of a transaction */
+#define SURE_MS    11000 /* a reader with acks has a control line by then */
 #define NAME_BYTES 64    /* of a name in a message */
 
 /* (commit_lsn, seq) of an event; seq 0: none. */
@@ -38,6 +40,8 @@ struct writer {
 	struct position last;     /* event read last */
 	bool started; /* the stream has told where it begins: acks are LSNs */
 	bool whole;   /* control lines were seen */
+	bool
+	    unsure; /* they may come: it may be the rest of a reader's stream */
 	uint64_t skipped; /* events that the watermark covers */
 
 	bool finished;
@@ -127,6 +131,7 @@ on_start(struct writer *w, const struct stream_start *start)
 	if (rc != EXIT_DONE || w->finished)
 		return rc;
 	w->started = w->whole = w->feed.acked = true;
+	w->unsure = false;
 	rc = gap_check(&w->pg, start, w->o->accept_gap, &w->state);
 	return rc == EXIT_DONE ? use_state(w, start->timeline) : rc;
 }
@@ -263,21 +268,44 @@ refuse_rest(struct writer *w)
 	return EXIT_RETRY;
 }
 
+/* It is not: what has been read of it is complete. */
+static int
+become_sure(struct writer *w)
+{
+	w->unsure = false;
+	return w->feed.inside ? boundary(w) : EXIT_DONE;
+}
+
+/* Where the event begins something new, what is before it is complete. */
+static int
+begin_event(struct writer *w, struct view source, struct position at)
+{
+	bool other = !view_eq(buf_view(&w->source), source);
+	int rc = EXIT_DONE;
+
+	/* a reader has one source, and all its events have a position */
+	if (w->unsure && (at.seq == 0 || (other && w->source.len > 0)))
+		rc = become_sure(w);
+	if (rc != EXIT_DONE || w->finished)
+		return rc;
+	if (other)
+		rc = switch_source(w, source);
+	else if (w->feed.inside && !w->unsure &&
+	    (at.seq == 0 || at.commit_lsn != w->last.commit_lsn))
+		rc = boundary(w);
+	w->feed.inside = w->whole || w->unsure;
+	return rc;
+}
+
 static int
 on_event(struct writer *w, const struct event *e)
 {
 	struct position at = {e->commit_lsn, e->seq};
 	struct position stored;
-	int rc = EXIT_DONE;
+	int rc = begin_event(w, e->source_id, at);
 
-	if (!view_eq(buf_view(&w->source), e->source_id))
-		rc = switch_source(w, e->source_id);
-	else if (w->feed.inside &&
-	    (at.seq == 0 || at.commit_lsn != w->last.commit_lsn))
-		rc = boundary(w);
 	if (rc != EXIT_DONE || w->finished)
 		return rc;
-	w->feed.inside = w->whole;
 	feed_touch(&w->feed);
 	stored = (struct position){w->state.stored, w->state.seq};
 	if (at.seq != 0 && position_order(at, stored) <= 0) {
@@ -292,7 +320,7 @@ on_event(struct writer *w, const struct event *e)
 		w->last = at;
 	rc = feed_row(&w->feed, e, w->in.number);
 	/* without control lines each stands for itself */
-	return rc == EXIT_DONE && !w->whole ? boundary(w) : rc;
+	return rc == EXIT_DONE && !w->feed.inside ? boundary(w) : rc;
 }
 
 static int
@@ -309,6 +337,7 @@ on_checkpoint(struct writer *w, struct view ack)
 		return refuse_line(w, &e);
 	if (!w->started && is_lsn)
 		return refuse_rest(w);
+	w->unsure = false;
 	feed_touch(&w->feed);
 	feed_checkpoint(&w->feed, ack, lsn);
 	return boundary(w);
@@ -329,6 +358,8 @@ on_line(struct writer *w, struct view text)
 		return on_start(w, &line.start);
 	case LINE_CHECKPOINT:
 		return on_checkpoint(w, line.ack);
+	case LINE_ALIVE:
+		return w->started ? EXIT_DONE : refuse_rest(w);
 	case LINE_OTHER:
 		return EXIT_DONE;
 	}
@@ -340,9 +371,11 @@ on_line(struct writer *w, struct view text)
 static int
 on_end(struct writer *w, bool cut)
 {
+	int rc = w->unsure ? become_sure(w) : EXIT_DONE;
 	bool inside = w->feed.inside;
-	int rc = inside ? break_off(w) : finish(w);
 
+	if (rc == EXIT_DONE && !w->finished)
+		rc = inside ? break_off(w) : finish(w);
 	if (rc != EXIT_DONE || (!inside && !cut))
 		return rc;
 	if (inside)
@@ -367,11 +400,15 @@ on_dry(struct writer *w)
 	if (w->silent_from == 0)
 		w->silent_from = clock_ms();
 	if (w->feed.inside)
-		until = w->stop_by != 0 ? w->stop_by
-					: w->silent_from + SILENCE_MS;
+		until = w->stop_by != 0
+		    ? w->stop_by
+		    : w->silent_from + (w->unsure ? SURE_MS : SILENCE_MS);
 	rc = feed_wait(&w->feed, w->in.fd, until, &readable);
 	if (readable)
 		w->silent_from = 0;
+	if (rc == EXIT_DONE && !readable && w->unsure && w->feed.inside &&
+	    clock_left(w->silent_from + SURE_MS) == 0)
+		return become_sure(w);
 	if (rc != EXIT_DONE || readable || !w->feed.inside ||
 	    clock_left(w->silent_from + SILENCE_MS) > 0)
 		return rc;
@@ -465,6 +502,16 @@ run_loop(struct writer *w)
 	return rc;
 }
 
+/* Of a file nobody else has read the beginning. */
+static bool
+is_pipe(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 &&
+	    (S_ISFIFO(st.st_mode) || S_ISSOCK(st.st_mode));
+}
+
 int
 writer_run(const struct writer_options *o)
 {
@@ -475,6 +522,7 @@ writer_run(const struct writer_options *o)
 	w.feed.batch_size = o->batch_size;
 	w.feed.flush_interval = o->flush_interval;
 	line_init(&w.in, STDIN_FILENO, (size_t)o->max_line);
+	w.unsure = is_pipe(STDIN_FILENO);
 	rc = rejects_open(&w.feed.rejects, o->rejects);
 	if (rc == EXIT_DONE)
 		rc = store_open(&w.pg, o->conninfo);

@@ -460,3 +460,54 @@ setup()
 	[ "$output" = 0/138 ]
 	[ "$(stored | grep '^s')" = $'s|0/110|1\ns|0/120|1\ns|0/130|1' ]
 }
+
+# The rest of a stream of source s, of which another has read the beginning.
+the_rest()
+{
+	event s 0/300 1
+	sleep 1.5 # what comes later is of the same transaction
+	event s 0/300 2
+	checkpoint 0/308
+}
+
+@test "two writers on one pipe, of a source that is new: nothing is stored, 75" {
+	the_rest | {
+		expect_code 75 buffer-write
+		expect_error 'the stream of source "s" has no start line before line 3'
+		[ -z "$output" ]
+	}
+	[ -z "$(stored)" ]
+	# more than is held: it goes to the server, and is rolled back
+	{
+		many_events s 0/300 20000
+		printf '{"control":"alive"}\n'
+	} | expect_code 75 buffer-write
+	[ -z "$(stored)" ]
+	{
+		start sys slot 0/100 0/400
+		event s 0/200 1
+		checkpoint 0/208
+		event s 0/300 1
+		event s 0/300 2
+		checkpoint 0/308
+	} >"$in"
+	write_lines 0
+	[ "$(stored)" = $'s|0/200|1\ns|0/300|1\ns|0/300|2' ]
+}
+
+@test "a pipe without control lines: all is stored, at its end or when it is quiet" {
+	{
+		event p 0/110 1
+		event p 0/110 2
+		event q 0/110 1
+	} | expect_code 0 buffer-write
+	[ "$(stored)" = $'p|0/110|1\np|0/110|2\nq|0/110|1' ]
+	open_writer
+	event r 0/110 1 >&7
+	wait_for stored '' $'p|0/110|1\np|0/110|2\nq|0/110|1\nr|0/110|1'
+	await_writer 0
+	# what has no identity raises no watermark
+	event s 0/110 1 | sed 's/"commit_lsn":"0\/110","seq":1//' |
+		expect_code 0 buffer-write
+	[ "$(stored | tail -n 1)" = 's||' ]
+}

@@ -108,7 +108,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			abort();
 	} else if (l.kind == LINE_EVENT)
 		check_event(&l.event);
-	else if (l.kind != LINE_OTHER)
+	else if (l.kind < LINE_ALIVE)
 		check_control(&l);
 	return 0;
 }

@@ -704,11 +704,11 @@ test_checkpoint(void)
 	event_json_put_alive(&b);
 	is_view(buf_view(&b), VIEW_LIT("{\"control\":\"alive\"}\n"),
 	    "a sign of life as a line");
-	ok(get_quoted("{'control':'alive'}") && got.kind == LINE_OTHER,
-	    "- which there is nothing to do for");
+	ok(get_quoted("{'control':'alive'}") && got.kind == LINE_ALIVE,
+	    "- and back");
 	ok(get_quoted("{'new':[{}],'control':'of a later version','ack':1}") &&
 		got.kind == LINE_OTHER,
-	    "nor for one that is not known, whatever is in it");
+	    "nothing to do for one that is not known, whatever is in it");
 	buf_release(&b);
 }
 

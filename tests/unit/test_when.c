@@ -82,6 +82,8 @@ static const struct {
     {"two hours ago", NULL},
     {"-2 hours ago ago", NULL},
     {"1 month ago", NULL},
+    {"500 ms ago", NULL},
+    {"2 ds ago", NULL},
     {"1 year ago", NULL},
     {"1..5 hours ago", NULL},
     {". hours ago", NULL},
