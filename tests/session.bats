@@ -68,7 +68,8 @@ other_values()
 	        ('temp_tablespaces', '{nowhere}'),
 	        ('TimeZone', '{Asia/Kathmandu,Asia/Kolkata}'),
 	        ('timezone_abbreviations', '{India}'),
-	        ('wal_consistency_checking', '{all}')) s (name, other) USING (name)
+	        ('wal_consistency_checking', '{all}'),
+	        ('wal_sender_timeout', '{2000,0}')) s (name, other) USING (name)
 	    WHERE context IN ('user', 'superuser')
 	      AND name NOT LIKE '%preload\_libraries'
 	      AND name NOT IN ('dynamic_library_path', 'extension_destdir',
