@@ -22,6 +22,13 @@ clock_left(int64_t deadline_ms)
 	return left > 0 ? left : 0;
 }
 
+/* The earlier of two times; INT64_MAX is never. */
+static inline int64_t
+clock_earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* Now as a PostgreSQL timestamp. */
 int64_t clock_pg(void);
 

@@ -217,12 +217,6 @@ pg_lose_patience(struct pg *pg, const char *doing)
 	return EXIT_RETRY;
 }
 
-static int64_t
-earlier(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* Until something has come, or what is queued for the server is sent. */
 static int
 wait_for_server(struct pg *pg, const char *doing, int64_t *stop_by)
@@ -233,7 +227,7 @@ wait_for_server(struct pg *pg, const char *doing, int64_t *stop_by)
 		*stop_by = clock_ms() + STOP_GRACE_MS;
 	if (fdio_wait(PQsocket(pg->conn),
 		(short)(unsent ? POLLIN | POLLOUT : POLLIN),
-		clock_left(earlier(*stop_by, pg_due_at(pg)))) != 0) {
+		clock_left(clock_earlier(*stop_by, pg_due_at(pg)))) != 0) {
 		pg_heard(pg);
 		return PQconsumeInput(pg->conn) == 0
 		    ? pg_failed(pg, doing, NULL)

@@ -415,27 +415,21 @@ out_of_time(const struct reader *r)
 	return EXIT_RETRY;
 }
 
-static int64_t
-earlier(int64_t a, int64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* When the next timer goes off. */
 static int64_t
 next_timer(const struct reader *r)
 {
 	int64_t at = report_at(r);
 
-	at = earlier(at, liveness_dead_at(&r->liveness));
-	at = earlier(at, heartbeat_due_at(&r->heartbeat));
+	at = clock_earlier(at, liveness_dead_at(&r->liveness));
+	at = clock_earlier(at, heartbeat_due_at(&r->heartbeat));
 	if (r->phase_until != 0)
-		at = earlier(at, r->phase_until);
-	at = earlier(at, alive_at(r));
+		at = clock_earlier(at, r->phase_until);
+	at = clock_earlier(at, alive_at(r));
 	if (r->blocked_at != 0)
-		at = earlier(at, r->blocked_at + LIVENESS_STALL_MS);
+		at = clock_earlier(at, r->blocked_at + LIVENESS_STALL_MS);
 	if (r->phase == STREAMING && !emitter_in_transaction(&r->emitter))
-		at = earlier(at, progress_due_at(&r->progress));
+		at = clock_earlier(at, progress_due_at(&r->progress));
 	return at;
 }
 
