@@ -36,28 +36,12 @@ TOOLS = pg-cdc-read buffer-write buffer-batch buffer-gc
 # What only our scripts call.
 INTERNAL = pg-exec
 
-# What each tool is made of.
-BASE  = buf log text clock stop num lsn fdio line opts json_write \
-        json_escape json_keys jsonb json_scan json_read
-EVENT = $(BASE) field event_put event_json
-PG    = patience pg pg_look pg_secret pg_remedy pg_target
-
-pg-cdc-read_OBJS  = $(EVENT) $(PG) ack progress repeat liveness tablelist relation \
-                    pgvalue tuple pgoutput preflight replstream source \
-                    heartbeat emitter sweep check reader
-buffer-write_OBJS = $(EVENT) $(PG) copyrow places rejects pooler store copyin feed \
-                    history gap writer
-buffer-batch_OBJS = $(EVENT) $(PG) ack tablelist when copyrow batch pooler store ahead \
-                    cursor guard handler replay attempts delivery batcher
-buffer-gc_OBJS    = $(BASE) $(PG) pooler store gcreport collector
-pg-exec_OBJS      = $(BASE) pg_secret
-
 FUZZ_TIME = 60
 CLANG     = clang
 BENCH = $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c))
 UNITS = $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 FUZZ  = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-LIBS  = $(patsubst lib/%.c,$(BUILD)/lib/%.o,$(wildcard lib/*.c))
+LIBS  = $(patsubst %.c,$(BUILD)/%.o,$(wildcard lib/*.c lib/*/*.c))
 
 .PHONY: build unit fault probes fuzz-replay fuzz test soak demo bench lint install \
     uninstall clean print-cflags
@@ -76,17 +60,14 @@ fuzz-replay: $(FUZZ:%=$(BIN)/fuzz/%)
 
 probes: $(BENCH:%=$(BIN)/bench/%)
 
-define tool_rule
-$(BIN)/$(1): $(BUILD)/tools/$(1).o $(patsubst %,$(BUILD)/lib/%.o,$($(1)_OBJS))
-	@mkdir -p $$(@D)
-	$$(CC) $$(LDFLAGS_ALL) -o $$@ $$^ $$(PQ_LIBS)
-endef
-$(foreach t,$(TOOLS) $(INTERNAL),$(eval $(call tool_rule,$(t))))
-
-# Unit drivers take what they need from an archive of everything.
+# Every program takes what it needs from an archive of all of lib/.
 $(BUILD)/libphilotes.a: $(LIBS)
 	@rm -f $@
 	ar rcs $@ $^
+
+$(BIN)/%: $(BUILD)/tools/%.o $(BUILD)/libphilotes.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PQ_LIBS)
 
 $(BIN)/unit/%: $(BUILD)/tests/unit/test_%.o $(BUILD)/libphilotes.a
 	@mkdir -p $(@D)
@@ -130,7 +111,7 @@ fuzz-%: tests/fuzz/fuzz_%.c $(BUILD)/sql.h
 	@mkdir -p $(BUILD)/fuzz/$*
 	$(CLANG) $(CPPFLAGS_ALL) -O1 -g -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=all -o $(BUILD)/fuzz/fuzz_$* $< \
-	    $(wildcard tests/fuzz/mutate_$*.c lib/*.c) $(PQ_LIBS)
+	    $(wildcard tests/fuzz/mutate_$*.c lib/*.c lib/*/*.c) $(PQ_LIBS)
 	$(BUILD)/fuzz/fuzz_$* -max_total_time=$(FUZZ_TIME) \
 	    -artifact_prefix=$(BUILD)/fuzz/$*- -max_len=8192 \
 	    $(BUILD)/fuzz/$* tests/fuzz/corpus/$*
