@@ -6,10 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "exitcode.h"
-#include "log.h"
-#include "num.h"
-#include "stop.h"
+#include "base/exitcode.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "base/stop.h"
 
 #define LINE_MAX_BYTES 4096
 #define PATIENCE_S     5 /* until a waiting open says that it waits */

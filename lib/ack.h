@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-#include "line.h"
+#include "base/line.h"
 
 struct ack_channel {
 	int fd; /* non-blocking; -1: not open */

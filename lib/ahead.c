@@ -3,13 +3,13 @@
 #include <limits.h>
 #include <stdio.h>
 
-#include "clock.h"
+#include "base/clock.h"
+#include "base/exitcode.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "base/stop.h"
 #include "copyrow.h"
-#include "exitcode.h"
-#include "log.h"
-#include "num.h"
 #include "sql.h"
-#include "stop.h"
 #include "store.h"
 
 #define ROOM       (UINT64_C(2) * 1024 * 1024) /* what a batch does not need */

@@ -3,11 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "clock.h"
-#include "exitcode.h"
-#include "fdio.h"
-#include "log.h"
-#include "stop.h"
+#include "base/clock.h"
+#include "base/exitcode.h"
+#include "base/fdio.h"
+#include "base/log.h"
+#include "base/stop.h"
 
 #define BACKOFF_MS     100 /* after the first failure */
 #define BACKOFF_MAX_MS 60000

@@ -11,7 +11,7 @@
 #ifndef BATCH_H
 #define BATCH_H
 
-#include "buf.h"
+#include "base/buf.h"
 #include "event.h"
 
 struct batch_limits {

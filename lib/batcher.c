@@ -7,10 +7,10 @@
 
 #include <stdlib.h>
 
-#include "clock.h"
-#include "exitcode.h"
-#include "log.h"
-#include "stop.h"
+#include "base/clock.h"
+#include "base/exitcode.h"
+#include "base/log.h"
+#include "base/stop.h"
 
 #define TURN_MS      1000 /* on one source, while others may want it */
 #define REST_MS      50   /* before its end, no more is read ahead */

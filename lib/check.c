@@ -4,13 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "exitcode.h"
-#include "log.h"
+#include "base/exitcode.h"
+#include "base/log.h"
+#include "base/text.h"
 #include "pg_target.h"
 #include "preflight.h"
 #include "replstream.h"
 #include "sql.h"
-#include "text.h"
 
 #define PEEK_LIMIT "SET statement_timeout = '5s'"
 

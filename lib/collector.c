@@ -3,15 +3,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "clock.h"
-#include "exitcode.h"
-#include "fdio.h"
+#include "base/clock.h"
+#include "base/exitcode.h"
+#include "base/fdio.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "base/stop.h"
 #include "gcreport.h"
-#include "log.h"
-#include "num.h"
 #include "pg.h"
 #include "sql.h"
-#include "stop.h"
 #include "store.h"
 
 #define ROWS     5000 /* of one transaction that deletes */

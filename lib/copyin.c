@@ -2,12 +2,12 @@
 
 #include <poll.h>
 
-#include "clock.h"
+#include "base/clock.h"
+#include "base/exitcode.h"
+#include "base/log.h"
+#include "base/lsn.h"
+#include "base/num.h"
 #include "copyrow.h"
-#include "exitcode.h"
-#include "log.h"
-#include "lsn.h"
-#include "num.h"
 #include "pooler.h"
 #include "store.h"
 

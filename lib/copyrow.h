@@ -7,7 +7,7 @@
 #ifndef COPYROW_H
 #define COPYROW_H
 
-#include "buf.h"
+#include "base/buf.h"
 #include "event.h"
 
 /* The columns of a row going in, in order. */

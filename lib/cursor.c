@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/exitcode.h"
+#include "base/log.h"
+#include "base/num.h"
 #include "copyrow.h"
-#include "exitcode.h"
-#include "log.h"
-#include "num.h"
 #include "sql.h"
 #include "store.h"
 

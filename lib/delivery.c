@@ -3,12 +3,12 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "base/clock.h"
+#include "base/exitcode.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "base/stop.h"
 #include "event_json.h"
-#include "exitcode.h"
-#include "log.h"
-#include "num.h"
-#include "stop.h"
 
 #define ACK_MS 10000       /* for the last acks */
 #define PIECE  (64 * 1024) /* of a batch, queued for stdout at a time */

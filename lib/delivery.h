@@ -8,7 +8,7 @@
 
 #include "ack.h"
 #include "attempts.h"
-#include "fdio.h"
+#include "base/fdio.h"
 
 #define DELIVERY_UNACKED 4 /* batches of a source at the most */
 

@@ -3,11 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/exitcode.h"
+#include "base/log.h"
+#include "base/lsn.h"
 #include "event_json.h"
-#include "exitcode.h"
 #include "heartbeat.h"
-#include "log.h"
-#include "lsn.h"
 
 #define HEX_BYTES 16
 

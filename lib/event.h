@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include "view.h"
+#include "base/view.h"
 
 #define SOURCE_ID_MAX 512 /* bytes: it is a part of keys of the ledgers */
 

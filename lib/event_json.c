@@ -13,8 +13,8 @@
  */
 #include "event_json.h"
 
-#include "lsn.h"
-#include "num.h"
+#include "base/lsn.h"
+#include "base/num.h"
 
 #define ACK_MAX    4000 /* an ack line is one write(2) of at most PIPE_BUF */
 #define HEAD_BYTES ((size_t)1024 * 1024) /* where a bad line's names are */

@@ -5,7 +5,7 @@
 #ifndef EVENT_JSON_H
 #define EVENT_JSON_H
 
-#include "buf.h"
+#include "base/buf.h"
 #include "event.h"
 #include "field.h"
 

@@ -1,9 +1,9 @@
 /* Members are written in the order of the grammar in event_json.c. */
-#include "clock.h"
+#include "base/clock.h"
+#include "base/json_write.h"
+#include "base/lsn.h"
+#include "base/num.h"
 #include "event_json.h"
-#include "json_write.h"
-#include "lsn.h"
-#include "num.h"
 
 static void
 put_u64(struct buf *b, uint64_t v)

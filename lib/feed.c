@@ -5,11 +5,11 @@
 #include <poll.h>
 #include <string.h>
 
-#include "clock.h"
+#include "base/clock.h"
+#include "base/exitcode.h"
+#include "base/log.h"
+#include "base/stop.h"
 #include "copyrow.h"
-#include "exitcode.h"
-#include "log.h"
-#include "stop.h"
 
 #define HOLD_BYTES ((size_t)512 * 1024) /* of rows held */
 #define GIVE_BYTES ((size_t)64 * 1024)  /* worth handing on */

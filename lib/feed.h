@@ -21,8 +21,8 @@
 #ifndef FEED_H
 #define FEED_H
 
+#include "base/fdio.h"
 #include "copyin.h"
-#include "fdio.h"
 #include "places.h"
 #include "rejects.h"
 

@@ -2,10 +2,10 @@
 
 #include <string.h>
 
-#include "clock.h"
-#include "json_write.h"
-#include "lsn.h"
-#include "num.h"
+#include "base/clock.h"
+#include "base/json_write.h"
+#include "base/lsn.h"
+#include "base/num.h"
 
 #define NAME(s) \
 	{ \

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include "buf.h"
+#include "base/buf.h"
 #include "json_read.h"
 
 /* Why a line was refused, and which one it is, as far as that can be told. */

@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "buf.h"
-#include "exitcode.h"
-#include "log.h"
+#include "base/buf.h"
+#include "base/exitcode.h"
+#include "base/log.h"
+#include "base/text.h"
 #include "pg.h"
-#include "text.h"
 
 /* The columns of gc_held.sql. */
 enum { SOURCE, CONSUMER, WAITING, SINCE, YOUNG, LATER, DEAD };

@@ -11,9 +11,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "exitcode.h"
-#include "log.h"
+#include "base/clock.h"
+#include "base/exitcode.h"
+#include "base/log.h"
 
 extern char **environ;
 

@@ -11,12 +11,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "exitcode.h"
-#include "fdio.h"
-#include "json_write.h"
-#include "log.h"
-#include "stop.h"
+#include "base/clock.h"
+#include "base/exitcode.h"
+#include "base/fdio.h"
+#include "base/json_write.h"
+#include "base/log.h"
+#include "base/stop.h"
 
 /* together less than a supervisor waits for us */
 #define STOP_MS      5000 /* for a handler to end once we are to stop */

@@ -1,8 +1,8 @@
 #include "heartbeat.h"
 
-#include "clock.h"
-#include "exitcode.h"
-#include "log.h"
+#include "base/clock.h"
+#include "base/exitcode.h"
+#include "base/log.h"
 #include "sql.h"
 
 static const char doing[] = "send a heartbeat to the source";

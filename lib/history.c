@@ -11,8 +11,8 @@
 #define JSMN_STRICT
 #include <jsmn.h>
 
-#include "lsn.h"
-#include "num.h"
+#include "base/lsn.h"
+#include "base/num.h"
 
 static struct view
 token_text(struct view json, const jsmntok_t *t)

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "view.h"
+#include "base/view.h"
 
 /* Looks up where a timeline was left.  False if it is not there or the history
  * is malformed. */

@@ -2,7 +2,7 @@
 #ifndef JSON_ESCAPE_H
 #define JSON_ESCAPE_H
 
-#include "buf.h"
+#include "base/buf.h"
 #include "json_error.h"
 
 /*

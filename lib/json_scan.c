@@ -20,8 +20,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "base/json_write.h"
 #include "json_escape.h"
-#include "json_write.h"
 #include "jsonb.h"
 
 typedef unsigned char byte;

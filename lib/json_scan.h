@@ -6,9 +6,9 @@
 #ifndef JSON_SCAN_H
 #define JSON_SCAN_H
 
+#include "base/view.h"
 #include "json_error.h"
 #include "json_keys.h"
-#include "view.h"
 
 #define JSON_DEPTH_MAX 512
 

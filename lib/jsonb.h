@@ -5,7 +5,7 @@
 #ifndef JSONB_H
 #define JSONB_H
 
-#include "view.h"
+#include "base/view.h"
 
 #define JSONB_DEPTH_MAX 512
 

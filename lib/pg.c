@@ -6,14 +6,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "exitcode.h"
-#include "fdio.h"
-#include "log.h"
-#include "num.h"
+#include "base/clock.h"
+#include "base/exitcode.h"
+#include "base/fdio.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "base/stop.h"
 #include "pg_look.h"
 #include "pg_remedy.h"
-#include "stop.h"
 
 #define LOOK_MS  2000 /* for who else is in the way */
 #define CANCEL_S 3

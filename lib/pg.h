@@ -14,8 +14,8 @@
 #include <libpq-fe.h>
 #include <stdint.h>
 
-#include "buf.h"
-#include "patience.h"
+#include "base/buf.h"
+#include "base/patience.h"
 
 #define STOP_GRACE_MS 3000
 #define PG_PREPARED   4 /* statements that a session may ask again and again */

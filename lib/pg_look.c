@@ -3,11 +3,11 @@
 #include <poll.h>
 #include <string.h>
 
-#include "clock.h"
-#include "fdio.h"
+#include "base/clock.h"
+#include "base/fdio.h"
+#include "base/stop.h"
 #include "pg.h"
 #include "sql.h"
-#include "stop.h"
 
 /* Waits for the socket; false: the time is over, or we are to stop. */
 static bool

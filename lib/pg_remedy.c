@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "exitcode.h"
-#include "log.h"
+#include "base/exitcode.h"
+#include "base/log.h"
 
 static const char check_password[] =
     "The password belongs in the file of PGPASSFILE or ~/.pgpass, of mode "

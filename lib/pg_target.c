@@ -4,13 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
-#include "exitcode.h"
-#include "fdio.h"
-#include "log.h"
+#include "base/clock.h"
+#include "base/exitcode.h"
+#include "base/fdio.h"
+#include "base/log.h"
+#include "base/stop.h"
 #include "pg_remedy.h"
 #include "pg_secret.h"
-#include "stop.h"
 
 #define CONNECT_MS     30000
 #define OLDEST_VERSION 140000 /* pgoutput sends no messages before */

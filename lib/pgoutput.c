@@ -26,9 +26,9 @@
 
 #include <stdlib.h>
 
-#include "clock.h"
-#include "json_write.h"
-#include "lsn.h"
+#include "base/clock.h"
+#include "base/json_write.h"
+#include "base/lsn.h"
 #include "relation.h"
 #include "tuple.h"
 #include "wire.h"

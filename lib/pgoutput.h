@@ -7,7 +7,7 @@
 #ifndef PGOUTPUT_H
 #define PGOUTPUT_H
 
-#include "buf.h"
+#include "base/buf.h"
 #include "event.h"
 #include "relation.h"
 

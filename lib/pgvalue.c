@@ -13,8 +13,8 @@
  */
 #include "pgvalue.h"
 
+#include "base/json_write.h"
 #include "json_read.h"
-#include "json_write.h"
 
 /* What becomes of a type; an array has its elements' kind, too. */
 enum kind {

@@ -20,7 +20,7 @@
 
 #include <stdint.h>
 
-#include "buf.h"
+#include "base/buf.h"
 
 /*
  * Appends the JSON form of text, a value of type oid as the server sends it

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "lsn.h"
+#include "base/lsn.h"
 
 #define PLACES ((uint64_t)1 << 16)
 

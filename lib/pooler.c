@@ -1,10 +1,10 @@
 #include "pooler.h"
 
-#include "exitcode.h"
-#include "log.h"
-#include "num.h"
+#include "base/exitcode.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "base/stop.h"
 #include "sql.h"
-#include "stop.h"
 
 #define ROUNDS    5
 #define SECOND_MS 10000 /* for a second session */

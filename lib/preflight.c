@@ -1,8 +1,8 @@
 #include "preflight.h"
 
-#include "exitcode.h"
-#include "log.h"
-#include "lsn.h"
+#include "base/exitcode.h"
+#include "base/log.h"
+#include "base/lsn.h"
 #include "sql.h"
 
 /* Columns of preflight.sql. */

@@ -10,21 +10,21 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "base/clock.h"
+#include "base/exitcode.h"
+#include "base/fdio.h"
+#include "base/log.h"
+#include "base/lsn.h"
+#include "base/stop.h"
 #include "emitter.h"
 #include "event_json.h"
-#include "exitcode.h"
-#include "fdio.h"
 #include "heartbeat.h"
 #include "liveness.h"
-#include "log.h"
-#include "lsn.h"
 #include "pg_target.h"
 #include "preflight.h"
 #include "progress.h"
 #include "repeat.h"
 #include "replstream.h"
-#include "stop.h"
 #include "sweep.h"
 
 #define OUT_BYTES      ((size_t)256 * 1024) /* queued before we stop reading */

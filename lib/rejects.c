@@ -10,10 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "exitcode.h"
-#include "json_write.h"
-#include "log.h"
-#include "lsn.h"
+#include "base/exitcode.h"
+#include "base/json_write.h"
+#include "base/log.h"
+#include "base/lsn.h"
 
 #define WRITE_BYTES ((size_t)64 * 1024)
 #define NAME_BYTES  512 /* of a name in a reason, the line has the rest */

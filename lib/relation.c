@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "json_write.h"
+#include "base/json_write.h"
 
 static size_t
 slot_of(const struct relation_cache *c, uint32_t oid)

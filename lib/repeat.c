@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "buf.h"
-#include "log.h"
-#include "lsn.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/lsn.h"
 
 struct last {
 	char lsn[LSN_TEXT_MAX];

@@ -2,11 +2,11 @@
 
 #include <stdio.h>
 
-#include "clock.h"
-#include "exitcode.h"
-#include "log.h"
-#include "lsn.h"
-#include "num.h"
+#include "base/clock.h"
+#include "base/exitcode.h"
+#include "base/log.h"
+#include "base/lsn.h"
+#include "base/num.h"
 #include "sql.h"
 #include "when.h"
 

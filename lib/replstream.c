@@ -9,12 +9,12 @@
 #include <poll.h>
 #include <string.h>
 
-#include "clock.h"
-#include "exitcode.h"
-#include "fdio.h"
-#include "log.h"
-#include "lsn.h"
-#include "num.h"
+#include "base/clock.h"
+#include "base/exitcode.h"
+#include "base/fdio.h"
+#include "base/log.h"
+#include "base/lsn.h"
+#include "base/num.h"
 #include "pg_remedy.h"
 #include "pg_target.h"
 #include "sql.h"

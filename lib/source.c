@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "exitcode.h"
-#include "log.h"
+#include "base/exitcode.h"
+#include "base/log.h"
+#include "base/text.h"
 #include "pg_target.h"
 #include "sql.h"
-#include "text.h"
 
 /* Columns of source_tables.sql. */
 enum { T_SCHEMA, T_TABLE, T_STATE, T_PUBLISHED };

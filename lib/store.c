@@ -1,14 +1,14 @@
 #include "store.h"
 
+#include "base/exitcode.h"
+#include "base/log.h"
+#include "base/lsn.h"
+#include "base/num.h"
+#include "base/version.h"
 #include "event_json.h"
-#include "exitcode.h"
-#include "log.h"
-#include "lsn.h"
-#include "num.h"
 #include "pg_target.h"
 #include "pooler.h"
 #include "sql.h"
-#include "version.h"
 
 /* How a transaction that writes begins.  Neither role, database nor pooler is
  * to weaken what follows. */

@@ -2,10 +2,10 @@
 
 #include <stdlib.h>
 
-#include "exitcode.h"
-#include "log.h"
-#include "lsn.h"
-#include "num.h"
+#include "base/exitcode.h"
+#include "base/log.h"
+#include "base/lsn.h"
+#include "base/num.h"
 #include "pg_target.h"
 #include "sql.h"
 

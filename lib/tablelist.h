@@ -6,7 +6,7 @@
 #ifndef TABLELIST_H
 #define TABLELIST_H
 
-#include "buf.h"
+#include "base/buf.h"
 
 struct table_name {
 	struct view schema;

@@ -5,7 +5,7 @@
 #ifndef TUPLE_H
 #define TUPLE_H
 
-#include "buf.h"
+#include "base/buf.h"
 #include "relation.h"
 #include "wire.h"
 

@@ -1,7 +1,7 @@
 #include "when.h"
 
-#include "clock.h"
-#include "num.h"
+#include "base/clock.h"
+#include "base/num.h"
 
 #define DAY_US INT64_C(86400000000)
 

@@ -8,8 +8,8 @@
 
 #include <stdint.h>
 
-#include "json_write.h"
-#include "view.h"
+#include "base/json_write.h"
+#include "base/view.h"
 
 struct wire {
 	struct view rest;   /* of the message, unread */

@@ -5,16 +5,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "base/clock.h"
+#include "base/exitcode.h"
+#include "base/json_write.h"
+#include "base/line.h"
+#include "base/log.h"
+#include "base/lsn.h"
+#include "base/stop.h"
 #include "event_json.h"
-#include "exitcode.h"
 #include "feed.h"
 #include "gap.h"
-#include "json_write.h"
-#include "line.h"
-#include "log.h"
-#include "lsn.h"
-#include "stop.h"
 #include "store.h"
 
 #define SILENCE_MS 60000 /* of stdin, in the middle of a transaction */

@@ -1,14 +1,14 @@
 /* Batches of events from the buffer: buffer-batch(1). */
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/exitcode.h"
+#include "base/json_write.h"
+#include "base/log.h"
+#include "base/opts.h"
+#include "base/stop.h"
 #include "batcher.h"
-#include "clock.h"
-#include "exitcode.h"
-#include "json_write.h"
-#include "log.h"
-#include "opts.h"
 #include "pg_target.h"
-#include "stop.h"
 
 static struct batcher_options batcher = {
     .limits = {1000, UINT64_C(4) * 1024 * 1024},

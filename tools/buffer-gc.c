@@ -1,12 +1,12 @@
 /* Removes from the buffer what has been processed: buffer-gc(1). */
 #include <stddef.h>
 
+#include "base/exitcode.h"
+#include "base/log.h"
+#include "base/opts.h"
+#include "base/stop.h"
 #include "collector.h"
-#include "exitcode.h"
-#include "log.h"
-#include "opts.h"
 #include "pg_target.h"
-#include "stop.h"
 
 static struct collector_options collector = {
     .retention = INT64_C(168) * 3600 * 1000,

@@ -1,11 +1,11 @@
 /* Lines from stdin into the buffer: buffer-write(1). */
 #include <stddef.h>
 
-#include "exitcode.h"
-#include "log.h"
-#include "opts.h"
+#include "base/exitcode.h"
+#include "base/log.h"
+#include "base/opts.h"
+#include "base/stop.h"
 #include "pg_target.h"
-#include "stop.h"
 #include "writer.h"
 
 static struct writer_options writer = {

@@ -4,16 +4,16 @@
 #include <sys/stat.h>
 
 #include "ack.h"
+#include "base/exitcode.h"
+#include "base/json_write.h"
+#include "base/log.h"
+#include "base/opts.h"
+#include "base/stop.h"
 #include "check.h"
 #include "event.h"
-#include "exitcode.h"
-#include "json_write.h"
-#include "log.h"
-#include "opts.h"
 #include "pg_target.h"
 #include "reader.h"
 #include "source.h"
-#include "stop.h"
 
 #define NAME_BYTES 64 /* of PostgreSQL, with the NUL */
 

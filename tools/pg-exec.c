@@ -27,9 +27,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "buf.h"
-#include "exitcode.h"
-#include "log.h"
+#include "base/buf.h"
+#include "base/exitcode.h"
+#include "base/log.h"
 #include "pg_secret.h"
 
 /* What libpq 14 has room for in a line of a service file, and a little less. */

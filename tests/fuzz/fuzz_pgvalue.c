@@ -9,8 +9,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "base/json_write.h"
 #include "json_read.h"
-#include "json_write.h"
 #include "pgvalue.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

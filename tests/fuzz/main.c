@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "../unit/tap.h"
-#include "buf.h"
+#include "base/buf.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "view.h"
+#include "base/view.h"
 
 static int tap_run, tap_failed;
 

@@ -6,8 +6,8 @@
 #include <unistd.h>
 
 #include "ack.h"
-#include "exitcode.h"
-#include "log.h"
+#include "base/exitcode.h"
+#include "base/log.h"
 #include "tap.h"
 
 static struct ack_window window;

@@ -1,7 +1,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "buf.h"
+#include "base/buf.h"
 #include "tap.h"
 
 static void

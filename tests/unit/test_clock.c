@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "clock.h"
+#include "base/clock.h"
 #include "tap.h"
 
 #define SECOND INT64_C(1000000)

@@ -3,10 +3,10 @@
 #include <time.h>
 
 #include "../fuzz/same.h"
+#include "base/json_write.h"
+#include "base/lsn.h"
 #include "event_json.h"
 #include "history.h"
-#include "json_write.h"
-#include "lsn.h"
 #include "tap.h"
 
 /*

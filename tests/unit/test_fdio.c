@@ -7,11 +7,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "exitcode.h"
-#include "fdio.h"
-#include "log.h"
-#include "stop.h"
+#include "base/clock.h"
+#include "base/exitcode.h"
+#include "base/fdio.h"
+#include "base/log.h"
+#include "base/stop.h"
 #include "tap.h"
 
 #define BIG ((size_t)5 * 1000 * 1000)

@@ -1,8 +1,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/json_write.h"
 #include "json_read.h"
-#include "json_write.h"
 #include "tap.h"
 
 static struct buf out;

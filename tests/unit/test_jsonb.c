@@ -1,7 +1,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "buf.h"
+#include "base/buf.h"
 #include "json_scan.h"
 #include "jsonb.h"
 #include "tap.h"

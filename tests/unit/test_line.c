@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "line.h"
+#include "base/line.h"
 #include "tap.h"
 
 /* poll(2) as the reader sees it: may be interrupted once. */

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "lsn.h"
+#include "base/lsn.h"
 #include "tap.h"
 
 static const struct {

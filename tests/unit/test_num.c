@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "buf.h"
-#include "num.h"
+#include "base/buf.h"
+#include "base/num.h"
 #include "tap.h"
 
 static const struct {

@@ -3,10 +3,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "buf.h"
-#include "exitcode.h"
-#include "log.h"
-#include "opts.h"
+#include "base/buf.h"
+#include "base/exitcode.h"
+#include "base/log.h"
+#include "base/opts.h"
 #include "tap.h"
 
 static bool flag;

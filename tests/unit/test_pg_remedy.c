@@ -1,6 +1,6 @@
 #include <string.h>
 
-#include "exitcode.h"
+#include "base/exitcode.h"
 #include "pg_remedy.h"
 #include "tap.h"
 

@@ -2,9 +2,9 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/json_write.h"
+#include "base/lsn.h"
 #include "json_read.h"
-#include "json_write.h"
-#include "lsn.h"
 #include "pgoutput.h"
 #include "tap.h"
 

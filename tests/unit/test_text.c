@@ -1,10 +1,10 @@
-#include "text.h"
+#include "base/text.h"
 
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/json_write.h"
 #include "json_escape.h"
-#include "json_write.h"
 #include "tap.h"
 
 static struct buf out;

@@ -1,6 +1,6 @@
 #include <stdlib.h>
 
-#include "clock.h"
+#include "base/clock.h"
 #include "tap.h"
 #include "when.h"
 

@@ -15,7 +15,7 @@
 #ifndef TEXT_H
 #define TEXT_H
 
-#include "buf.h"
+#include "base/buf.h"
 
 /* Appends text with a '?' for each hostile character, or byte. */
 void text_add_line(struct buf *b, struct view text);

@@ -1,4 +1,4 @@
-#include "num.h"
+#include "base/num.h"
 
 bool
 num_parse_u64(struct view s, uint64_t *v)

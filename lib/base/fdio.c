@@ -1,5 +1,5 @@
 #define _GNU_SOURCE /* F_SETPIPE_SZ */
-#include "fdio.h"
+#include "base/fdio.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,10 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "clock.h"
-#include "exitcode.h"
-#include "log.h"
-#include "stop.h"
+#include "base/clock.h"
+#include "base/exitcode.h"
+#include "base/log.h"
+#include "base/stop.h"
 
 #define PIPE_BYTES (1024 * 1024)
 

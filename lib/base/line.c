@@ -1,4 +1,4 @@
-#include "line.h"
+#include "base/line.h"
 
 #include <errno.h>
 #include <poll.h>

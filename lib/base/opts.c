@@ -1,4 +1,4 @@
-#include "opts.h"
+#include "base/opts.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "buf.h"
-#include "exitcode.h"
-#include "log.h"
-#include "num.h"
-#include "version.h"
+#include "base/buf.h"
+#include "base/exitcode.h"
+#include "base/log.h"
+#include "base/num.h"
+#include "base/version.h"
 
 #define OPT_MAX   48
 #define COUNT_MAX 2147483647u

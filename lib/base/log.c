@@ -1,4 +1,4 @@
-#include "log.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -9,9 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "buf.h"
-#include "clock.h"
-#include "text.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/text.h"
 
 #define KINDS 16
 

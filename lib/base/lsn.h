@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "view.h"
+#include "base/view.h"
 
 #define LSN_TEXT_MAX 18 /* FFFFFFFF/FFFFFFFF and a NUL */
 

@@ -2,7 +2,7 @@
 #ifndef JSON_WRITE_H
 #define JSON_WRITE_H
 
-#include "buf.h"
+#include "base/buf.h"
 
 /*
  * A string in quotes.  Escaped are the quote, the backslash and the control

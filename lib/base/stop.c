@@ -1,4 +1,4 @@
-#include "stop.h"
+#include "base/stop.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "exitcode.h"
-#include "log.h"
+#include "base/exitcode.h"
+#include "base/log.h"
 
 static volatile sig_atomic_t requested;
 static int wake[2] = {-1, -1};

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include "buf.h"
+#include "base/buf.h"
 
 /* Milliseconds of the monotonic clock. */
 int64_t clock_ms(void);

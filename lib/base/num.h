@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "view.h"
+#include "base/view.h"
 
 /* Decimal digits, no sign, no leading zeros but for 0 itself. */
 bool num_parse_u64(struct view s, uint64_t *v);

@@ -4,7 +4,7 @@
  *	escape	= '\' ( '"' | '\' | 'b' | 'f' | 'n' | 'r' | 't' )
  *		| "\u00" 2HEXDIG
  */
-#include "json_write.h"
+#include "base/json_write.h"
 
 #include <stdint.h>
 

@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-#include "buf.h"
+#include "base/buf.h"
 
 struct fdio_out {
 	int fd;           /* -1 once closed */

@@ -11,7 +11,7 @@
 
 #include <stdarg.h>
 
-#include "view.h"
+#include "base/view.h"
 
 struct buf {
 	char *data;

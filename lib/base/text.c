@@ -1,8 +1,8 @@
-#include "text.h"
+#include "base/text.h"
 
 #include <stdint.h>
 
-#include "json_write.h"
+#include "base/json_write.h"
 
 #define NO_CHARACTER 0xfffd
 

@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include "view.h"
+#include "base/view.h"
 
 enum opt_kind {
 	OPT_FLAG,     /* bool *; its variable is true or false */

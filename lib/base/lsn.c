@@ -1,4 +1,4 @@
-#include "lsn.h"
+#include "base/lsn.h"
 
 static const char hex[] = "0123456789ABCDEF";
 

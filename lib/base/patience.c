@@ -1,4 +1,4 @@
-#include "patience.h"
+#include "base/patience.h"
 
 void
 patience_start(struct patience *p, int64_t now)
