@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "json_read.h"
+#include "json/json_read.h"
 
 /* Why a line was refused, and which one it is, as far as that can be told. */
 struct line_error {

@@ -14,7 +14,7 @@
 #include "pgvalue.h"
 
 #include "base/json_write.h"
-#include "json_read.h"
+#include "json/json_read.h"
 
 /* What becomes of a type; an array has its elements' kind, too. */
 enum kind {

@@ -10,8 +10,8 @@
 
 #include "copyrow.h"
 #include "event_json.h"
-#include "history.h"
 #include "same.h"
+#include "json/history.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 
 #include "base/json_write.h"
-#include "json_read.h"
 #include "pgvalue.h"
+#include "json/json_read.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,8 +6,8 @@
 #include "base/json_write.h"
 #include "base/lsn.h"
 #include "event_json.h"
-#include "history.h"
 #include "tap.h"
+#include "json/history.h"
 
 /*
  * JSON in this file is written with ' for ", and ^ stands in front of the byte

@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "json_read.h"
 #include "tap.h"
+#include "json/json_read.h"
 
 static struct json_reader reader;
 

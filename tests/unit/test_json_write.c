@@ -2,8 +2,8 @@
 #include <stdio.h>
 
 #include "base/json_write.h"
-#include "json_read.h"
 #include "tap.h"
+#include "json/json_read.h"
 
 static struct buf out;
 

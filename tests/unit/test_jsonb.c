@@ -2,9 +2,9 @@
 #include <stdlib.h>
 
 #include "base/buf.h"
-#include "json_scan.h"
-#include "jsonb.h"
 #include "tap.h"
+#include "json/json_scan.h"
+#include "json/jsonb.h"
 
 /*
  * What a server of version 15 accepts and refuses, tried with text::jsonb; the

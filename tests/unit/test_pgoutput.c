@@ -4,9 +4,9 @@
 
 #include "base/json_write.h"
 #include "base/lsn.h"
-#include "json_read.h"
 #include "pgoutput.h"
 #include "tap.h"
+#include "json/json_read.h"
 
 /*
  * Builds a message by fmt, in memory of its own that lasts for 32 messages:

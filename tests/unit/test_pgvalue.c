@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "json_read.h"
 #include "pgvalue.h"
 #include "tap.h"
+#include "json/json_read.h"
 
 /* OIDs of src/include/catalog/pg_type.dat */
 enum {

@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 #include "base/json_write.h"
-#include "json_escape.h"
 #include "tap.h"
+#include "json/json_escape.h"
 
 static struct buf out;
 

@@ -2,7 +2,7 @@
  * jsmn alone accepts more than JSON: it sees only text that the recogniser
  * (json_scan.h) has let through.
  */
-#include "history.h"
+#include "json/history.h"
 
 #include <limits.h>
 #include <stdlib.h>

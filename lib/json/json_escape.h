@@ -3,7 +3,7 @@
 #define JSON_ESCAPE_H
 
 #include "base/buf.h"
-#include "json_error.h"
+#include "json/json_error.h"
 
 /*
  * The decoded content of a JSON string: raw is the text between the quotes,

@@ -15,14 +15,14 @@
  *		| "\u" 4HEXDIG
  *	ws	= *( " " | "\t" | "\n" | "\r" )
  */
-#include "json_scan.h"
+#include "json/json_scan.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 
 #include "base/json_write.h"
-#include "json_escape.h"
-#include "jsonb.h"
+#include "json/json_escape.h"
+#include "json/jsonb.h"
 
 typedef unsigned char byte;
 

@@ -11,12 +11,12 @@
  * While an array or object is read, its elements are kept in memory that is
  * doubled each time and may not exceed 1 GB: 32 bytes an element, 72 a pair.
  */
-#include "jsonb.h"
+#include "json/jsonb.h"
 
 #include <limits.h>
 #include <stdint.h>
 
-#include "json_escape.h"
+#include "json/json_escape.h"
 
 #define BYTES_MAX    ((size_t)268435455)
 #define ELEMENTS_MAX ((size_t)1 << 24)

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "json_error.h"
+#include "json/json_error.h"
 
 struct json_key {
 	uint64_t head;   /* its first bytes, to compare at once */

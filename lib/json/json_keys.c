@@ -1,8 +1,8 @@
-#include "json_keys.h"
+#include "json/json_keys.h"
 
 #include <stdlib.h>
 
-#include "json_escape.h"
+#include "json/json_escape.h"
 
 static struct json_key *
 room(struct json_keys *k)

@@ -1,4 +1,4 @@
-#include "json_read.h"
+#include "json/json_read.h"
 
 #include <string.h>
 

@@ -4,8 +4,8 @@
 #ifndef JSON_READ_H
 #define JSON_READ_H
 
-#include "json_escape.h"
-#include "json_scan.h"
+#include "json/json_escape.h"
+#include "json/json_scan.h"
 
 /* Reusable memory; zero-initialise. */
 struct json_reader {

@@ -7,8 +7,8 @@
 #define JSON_SCAN_H
 
 #include "base/view.h"
-#include "json_error.h"
-#include "json_keys.h"
+#include "json/json_error.h"
+#include "json/json_keys.h"
 
 #define JSON_DEPTH_MAX 512
 

@@ -2,7 +2,7 @@
  *	escape	= '\' ( '"' | '\' | "/" | "b" | "f" | "n" | "r" | "t" )
  *		| "\u" 4HEXDIG
  */
-#include "json_escape.h"
+#include "json/json_escape.h"
 
 typedef unsigned char byte;
 
