@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "event_json.h"
+#include "stream/event_json.h"
 
 void
 batch_queue_reset(struct batch_queue *q, int64_t last_id, uint64_t total)

@@ -12,7 +12,7 @@
 #define BATCH_H
 
 #include "base/buf.h"
-#include "event.h"
+#include "stream/event.h"
 
 struct batch_limits {
 	uint64_t events;

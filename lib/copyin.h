@@ -24,8 +24,8 @@
 #ifndef COPYIN_H
 #define COPYIN_H
 
-#include "event.h"
 #include "pg.h"
+#include "stream/event.h"
 
 enum copyin_state {
 	COPYIN_CLOSED, /* no transaction */

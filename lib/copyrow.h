@@ -8,7 +8,7 @@
 #define COPYROW_H
 
 #include "base/buf.h"
-#include "event.h"
+#include "stream/event.h"
 
 /* The columns of a row going in, in order. */
 #define COPYROW_IN \

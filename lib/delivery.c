@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "base/stop.h"
-#include "event_json.h"
+#include "stream/event_json.h"
 
 #define ACK_MS 10000       /* for the last acks */
 #define PIECE  (64 * 1024) /* of a batch, queued for stdout at a time */

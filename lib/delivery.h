@@ -6,9 +6,9 @@
 #ifndef DELIVERY_H
 #define DELIVERY_H
 
-#include "ack.h"
 #include "attempts.h"
 #include "base/fdio.h"
+#include "stream/ack.h"
 
 #define DELIVERY_UNACKED 4 /* batches of a source at the most */
 

@@ -6,8 +6,8 @@
 #include "base/exitcode.h"
 #include "base/log.h"
 #include "base/lsn.h"
-#include "event_json.h"
 #include "heartbeat.h"
+#include "stream/event_json.h"
 
 #define HEX_BYTES 16
 

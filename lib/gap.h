@@ -4,8 +4,8 @@
 #ifndef GAP_H
 #define GAP_H
 
-#include "event_json.h"
 #include "store.h"
+#include "stream/event_json.h"
 
 /*
  * Compares start with the state of its source and brings both in line: the

@@ -8,8 +8,8 @@
 #define PGOUTPUT_H
 
 #include "base/buf.h"
-#include "event.h"
 #include "relation.h"
+#include "stream/event.h"
 
 struct pgoutput; /* opaque */
 

@@ -15,7 +15,7 @@
 #ifndef PROGRESS_H
 #define PROGRESS_H
 
-#include "ack.h"
+#include "stream/ack.h"
 
 /* Zero-initialise; without progress_start there are no checkpoints, and
  * nothing is ever durable. */

@@ -17,7 +17,6 @@
 #include "base/lsn.h"
 #include "base/stop.h"
 #include "emitter.h"
-#include "event_json.h"
 #include "heartbeat.h"
 #include "liveness.h"
 #include "pg_target.h"
@@ -25,6 +24,7 @@
 #include "progress.h"
 #include "repeat.h"
 #include "replstream.h"
+#include "stream/event_json.h"
 #include "sweep.h"
 
 #define OUT_BYTES      ((size_t)256 * 1024) /* queued before we stop reading */

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#include "tablelist.h"
+#include "stream/tablelist.h"
 
 struct reader_options {
 	const char *conninfo;  /* NULL: libpq's own */

@@ -6,7 +6,7 @@
 #define REPLAY_H
 
 #include "cursor.h"
-#include "tablelist.h"
+#include "stream/tablelist.h"
 
 /*
  * bound = '#' id | lsn | time

@@ -6,7 +6,7 @@
 #define REPLSTREAM_H
 
 #include "pg.h"
-#include "tablelist.h"
+#include "stream/tablelist.h"
 
 /* Zero-initialise. */
 struct replstream {

@@ -5,7 +5,7 @@
 #ifndef SOURCE_H
 #define SOURCE_H
 
-#include "tablelist.h"
+#include "stream/tablelist.h"
 
 struct source_options {
 	const char *conninfo; /* NULL: libpq's own */

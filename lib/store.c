@@ -5,10 +5,10 @@
 #include "base/lsn.h"
 #include "base/num.h"
 #include "base/version.h"
-#include "event_json.h"
 #include "pg_target.h"
 #include "pooler.h"
 #include "sql.h"
+#include "stream/event_json.h"
 
 /* How a transaction that writes begins.  Neither role, database nor pooler is
  * to weaken what follows. */

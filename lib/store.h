@@ -4,8 +4,8 @@
 #ifndef STORE_H
 #define STORE_H
 
-#include "event.h"
 #include "pg.h"
+#include "stream/event.h"
 
 /*
  * Connects to the buffer, sets up the session so that neither role nor database

@@ -12,10 +12,10 @@
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/stop.h"
-#include "event_json.h"
 #include "feed.h"
 #include "gap.h"
 #include "store.h"
+#include "stream/event_json.h"
 
 #define SILENCE_MS 60000 /* of stdin, in the middle of a transaction */
 #define SURE_MS    11000 /* a reader with acks has a control line by then */

@@ -3,17 +3,17 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "ack.h"
 #include "base/exitcode.h"
 #include "base/json_write.h"
 #include "base/log.h"
 #include "base/opts.h"
 #include "base/stop.h"
 #include "check.h"
-#include "event.h"
 #include "pg_target.h"
 #include "reader.h"
 #include "source.h"
+#include "stream/ack.h"
+#include "stream/event.h"
 
 #define NAME_BYTES 64 /* of PostgreSQL, with the NUL */
 

@@ -15,8 +15,8 @@
 
 #include "batch.h"
 #include "copyrow.h"
-#include "event_json.h"
 #include "pgoutput.h"
+#include "stream/event_json.h"
 
 #define RELATION     16384
 #define PIECE_BYTES  65536 /* as the tools write */

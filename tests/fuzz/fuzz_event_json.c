@@ -9,8 +9,8 @@
 #include <stdlib.h>
 
 #include "copyrow.h"
-#include "event_json.h"
 #include "same.h"
+#include "stream/event_json.h"
 #include "json/history.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

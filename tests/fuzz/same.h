@@ -2,7 +2,7 @@
 #ifndef SAME_H
 #define SAME_H
 
-#include "event.h"
+#include "stream/event.h"
 
 static inline bool
 same_event(const struct event *a, const struct event *b)

@@ -5,9 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "ack.h"
 #include "base/exitcode.h"
 #include "base/log.h"
+#include "stream/ack.h"
 #include "tap.h"
 
 static struct ack_window window;

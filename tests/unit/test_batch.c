@@ -1,7 +1,7 @@
 #include <stdio.h>
 
 #include "batch.h"
-#include "event_json.h"
+#include "stream/event_json.h"
 #include "tap.h"
 
 static struct event

@@ -5,7 +5,7 @@
 #include "../fuzz/same.h"
 #include "base/json_write.h"
 #include "base/lsn.h"
-#include "event_json.h"
+#include "stream/event_json.h"
 #include "tap.h"
 #include "json/history.h"
 

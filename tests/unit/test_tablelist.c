@@ -1,6 +1,6 @@
 #include <stdio.h>
 
-#include "tablelist.h"
+#include "stream/tablelist.h"
 #include "tap.h"
 
 /* names: schema|table, one after another, each followed by a newline. */

@@ -1,4 +1,4 @@
-#include "ack.h"
+#include "stream/ack.h"
 
 #include <errno.h>
 #include <fcntl.h>

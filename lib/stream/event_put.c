@@ -3,7 +3,7 @@
 #include "base/json_write.h"
 #include "base/lsn.h"
 #include "base/num.h"
-#include "event_json.h"
+#include "stream/event_json.h"
 
 static void
 put_u64(struct buf *b, uint64_t v)

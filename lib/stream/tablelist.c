@@ -2,7 +2,7 @@
  * list = name (',' name)*       name = part ('.' part)?
  * part = '"' (any but '"' | '""')+ '"' | (any but ',' '.' '"' and space)+
  */
-#include "tablelist.h"
+#include "stream/tablelist.h"
 
 #include <stdlib.h>
 

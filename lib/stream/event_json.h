@@ -6,8 +6,8 @@
 #define EVENT_JSON_H
 
 #include "base/buf.h"
-#include "event.h"
-#include "field.h"
+#include "stream/event.h"
+#include "stream/field.h"
 
 /*
  * Appends the event as one line with its newline: id first and created_at last

@@ -11,7 +11,7 @@
  *
  * Members may come in any order; event_put.c writes them in this one.
  */
-#include "event_json.h"
+#include "stream/event_json.h"
 
 #include "base/lsn.h"
 #include "base/num.h"

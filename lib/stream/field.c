@@ -1,4 +1,4 @@
-#include "field.h"
+#include "stream/field.h"
 
 #include <string.h>
 
