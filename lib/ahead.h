@@ -14,7 +14,7 @@
 #include <poll.h>
 
 #include "batch.h"
-#include "pg.h"
+#include "pg/pg.h"
 
 /* A source and what is to be read of it. */
 struct cursor {

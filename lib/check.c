@@ -7,7 +7,7 @@
 #include "base/exitcode.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "pg_target.h"
+#include "pg/pg_target.h"
 #include "preflight.h"
 #include "replstream.h"
 #include "sql.h"

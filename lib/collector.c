@@ -10,7 +10,7 @@
 #include "base/num.h"
 #include "base/stop.h"
 #include "gcreport.h"
-#include "pg.h"
+#include "pg/pg.h"
 #include "sql.h"
 #include "store.h"
 

@@ -24,7 +24,7 @@
 #ifndef COPYIN_H
 #define COPYIN_H
 
-#include "pg.h"
+#include "pg/pg.h"
 #include "stream/event.h"
 
 enum copyin_state {

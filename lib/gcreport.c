@@ -8,7 +8,7 @@
 #include "base/exitcode.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "pg.h"
+#include "pg/pg.h"
 
 /* The columns of gc_held.sql. */
 enum { SOURCE, CONSUMER, WAITING, SINCE, YOUNG, LATER, DEAD };

@@ -6,7 +6,7 @@
 #ifndef PREFLIGHT_H
 #define PREFLIGHT_H
 
-#include "pg.h"
+#include "pg/pg.h"
 
 enum finding_level { FINDING_OK, FINDING_WARNING, FINDING_ERROR };
 

@@ -19,7 +19,7 @@
 #include "emitter.h"
 #include "heartbeat.h"
 #include "liveness.h"
-#include "pg_target.h"
+#include "pg/pg_target.h"
 #include "preflight.h"
 #include "progress.h"
 #include "repeat.h"

@@ -15,8 +15,8 @@
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/num.h"
-#include "pg_remedy.h"
-#include "pg_target.h"
+#include "pg/pg_remedy.h"
+#include "pg/pg_target.h"
 #include "sql.h"
 
 #define LOST_PUBLICATION \

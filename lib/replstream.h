@@ -5,7 +5,7 @@
 #ifndef REPLSTREAM_H
 #define REPLSTREAM_H
 
-#include "pg.h"
+#include "pg/pg.h"
 #include "stream/tablelist.h"
 
 /* Zero-initialise. */

@@ -8,7 +8,7 @@
 #include "base/exitcode.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "pg_target.h"
+#include "pg/pg_target.h"
 #include "sql.h"
 
 /* Columns of source_tables.sql. */

@@ -5,7 +5,7 @@
 #include "base/lsn.h"
 #include "base/num.h"
 #include "base/version.h"
-#include "pg_target.h"
+#include "pg/pg_target.h"
 #include "pooler.h"
 #include "sql.h"
 #include "stream/event_json.h"

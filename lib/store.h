@@ -4,7 +4,7 @@
 #ifndef STORE_H
 #define STORE_H
 
-#include "pg.h"
+#include "pg/pg.h"
 #include "stream/event.h"
 
 /*

@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/num.h"
-#include "pg_target.h"
+#include "pg/pg_target.h"
 #include "sql.h"
 
 #define LIMIT 256 /* relations, before the first question */

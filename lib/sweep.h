@@ -8,7 +8,7 @@
 #ifndef SWEEP_H
 #define SWEEP_H
 
-#include "pg.h"
+#include "pg/pg.h"
 #include "relation.h"
 
 /* Zero-initialise; conninfo is the caller's. */

@@ -8,7 +8,7 @@
 #include "base/opts.h"
 #include "base/stop.h"
 #include "batcher.h"
-#include "pg_target.h"
+#include "pg/pg_target.h"
 
 static struct batcher_options batcher = {
     .limits = {1000, UINT64_C(4) * 1024 * 1024},

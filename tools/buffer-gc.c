@@ -6,7 +6,7 @@
 #include "base/opts.h"
 #include "base/stop.h"
 #include "collector.h"
-#include "pg_target.h"
+#include "pg/pg_target.h"
 
 static struct collector_options collector = {
     .retention = INT64_C(168) * 3600 * 1000,

@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/opts.h"
 #include "base/stop.h"
-#include "pg_target.h"
+#include "pg/pg_target.h"
 #include "writer.h"
 
 static struct writer_options writer = {

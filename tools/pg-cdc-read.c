@@ -9,7 +9,7 @@
 #include "base/opts.h"
 #include "base/stop.h"
 #include "check.h"
-#include "pg_target.h"
+#include "pg/pg_target.h"
 #include "reader.h"
 #include "source.h"
 #include "stream/ack.h"

@@ -30,7 +30,7 @@
 #include "base/buf.h"
 #include "base/exitcode.h"
 #include "base/log.h"
-#include "pg_secret.h"
+#include "pg/pg_secret.h"
 
 /* What libpq 14 has room for in a line of a service file, and a little less. */
 #define LINE_BYTES 1000

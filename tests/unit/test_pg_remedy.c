@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "base/exitcode.h"
-#include "pg_remedy.h"
+#include "pg/pg_remedy.h"
 #include "tap.h"
 
 #define NONE (-1)

@@ -1,4 +1,4 @@
-#include "pg.h"
+#include "pg/pg.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -12,8 +12,8 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "base/stop.h"
-#include "pg_look.h"
-#include "pg_remedy.h"
+#include "pg/pg_look.h"
+#include "pg/pg_remedy.h"
 
 #define LOOK_MS  2000 /* for who else is in the way */
 #define CANCEL_S 3

@@ -1,4 +1,4 @@
-#include "pg_remedy.h"
+#include "pg/pg_remedy.h"
 
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "pg_secret.h"
+#include "pg/pg_secret.h"
 
 #include <string.h>
 #include <strings.h>

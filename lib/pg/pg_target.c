@@ -1,4 +1,4 @@
-#include "pg_target.h"
+#include "pg/pg_target.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -9,8 +9,8 @@
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/stop.h"
-#include "pg_remedy.h"
-#include "pg_secret.h"
+#include "pg/pg_remedy.h"
+#include "pg/pg_secret.h"
 
 #define CONNECT_MS     30000
 #define OLDEST_VERSION 140000 /* pgoutput sends no messages before */

@@ -2,7 +2,7 @@
 #ifndef PG_TARGET_H
 #define PG_TARGET_H
 
-#include "pg.h"
+#include "pg/pg.h"
 
 /*
  * Which database: conninfo as libpq has it (a URI, key=value, or NULL for

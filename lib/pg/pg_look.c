@@ -1,4 +1,4 @@
-#include "pg_look.h"
+#include "pg/pg_look.h"
 
 #include <poll.h>
 #include <string.h>
@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/fdio.h"
 #include "base/stop.h"
-#include "pg.h"
+#include "pg/pg.h"
 #include "sql.h"
 
 /* Waits for the socket; false: the time is over, or we are to stop. */

@@ -2,7 +2,7 @@
 #ifndef PG_REMEDY_H
 #define PG_REMEDY_H
 
-#include "pg.h"
+#include "pg/pg.h"
 
 /* It holds for a connection of this kind. */
 enum pg_kind { PG_ANY, PG_PLAIN, PG_WALSENDER };
