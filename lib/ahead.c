@@ -8,9 +8,9 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "base/stop.h"
-#include "copyrow.h"
+#include "buffer/copyrow.h"
+#include "buffer/store.h"
 #include "sql.h"
-#include "store.h"
 
 #define ROOM       (UINT64_C(2) * 1024 * 1024) /* what a batch does not need */
 #define COPY_ROWS  10000                       /* more do not make it faster */

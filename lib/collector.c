@@ -9,10 +9,10 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "base/stop.h"
+#include "buffer/store.h"
 #include "gcreport.h"
 #include "pg/pg.h"
 #include "sql.h"
-#include "store.h"
 
 #define ROWS     5000 /* of one transaction that deletes */
 #define STEP_MS  1000 /* a clock was set, not only read late */

@@ -7,9 +7,9 @@
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/num.h"
-#include "copyrow.h"
-#include "pooler.h"
-#include "store.h"
+#include "buffer/copyrow.h"
+#include "buffer/pooler.h"
+#include "buffer/store.h"
 
 #define PIECE_BYTES 65536 /* of one CopyData: larger is slower */
 #define COPY_ROWS   50000 /* of one COPY, */

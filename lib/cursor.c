@@ -6,9 +6,9 @@
 #include "base/exitcode.h"
 #include "base/log.h"
 #include "base/num.h"
-#include "copyrow.h"
+#include "buffer/copyrow.h"
+#include "buffer/store.h"
 #include "sql.h"
-#include "store.h"
 
 #define OTHER_MARKED \
 	"Another process marked it: the batch is delivered again or was."

@@ -9,7 +9,7 @@
 #include "base/exitcode.h"
 #include "base/log.h"
 #include "base/stop.h"
-#include "copyrow.h"
+#include "buffer/copyrow.h"
 
 #define HOLD_BYTES ((size_t)512 * 1024) /* of rows held */
 #define GIVE_BYTES ((size_t)64 * 1024)  /* worth handing on */

@@ -4,7 +4,7 @@
 #ifndef GAP_H
 #define GAP_H
 
-#include "store.h"
+#include "buffer/store.h"
 #include "stream/event_json.h"
 
 /*

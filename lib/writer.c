@@ -12,9 +12,9 @@
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/stop.h"
+#include "buffer/store.h"
 #include "feed.h"
 #include "gap.h"
-#include "store.h"
 #include "stream/event_json.h"
 
 #define SILENCE_MS 60000 /* of stdin, in the middle of a transaction */

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 
 #include "batch.h"
-#include "copyrow.h"
+#include "buffer/copyrow.h"
 #include "pgoutput.h"
 #include "stream/event_json.h"
 

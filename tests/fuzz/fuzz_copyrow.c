@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "copyrow.h"
+#include "buffer/copyrow.h"
 #include "same.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "copyrow.h"
+#include "buffer/copyrow.h"
 #include "same.h"
 #include "stream/event_json.h"
 #include "json/history.h"

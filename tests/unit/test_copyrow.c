@@ -3,7 +3,7 @@
 #include <time.h>
 
 #include "../fuzz/same.h"
-#include "copyrow.h"
+#include "buffer/copyrow.h"
 #include "tap.h"
 
 static void

@@ -4,7 +4,7 @@
  * byte* text, json   the characters      bigint, pg_lsn   8 bytes timestamptz
  * 8 bytes: microseconds since 2000-01-01, signed All integers are big-endian.
  */
-#include "copyrow.h"
+#include "buffer/copyrow.h"
 
 #define SIGNATURE       "PGCOPY\n\377\r\n\0"
 #define SIGNATURE_BYTES 11

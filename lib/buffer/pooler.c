@@ -1,4 +1,4 @@
-#include "pooler.h"
+#include "buffer/pooler.h"
 
 #include "base/exitcode.h"
 #include "base/log.h"

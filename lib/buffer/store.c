@@ -1,12 +1,12 @@
-#include "store.h"
+#include "buffer/store.h"
 
 #include "base/exitcode.h"
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/num.h"
 #include "base/version.h"
+#include "buffer/pooler.h"
 #include "pg/pg_target.h"
-#include "pooler.h"
 #include "sql.h"
 #include "stream/event_json.h"
 
