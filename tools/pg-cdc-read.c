@@ -8,10 +8,10 @@
 #include "base/log.h"
 #include "base/opts.h"
 #include "base/stop.h"
-#include "check.h"
 #include "pg/pg_target.h"
-#include "reader.h"
-#include "source.h"
+#include "reader/check.h"
+#include "reader/reader.h"
+#include "reader/source.h"
 #include "stream/ack.h"
 #include "stream/event.h"
 

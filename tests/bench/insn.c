@@ -15,7 +15,7 @@
 
 #include "batch.h"
 #include "buffer/copyrow.h"
-#include "pgoutput.h"
+#include "reader/pgoutput.h"
 #include "stream/event_json.h"
 
 #define RELATION     16384

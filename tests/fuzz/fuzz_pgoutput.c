@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "pgoutput.h"
+#include "reader/pgoutput.h"
 #include "same.h"
 #include "stream/event_json.h"
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 
 #include "base/json_write.h"
-#include "pgvalue.h"
+#include "reader/pgvalue.h"
 #include "json/json_read.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

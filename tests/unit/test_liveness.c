@@ -1,4 +1,4 @@
-#include "liveness.h"
+#include "reader/liveness.h"
 #include "tap.h"
 
 static struct liveness l;

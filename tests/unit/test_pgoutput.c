@@ -4,7 +4,7 @@
 
 #include "base/json_write.h"
 #include "base/lsn.h"
-#include "pgoutput.h"
+#include "reader/pgoutput.h"
 #include "tap.h"
 #include "json/json_read.h"
 

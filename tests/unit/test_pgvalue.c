@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "pgvalue.h"
+#include "reader/pgvalue.h"
 #include "tap.h"
 #include "json/json_read.h"
 

@@ -1,6 +1,6 @@
 #include <stdint.h>
 
-#include "progress.h"
+#include "reader/progress.h"
 #include "tap.h"
 
 static struct progress p;

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "relation.h"
+#include "reader/relation.h"
 #include "tap.h"
 
 #define OIDS 200 /* in use */

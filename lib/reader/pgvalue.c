@@ -11,7 +11,7 @@
  * There are at most 6 levels, elements are in the innermost one only, and an
  * empty array is {} whatever its dimensions were.
  */
-#include "pgvalue.h"
+#include "reader/pgvalue.h"
 
 #include "base/json_write.h"
 #include "json/json_read.h"

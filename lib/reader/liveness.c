@@ -1,4 +1,4 @@
-#include "liveness.h"
+#include "reader/liveness.h"
 
 #define REPORT_MS      10000 /* at least this often */
 #define REPLY_MS       100   /* at most this often */

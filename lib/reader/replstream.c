@@ -4,7 +4,7 @@
  * Status     'r' int64 written, int64 flushed, int64 applied, int64 time,
  *                int8 reply-wanted
  */
-#include "replstream.h"
+#include "reader/replstream.h"
 
 #include <poll.h>
 #include <string.h>

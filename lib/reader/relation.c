@@ -1,4 +1,4 @@
-#include "relation.h"
+#include "reader/relation.h"
 
 #include <stdlib.h>
 

@@ -9,7 +9,7 @@
 #define SWEEP_H
 
 #include "pg/pg.h"
-#include "relation.h"
+#include "reader/relation.h"
 
 /* Zero-initialise; conninfo is the caller's. */
 struct sweep {

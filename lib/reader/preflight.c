@@ -1,4 +1,4 @@
-#include "preflight.h"
+#include "reader/preflight.h"
 
 #include "base/exitcode.h"
 #include "base/log.h"

@@ -1,4 +1,4 @@
-#include "check.h"
+#include "reader/check.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -8,8 +8,8 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "pg/pg_target.h"
-#include "preflight.h"
-#include "replstream.h"
+#include "reader/preflight.h"
+#include "reader/replstream.h"
 #include "sql.h"
 
 #define PEEK_LIMIT "SET statement_timeout = '5s'"

@@ -1,4 +1,4 @@
-#include "source.h"
+#include "reader/source.h"
 
 #include <errno.h>
 #include <stdio.h>

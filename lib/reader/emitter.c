@@ -1,4 +1,4 @@
-#include "emitter.h"
+#include "reader/emitter.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,7 +6,7 @@
 #include "base/exitcode.h"
 #include "base/log.h"
 #include "base/lsn.h"
-#include "heartbeat.h"
+#include "reader/heartbeat.h"
 #include "stream/event_json.h"
 
 #define HEX_BYTES 16

@@ -5,8 +5,8 @@
 #ifndef EMITTER_H
 #define EMITTER_H
 
-#include "pgoutput.h"
-#include "replstream.h"
+#include "reader/pgoutput.h"
+#include "reader/replstream.h"
 
 /* Zero-initialise; the fields up to `decoder` are the caller's to set. */
 struct emitter {

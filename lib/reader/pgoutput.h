@@ -8,7 +8,7 @@
 #define PGOUTPUT_H
 
 #include "base/buf.h"
-#include "relation.h"
+#include "reader/relation.h"
 #include "stream/event.h"
 
 struct pgoutput; /* opaque */

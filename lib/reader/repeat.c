@@ -1,4 +1,4 @@
-#include "repeat.h"
+#include "reader/repeat.h"
 
 #include <errno.h>
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-#include "heartbeat.h"
+#include "reader/heartbeat.h"
 
 #include "base/clock.h"
 #include "base/exitcode.h"

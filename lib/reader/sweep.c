@@ -1,4 +1,4 @@
-#include "sweep.h"
+#include "reader/sweep.h"
 
 #include <stdlib.h>
 

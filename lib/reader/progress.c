@@ -1,4 +1,4 @@
-#include "progress.h"
+#include "reader/progress.h"
 
 #define BUSY_MS    10    /* under load, between checkpoints */
 #define IDLE_MS    10000 /* between checkpoints with nothing in them */

@@ -22,16 +22,16 @@
  * versions (streamed and prepared transactions) and binary columns are sent on
  * demand only, so here they are unknown.
  */
-#include "pgoutput.h"
+#include "reader/pgoutput.h"
 
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/json_write.h"
 #include "base/lsn.h"
-#include "relation.h"
-#include "tuple.h"
-#include "wire.h"
+#include "reader/relation.h"
+#include "reader/tuple.h"
+#include "reader/wire.h"
 
 #define COLUMN_KEY         1 /* flag of a Relation's column */
 #define TRUNCATE_CASCADE   1

@@ -1,8 +1,8 @@
-#include "tuple.h"
+#include "reader/tuple.h"
 
 #include <stdlib.h>
 
-#include "pgvalue.h"
+#include "reader/pgvalue.h"
 
 static void
 read_field(struct wire *w, struct field *f)

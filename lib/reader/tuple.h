@@ -6,8 +6,8 @@
 #define TUPLE_H
 
 #include "base/buf.h"
-#include "relation.h"
-#include "wire.h"
+#include "reader/relation.h"
+#include "reader/wire.h"
 
 /* What metadata has to say of a column. */
 enum note {

@@ -5,7 +5,7 @@
 #ifndef CHECK_H
 #define CHECK_H
 
-#include "source.h"
+#include "reader/source.h"
 
 /*
  * Returns EXIT_DONE or the exit code that reading would end with; the error

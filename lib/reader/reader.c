@@ -2,7 +2,7 @@
  * A run goes through the phases in order.  WRITING and WAITING end it: the
  * last checkpoint is out, stdout is closed, the acks come in.
  */
-#include "reader.h"
+#include "reader/reader.h"
 
 #include <limits.h>
 #include <poll.h>
@@ -16,16 +16,16 @@
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/stop.h"
-#include "emitter.h"
-#include "heartbeat.h"
-#include "liveness.h"
 #include "pg/pg_target.h"
-#include "preflight.h"
-#include "progress.h"
-#include "repeat.h"
-#include "replstream.h"
+#include "reader/emitter.h"
+#include "reader/heartbeat.h"
+#include "reader/liveness.h"
+#include "reader/preflight.h"
+#include "reader/progress.h"
+#include "reader/repeat.h"
+#include "reader/replstream.h"
+#include "reader/sweep.h"
 #include "stream/event_json.h"
-#include "sweep.h"
 
 #define OUT_BYTES      ((size_t)256 * 1024) /* queued before we stop reading */
 #define MESSAGES       10000 /* looked at before the rest has its turn */
