@@ -6,7 +6,7 @@
 #include "base/opts.h"
 #include "base/stop.h"
 #include "pg/pg_target.h"
-#include "writer.h"
+#include "writer/writer.h"
 
 static struct writer_options writer = {
     .batch_size = 20000,

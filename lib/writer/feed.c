@@ -1,4 +1,4 @@
-#include "feed.h"
+#include "writer/feed.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -3,7 +3,7 @@
  *	record	= reason LF line LF
  *	reason	= { line byte key? reason source_id? (commit_lsn seq)? }
  */
-#include "rejects.h"
+#include "writer/rejects.h"
 
 #include <errno.h>
 #include <fcntl.h>

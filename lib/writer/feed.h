@@ -22,9 +22,9 @@
 #define FEED_H
 
 #include "base/fdio.h"
-#include "copyin.h"
-#include "places.h"
-#include "rejects.h"
+#include "writer/copyin.h"
+#include "writer/places.h"
+#include "writer/rejects.h"
 
 /* Zero-initialise, then feed_init. */
 struct feed {

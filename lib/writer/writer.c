@@ -1,4 +1,4 @@
-#include "writer.h"
+#include "writer/writer.h"
 
 #include <errno.h>
 #include <string.h>
@@ -13,9 +13,9 @@
 #include "base/lsn.h"
 #include "base/stop.h"
 #include "buffer/store.h"
-#include "feed.h"
-#include "gap.h"
 #include "stream/event_json.h"
+#include "writer/feed.h"
+#include "writer/gap.h"
 
 #define SILENCE_MS 60000 /* of stdin, in the middle of a transaction */
 #define SURE_MS    11000 /* a reader with acks has a control line by then */

@@ -1,4 +1,4 @@
-#include "gap.h"
+#include "writer/gap.h"
 
 #include "base/exitcode.h"
 #include "base/log.h"

@@ -1,4 +1,4 @@
-#include "copyin.h"
+#include "writer/copyin.h"
 
 #include <poll.h>
 

@@ -1,4 +1,4 @@
-#include "places.h"
+#include "writer/places.h"
 
 #include <stdlib.h>
 
