@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "base/opts.h"
 #include "base/stop.h"
-#include "batcher.h"
+#include "batcher/batcher.h"
 #include "pg/pg_target.h"
 
 static struct batcher_options batcher = {

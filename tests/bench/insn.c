@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "batch.h"
+#include "batcher/batch.h"
 #include "buffer/copyrow.h"
 #include "reader/pgoutput.h"
 #include "stream/event_json.h"

@@ -1,6 +1,6 @@
 #include <stdio.h>
 
-#include "batch.h"
+#include "batcher/batch.h"
 #include "stream/event_json.h"
 #include "tap.h"
 

@@ -1,8 +1,8 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "batcher/when.h"
 #include "tap.h"
-#include "when.h"
 
 #define NOW "2026-03-01T12:30:15.250000Z"
 

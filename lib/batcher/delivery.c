@@ -1,4 +1,4 @@
-#include "delivery.h"
+#include "batcher/delivery.h"
 
 #include <sys/ioctl.h>
 #include <unistd.h>

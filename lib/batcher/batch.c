@@ -1,4 +1,4 @@
-#include "batch.h"
+#include "batcher/batch.h"
 
 #include <stdlib.h>
 

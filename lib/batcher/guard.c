@@ -1,5 +1,5 @@
 #define _GNU_SOURCE /* close_range */
-#include "guard.h"
+#include "batcher/guard.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -3,7 +3,7 @@
  * due, up to TURN_MS; then let it go.  No transaction is open while a batch is
  * delivered.
  */
-#include "batcher.h"
+#include "batcher/batcher.h"
 
 #include <stdlib.h>
 

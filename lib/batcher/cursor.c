@@ -1,4 +1,4 @@
-#include "cursor.h"
+#include "batcher/cursor.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -6,8 +6,8 @@
 #ifndef ATTEMPTS_H
 #define ATTEMPTS_H
 
-#include "cursor.h"
-#include "handler.h"
+#include "batcher/cursor.h"
+#include "batcher/handler.h"
 
 struct attempts {
 	struct handler handler;

@@ -1,4 +1,4 @@
-#include "handler.h"
+#include "batcher/handler.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -6,8 +6,8 @@
 #ifndef DELIVERY_H
 #define DELIVERY_H
 
-#include "attempts.h"
 #include "base/fdio.h"
+#include "batcher/attempts.h"
 #include "stream/ack.h"
 
 #define DELIVERY_UNACKED 4 /* batches of a source at the most */

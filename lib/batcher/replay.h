@@ -5,7 +5,7 @@
 #ifndef REPLAY_H
 #define REPLAY_H
 
-#include "cursor.h"
+#include "batcher/cursor.h"
 #include "stream/tablelist.h"
 
 /*

@@ -13,7 +13,7 @@
 
 #include <poll.h>
 
-#include "batch.h"
+#include "batcher/batch.h"
 #include "pg/pg.h"
 
 /* A source and what is to be read of it. */

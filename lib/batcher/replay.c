@@ -1,4 +1,4 @@
-#include "replay.h"
+#include "batcher/replay.h"
 
 #include <stdio.h>
 
@@ -7,8 +7,8 @@
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/num.h"
+#include "batcher/when.h"
 #include "sql.h"
-#include "when.h"
 
 static const char finding[] = "find the tables to be replayed";
 

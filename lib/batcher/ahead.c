@@ -1,4 +1,4 @@
-#include "ahead.h"
+#include "batcher/ahead.h"
 
 #include <limits.h>
 #include <stdio.h>

@@ -6,8 +6,8 @@
 #ifndef HANDLER_H
 #define HANDLER_H
 
-#include "ahead.h"
-#include "guard.h"
+#include "batcher/ahead.h"
+#include "batcher/guard.h"
 
 enum handler_answer {
 	HANDLER_PROCESSED, /* exit 0, and every byte was read */

@@ -5,8 +5,8 @@
 #ifndef BATCHER_H
 #define BATCHER_H
 
-#include "delivery.h"
-#include "replay.h"
+#include "batcher/delivery.h"
+#include "batcher/replay.h"
 
 struct batcher_options {
 	const char *conninfo; /* NULL: libpq's own */

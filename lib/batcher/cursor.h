@@ -8,7 +8,7 @@
 #ifndef CURSOR_H
 #define CURSOR_H
 
-#include "ahead.h"
+#include "batcher/ahead.h"
 
 enum cursor_mode {
 	CURSOR_CONSUME,

@@ -1,4 +1,4 @@
-#include "attempts.h"
+#include "batcher/attempts.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "when.h"
+#include "batcher/when.h"
 
 #include "base/clock.h"
 #include "base/num.h"
