@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/opts.h"
 #include "base/stop.h"
-#include "collector.h"
+#include "gc/collector.h"
 #include "pg/pg_target.h"
 
 static struct collector_options collector = {

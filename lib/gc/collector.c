@@ -1,4 +1,4 @@
-#include "collector.h"
+#include "gc/collector.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "base/num.h"
 #include "base/stop.h"
 #include "buffer/store.h"
-#include "gcreport.h"
+#include "gc/gcreport.h"
 #include "pg/pg.h"
 #include "sql.h"
 

@@ -1,4 +1,4 @@
-#include "gcreport.h"
+#include "gc/gcreport.h"
 
 #include <errno.h>
 #include <stdio.h>
