@@ -41,7 +41,7 @@ CLANG     = clang
 BENCH = $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c))
 UNITS = $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 FUZZ  = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-LIBS  = $(patsubst %.c,$(BUILD)/%.o,$(wildcard lib/*.c lib/*/*.c))
+LIBS  = $(patsubst %.c,$(BUILD)/%.o,$(wildcard lib/*/*.c))
 
 .PHONY: build unit fault probes fuzz-replay fuzz test soak demo bench lint install \
     uninstall clean print-cflags
@@ -111,7 +111,7 @@ fuzz-%: tests/fuzz/fuzz_%.c $(BUILD)/sql.h
 	@mkdir -p $(BUILD)/fuzz/$*
 	$(CLANG) $(CPPFLAGS_ALL) -O1 -g -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=all -o $(BUILD)/fuzz/fuzz_$* $< \
-	    $(wildcard tests/fuzz/mutate_$*.c lib/*.c lib/*/*.c) $(PQ_LIBS)
+	    $(wildcard tests/fuzz/mutate_$*.c lib/*/*.c) $(PQ_LIBS)
 	$(BUILD)/fuzz/fuzz_$* -max_total_time=$(FUZZ_TIME) \
 	    -artifact_prefix=$(BUILD)/fuzz/$*- -max_len=8192 \
 	    $(BUILD)/fuzz/$* tests/fuzz/corpus/$*
