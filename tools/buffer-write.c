@@ -4,7 +4,7 @@
 #include "base/exitcode.h"
 #include "base/log.h"
 #include "base/opts.h"
-#include "base/stop.h"
+#include "base/signals.h"
 #include "pg/pg_target.h"
 #include "writer/writer.h"
 
@@ -51,7 +51,7 @@ main(int argc, char **argv)
 	int rest, rc;
 
 	log_init(opts.tool);
-	rc = stop_init();
+	rc = signals_init();
 	if (rc != EXIT_DONE)
 		return rc;
 	if (!opts_parse(&opts, argc, argv, &rest, &rc))

@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/exitcode.h"
 #include "base/log.h"
-#include "base/stop.h"
+#include "base/signals.h"
 
 #define PIPE_BYTES (1024 * 1024)
 
@@ -59,7 +59,7 @@ fdio_out_flush(struct fdio_out *o)
 			break;
 		else if (errno != EINTR)
 			return failed(o);
-		else if (stop_requested())
+		else if (signals_stop_requested())
 			break;
 	}
 	if (fdio_out_pending(o) == 0) {
@@ -77,7 +77,7 @@ fdio_out_drain(struct fdio_out *o, int64_t grace_ms)
 	size_t before;
 
 	while (rc == EXIT_DONE && fdio_out_pending(o) > 0) {
-		if (stop_requested() && until == 0)
+		if (signals_stop_requested() && until == 0)
 			until = clock_ms() + grace_ms;
 		before = fdio_out_pending(o);
 		fdio_wait(o->fd, POLLOUT, until != 0 ? clock_left(until) : -1);
@@ -115,16 +115,16 @@ fdio_out_close(struct fdio_out *o)
 short
 fdio_wait(int fd, short events, int64_t timeout_ms)
 {
-	struct pollfd p[2] = {{fd, events, 0}, {stop_fd(), POLLIN, 0}};
+	struct pollfd p[2] = {{fd, events, 0}, {signals_fd(), POLLIN, 0}};
 	/* a stop that was asked for before ends no wait of its own */
-	nfds_t n = stop_requested() ? 1 : 2;
+	nfds_t n = signals_stop_requested() ? 1 : 2;
 
 	if (timeout_ms > INT_MAX)
 		timeout_ms = INT_MAX;
 	if (poll(p, n, (int)timeout_ms) <= 0)
 		return 0;
 	if (p[1].revents != 0)
-		stop_drain();
+		signals_drain();
 	return p[0].revents;
 }
 
@@ -134,6 +134,6 @@ fdio_pause(int64_t ms)
 	int64_t until = clock_ms() + ms;
 
 	/* other signals than a stop only interrupt it */
-	while (!stop_requested() && clock_left(until) > 0)
+	while (!signals_stop_requested() && clock_left(until) > 0)
 		fdio_wait(-1, 0, clock_left(until));
 }

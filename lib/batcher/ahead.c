@@ -7,7 +7,7 @@
 #include "base/exitcode.h"
 #include "base/log.h"
 #include "base/num.h"
-#include "base/stop.h"
+#include "base/signals.h"
 #include "buffer/copyrow.h"
 #include "buffer/store.h"
 #include "sql.h"
@@ -375,7 +375,7 @@ ahead_wait(struct ahead *a, struct pollfd *p, nfds_t n, int64_t timeout_ms)
 		all[i] = p[i];
 	all[n] = (struct pollfd){
 	    a->copying ? PQsocket(a->pg.conn) : -1, POLLIN, 0};
-	all[n + 1] = (struct pollfd){stop_fd(), POLLIN, 0};
+	all[n + 1] = (struct pollfd){signals_fd(), POLLIN, 0};
 	if (limited && timeout_ms < left)
 		left = timeout_ms;
 	found = poll(all, n + 2, left < INT_MAX ? (int)left : -1);
@@ -388,7 +388,7 @@ ahead_wait(struct ahead *a, struct pollfd *p, nfds_t n, int64_t timeout_ms)
 	if (found <= 0)
 		return rc;
 	if (all[n + 1].revents != 0)
-		stop_drain();
+		signals_drain();
 	return rc;
 }
 
@@ -401,7 +401,7 @@ ahead_aim(struct ahead *a, const struct cursor *c)
 
 	if (a->copying)
 		cancel(a);
-	while (rc == EXIT_DONE && a->copying && !stop_requested())
+	while (rc == EXIT_DONE && a->copying && !signals_stop_requested())
 		rc = ahead_wait(a, NULL, 0, -1);
 	buf_clear(&a->source);
 	buf_addv(&a->source, c->source_id);
@@ -432,7 +432,7 @@ ahead_next(struct ahead *a, bool all, struct batch *b)
 		got = batch_cut(&a->queue, &a->limits, false, b);
 		if (rc == EXIT_DONE)
 			rc = go_on(a, !got);
-		if (rc != EXIT_DONE || got || stop_requested())
+		if (rc != EXIT_DONE || got || signals_stop_requested())
 			break;
 		if (!a->copying && (a->resting || a->read_to >= a->until)) {
 			batch_cut(&a->queue, &a->limits,
@@ -442,7 +442,7 @@ ahead_next(struct ahead *a, bool all, struct batch *b)
 		if (a->copying)
 			rc = ahead_wait(a, NULL, 0, -1);
 	}
-	if (rc != EXIT_DONE || stop_requested())
+	if (rc != EXIT_DONE || signals_stop_requested())
 		*b = (struct batch){0};
 	return rc;
 }

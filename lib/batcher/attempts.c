@@ -7,7 +7,7 @@
 #include "base/exitcode.h"
 #include "base/fdio.h"
 #include "base/log.h"
-#include "base/stop.h"
+#include "base/signals.h"
 
 #define BACKOFF_MS     100 /* after the first failure */
 #define BACKOFF_MAX_MS 60000
@@ -32,7 +32,8 @@ wait_before(struct attempts *a, uint64_t attempt)
 	int64_t until = clock_ms() + backoff(attempt);
 	int rc = EXIT_DONE;
 
-	while (rc == EXIT_DONE && !stop_requested() && clock_left(until) > 0)
+	while (rc == EXIT_DONE && !signals_stop_requested() &&
+	    clock_left(until) > 0)
 		rc = ahead_wait(a->ahead, NULL, 0, clock_left(until));
 	return rc;
 }
@@ -45,10 +46,11 @@ run(struct attempts *a, struct view source, const struct batch_queue *q,
 	int rc = EXIT_DONE;
 
 	r->answer = HANDLER_FAILED;
-	for (uint64_t n = 1; rc == EXIT_DONE && !stop_requested(); n++) {
+	for (uint64_t n = 1; rc == EXIT_DONE && !signals_stop_requested();
+	     n++) {
 		rc = handler_run(&a->handler, a->ahead, q, b, source, r);
 		if (rc != EXIT_DONE || r->answer == HANDLER_PROCESSED ||
-		    stop_requested())
+		    signals_stop_requested())
 			return rc;
 		a->failing = true;
 		rc = cursor_failing(a->session, source, b, r->status);
@@ -197,7 +199,7 @@ narrow(struct isolation *s, uint64_t skip, uint64_t n, uint64_t attempts)
 
 	if (rc == EXIT_DONE && s->r.answer == HANDLER_PROCESSED)
 		return settle(s, skip + n);
-	s->stopped = stop_requested();
+	s->stopped = signals_stop_requested();
 	if (rc != EXIT_DONE || s->stopped)
 		return rc;
 	if (n == 1)
@@ -225,7 +227,7 @@ try_neighbour(struct isolation *s)
 	batch_queue_release(&q);
 	if (rc == EXIT_DONE && s->r.answer == HANDLER_PROCESSED)
 		return settle(s, s->whole->events);
-	s->stopped = stop_requested();
+	s->stopped = signals_stop_requested();
 	if (rc != EXIT_DONE || s->stopped)
 		return rc;
 	log_error("could not process event %lld of source \"%.*s\": its "
@@ -267,7 +269,8 @@ attempts_process(
 	int rc = EXIT_DONE;
 
 	*done = false;
-	for (uint64_t n = 1; rc == EXIT_DONE && !stop_requested(); n++) {
+	for (uint64_t n = 1; rc == EXIT_DONE && !signals_stop_requested();
+	     n++) {
 		rc = run(a, source, &a->ahead->queue, b, &r);
 		if (rc != EXIT_DONE)
 			break;
@@ -276,7 +279,7 @@ attempts_process(
 			*done = rc == EXIT_DONE;
 			break;
 		}
-		if (stop_requested())
+		if (signals_stop_requested())
 			break;
 		if (n > a->retries) {
 			rc = a->dead_letters ? isolate(a, source, b, n, done)

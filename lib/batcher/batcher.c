@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/exitcode.h"
 #include "base/log.h"
-#include "base/stop.h"
+#include "base/signals.h"
 
 #define TURN_MS      1000 /* on one source, while others may want it */
 #define REST_MS      50   /* before its end, no more is read ahead */
@@ -173,7 +173,7 @@ take_turn(struct batcher *b, struct cursor *c)
 	uint64_t n = 0;
 	int rc = p != NULL ? ahead_aim(&b->ahead, c) : EXIT_OS;
 
-	while (rc == EXIT_DONE && done && !stop_requested() &&
+	while (rc == EXIT_DONE && done && !signals_stop_requested() &&
 	    (b->once || clock_left(until) > 0)) {
 		/* so that little is read in vain */
 		if (!b->once && clock_left(until) < REST_MS)
@@ -191,7 +191,7 @@ take_turn(struct batcher *b, struct cursor *c)
 		/* the age was the first batch's */
 		rest = b->once;
 	}
-	if (rc == EXIT_DONE && n == 0 && done && !stop_requested() &&
+	if (rc == EXIT_DONE && n == 0 && done && !signals_stop_requested() &&
 	    b->o->mode == CURSOR_CONSUME &&
 	    b->ahead.read_to == b->ahead.until && b->ahead.queue.n == 0)
 		rc = nothing_read(c);
@@ -294,7 +294,7 @@ round_of_turns(struct batcher *b, int64_t *wait)
 	for (size_t i = 0; rc == EXIT_DONE && i < b->list.n; i++) {
 		struct cursor *c = &b->list.cursors[(b->turn + i) % b->list.n];
 
-		if (stop_requested())
+		if (signals_stop_requested())
 			break;
 		if (c->newest_id <= c->last_id)
 			continue;
@@ -357,17 +357,18 @@ run_loop(struct batcher *b)
 
 	b->patience.limit = ONCE_MS;
 	patience_start(&b->patience, clock_ms());
-	while (rc == EXIT_DONE && !stop_requested()) {
+	while (rc == EXIT_DONE && !signals_stop_requested()) {
 		rc = round_of_turns(b, &wait);
 		if (rc == EXIT_DONE && b->once &&
 		    (b->held == NULL || !may_come(b)))
 			break;
-		if (rc == EXIT_DONE && !stop_requested())
+		if (rc == EXIT_DONE && !signals_stop_requested())
 			rc = delivery_idle(&b->delivery, wait);
 	}
 	if (rc == EXIT_DONE && keeps_all(b))
 		rc = delivery_settle(&b->delivery, true);
-	if (rc == EXIT_DONE && b->once && b->held != NULL && !stop_requested())
+	if (rc == EXIT_DONE && b->once && b->held != NULL &&
+	    !signals_stop_requested())
 		rc = still_held(b);
 	return rc;
 }

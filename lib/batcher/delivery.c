@@ -7,7 +7,7 @@
 #include "base/exitcode.h"
 #include "base/log.h"
 #include "base/num.h"
-#include "base/stop.h"
+#include "base/signals.h"
 #include "stream/event_json.h"
 
 #define ACK_MS 10000       /* for the last acks */
@@ -43,7 +43,7 @@ push(struct delivery *d)
 	int rc = fdio_out_flush(&d->out);
 
 	while (rc == EXIT_DONE && fdio_out_pending(&d->out) > 0) {
-		if (stop_requested())
+		if (signals_stop_requested())
 			return fdio_out_drain(&d->out, 0);
 		rc = ahead_wait(d->attempts.ahead, &p, 1, -1);
 		if (rc == EXIT_DONE)
@@ -132,7 +132,7 @@ static int
 acks_ended(const struct delivery *d, bool expected)
 {
 	log_error("could not read \"%s\": end of file", d->acks.name);
-	return expected || stop_requested() ? EXIT_RETRY : EXIT_IO;
+	return expected || signals_stop_requested() ? EXIT_RETRY : EXIT_IO;
 }
 
 /* Has the consumer taken all that we wrote? */
@@ -159,7 +159,7 @@ wait_acks(struct delivery *d, size_t left, bool end)
 		if (d->acks.eof)
 			return acks_ended(d, end);
 		limited = closed || (d->once && !d->heard);
-		if (!closed && (end || stop_requested())) {
+		if (!closed && (end || signals_stop_requested())) {
 			until = clock_ms() + ACK_MS;
 			limited = closed = true;
 			rc = fdio_out_close(&d->out);
@@ -210,7 +210,7 @@ make_room(struct delivery *d, bool *room)
 	rc = wait_acks(d, left, false);
 	if (rc == EXIT_DONE && d->window.n > left)
 		rc = end_early(d);
-	*room = rc == EXIT_DONE && !stop_requested();
+	*room = rc == EXIT_DONE && !signals_stop_requested();
 	return rc;
 }
 

@@ -16,7 +16,7 @@
 #include "base/fdio.h"
 #include "base/json_write.h"
 #include "base/log.h"
-#include "base/stop.h"
+#include "base/signals.h"
 
 /* together less than a supervisor waits for us */
 #define STOP_MS      5000 /* for a handler to end once we are to stop */
@@ -100,7 +100,7 @@ exec_child(const struct handler *h, const struct batch *b, struct view source,
 {
 	struct buf name = BUF_INIT;
 
-	stop_reset_signals();
+	signals_reset();
 	if (dup2(input, STDIN_FILENO) < 0 ||
 	    (err >= 0 && dup2(err, STDERR_FILENO) < 0))
 		_exit(126);
@@ -264,7 +264,7 @@ tidy(struct buf *tail)
 static void
 enforce_deadline(struct child *c)
 {
-	if (stop_requested() && c->killed == 0 &&
+	if (signals_stop_requested() && c->killed == 0 &&
 	    (c->deadline == 0 || clock_left(c->deadline) > STOP_MS))
 		c->deadline = clock_ms() + STOP_MS;
 	if (c->deadline == 0 || clock_left(c->deadline) > 0)

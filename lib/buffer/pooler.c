@@ -3,7 +3,7 @@
 #include "base/exitcode.h"
 #include "base/log.h"
 #include "base/num.h"
-#include "base/stop.h"
+#include "base/signals.h"
 #include "sql.h"
 
 #define ROUNDS    5
@@ -74,7 +74,7 @@ compare(struct pg *pg, const struct pg_target *t)
 		other.patience.limit = SECOND_MS;
 	for (int i = 0; rc == EXIT_DONE && i < ROUNDS; i++) {
 		rc = ask(&other, second, &others);
-		if (rc == EXIT_RETRY && !stop_requested())
+		if (rc == EXIT_RETRY && !signals_stop_requested())
 			rc = explain_silence(pg);
 		else if (rc == EXIT_DONE)
 			rc = ask(pg, identify, &backend);

@@ -8,7 +8,7 @@
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/num.h"
-#include "base/stop.h"
+#include "base/signals.h"
 #include "buffer/store.h"
 #include "gc/gcreport.h"
 #include "pg/pg.h"
@@ -140,7 +140,7 @@ delete_events(struct collector *g, const struct leaf *l)
 	int64_t args[] = {l->n, l->first_id, ROWS};
 	int rc = EXIT_DONE;
 
-	while (rc == EXIT_DONE && !stop_requested()) {
+	while (rc == EXIT_DONE && !signals_stop_requested()) {
 		int64_t last = -1;
 
 		rc = call_i64(
@@ -170,7 +170,7 @@ collect_leaves(struct collector *g, const PGresult *leaves)
 	int rc = EXIT_DONE;
 
 	for (int row = 0; rc == EXIT_DONE && row < PQntuples(leaves) && go_on &&
-	     l.may_go && !stop_requested();
+	     l.may_go && !signals_stop_requested();
 	     row++) {
 		if (!get_leaf(leaves, row, &l))
 			return unexpected("list the partitions");
@@ -202,7 +202,7 @@ trim_ledgers(struct collector *g)
 	int64_t n = ROWS;
 	int rc = EXIT_DONE;
 
-	while (rc == EXIT_DONE && n >= ROWS && !stop_requested())
+	while (rc == EXIT_DONE && n >= ROWS && !signals_stop_requested())
 		rc = call_i64(g, "trim the ledgers", SQL_GC_TRIM, 2, args, &n);
 	return rc;
 }
@@ -215,7 +215,7 @@ vacuum_ledgers(struct collector *g)
 	int rc = call_bool(
 	    g, "vacuum the ledgers", SQL_GC_OWNER, NULL, &ours, &busy);
 
-	if (rc == EXIT_DONE && ours && !stop_requested())
+	if (rc == EXIT_DONE && ours && !signals_stop_requested())
 		rc = pg_query(
 		    &g->pg, "vacuum the ledgers", SQL_GC_VACUUM, 0, NULL, NULL);
 	return rc;
@@ -309,11 +309,11 @@ collect(struct collector *g, PGresult **held)
 		rc = remove_events(g);
 	if (rc == EXIT_DONE)
 		rc = trim_ledgers(g);
-	if (rc == EXIT_DONE && !stop_requested())
+	if (rc == EXIT_DONE && !signals_stop_requested())
 		rc = advance(g);
-	if (rc == EXIT_DONE && !stop_requested())
+	if (rc == EXIT_DONE && !signals_stop_requested())
 		rc = record(g);
-	if (rc == EXIT_DONE && !stop_requested())
+	if (rc == EXIT_DONE && !signals_stop_requested())
 		rc = vacuum_ledgers(g);
 	return rc == EXIT_DONE ? see_what_stays(g, held) : rc;
 }
@@ -409,9 +409,10 @@ collector_run(const struct collector_options *o)
 	struct clocks clocks = {0};
 	int rc = run_once(o, &clocks);
 
-	while (rc == EXIT_DONE && o->interval > 0 && !stop_requested()) {
+	while (
+	    rc == EXIT_DONE && o->interval > 0 && !signals_stop_requested()) {
 		fdio_pause(o->interval);
-		if (!stop_requested())
+		if (!signals_stop_requested())
 			rc = run_once(o, &clocks);
 	}
 	return rc;

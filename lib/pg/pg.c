@@ -11,7 +11,7 @@
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/num.h"
-#include "base/stop.h"
+#include "base/signals.h"
 #include "pg/pg_look.h"
 #include "pg/pg_remedy.h"
 
@@ -223,7 +223,7 @@ wait_for_server(struct pg *pg, const char *doing, int64_t *stop_by)
 {
 	bool unsent = PQflush(pg->conn) > 0;
 
-	if (stop_requested() && *stop_by == INT64_MAX)
+	if (signals_stop_requested() && *stop_by == INT64_MAX)
 		*stop_by = clock_ms() + STOP_GRACE_MS;
 	if (fdio_wait(PQsocket(pg->conn),
 		(short)(unsent ? POLLIN | POLLOUT : POLLIN),
@@ -279,7 +279,7 @@ pg_cancel(struct pg *pg)
 	pid_t child = handle != NULL ? fork() : -1;
 
 	if (child == 0) {
-		stop_reset_signals();
+		signals_reset();
 		alarm(CANCEL_S);
 		_exit(PQcancel(handle, why, sizeof(why)) == 0);
 	}

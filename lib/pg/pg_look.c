@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "base/fdio.h"
-#include "base/stop.h"
+#include "base/signals.h"
 #include "pg/pg.h"
 #include "sql.h"
 
@@ -13,7 +13,7 @@
 static bool
 ready(PGconn *conn, short events, int64_t until)
 {
-	while (!stop_requested() && clock_left(until) > 0) {
+	while (!signals_stop_requested() && clock_left(until) > 0) {
 		if (fdio_wait(PQsocket(conn), events, clock_left(until)) != 0)
 			return true;
 	}

@@ -8,7 +8,7 @@
 #include "base/exitcode.h"
 #include "base/fdio.h"
 #include "base/log.h"
-#include "base/stop.h"
+#include "base/signals.h"
 #include "pg/pg_remedy.h"
 #include "pg/pg_secret.h"
 
@@ -215,16 +215,16 @@ connect_poll(struct pg *pg, const struct pg_target *t)
 	for (;;) {
 		if (fdio_wait(PQsocket(pg->conn),
 			next == PGRES_POLLING_READING ? POLLIN : POLLOUT,
-			stop_requested()
+			signals_stop_requested()
 			    ? 0
 			    : clock_left(patience_due_at(&p))) != 0)
 			next = PQconnectPoll(pg->conn);
 		if (next == PGRES_POLLING_OK || next == PGRES_POLLING_FAILED)
 			break;
 		step = patience_look(&p, clock_ms());
-		if (stop_requested() || step == PATIENCE_OVER) {
+		if (signals_stop_requested() || step == PATIENCE_OVER) {
 			log_error("could not connect to the %s: %s", pg->what,
-			    stop_requested() ? "stopped" : "timed out");
+			    signals_stop_requested() ? "stopped" : "timed out");
 			return EXIT_RETRY;
 		}
 		if (step == PATIENCE_SAY)

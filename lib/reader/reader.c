@@ -15,7 +15,7 @@
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/lsn.h"
-#include "base/stop.h"
+#include "base/signals.h"
 #include "pg/pg_target.h"
 #include "reader/emitter.h"
 #include "reader/heartbeat.h"
@@ -175,7 +175,7 @@ at_the_end(const struct reader *r)
 {
 	if (emitter_in_transaction(&r->emitter))
 		return false;
-	return stop_requested() ||
+	return signals_stop_requested() ||
 	    (r->until != 0 && r->progress.complete >= r->until);
 }
 
@@ -361,7 +361,7 @@ last_words(struct reader *r)
 	if (!r->part && r->progress.events && progress_waits(&r->progress))
 		send_checkpoint(r);
 	while (write_out(r) == EXIT_DONE && fdio_out_pending(&r->out) > 0 &&
-	    !stop_requested() && clock_left(until) > 0)
+	    !signals_stop_requested() && clock_left(until) > 0)
 		fdio_wait(r->out.fd, POLLOUT, clock_left(until));
 }
 
@@ -385,7 +385,7 @@ advance(struct reader *r)
 			enter(r, WRITING, 0);
 		}
 	}
-	if (stop_requested() && r->phase_until == 0)
+	if (signals_stop_requested() && r->phase_until == 0)
 		enter(r, r->phase,
 		    r->phase == STREAMING ? TRANSACTION_MS : ACK_MS);
 	if (rc == EXIT_DONE && r->phase < WAITING)
@@ -463,7 +463,7 @@ wait_for_work(struct reader *r)
 	    {r->out.fd, (short)(fdio_out_pending(&r->out) > 0 ? POLLOUT : 0),
 		0},
 	    {r->o->ack != NULL && !r->acks.eof ? r->acks.fd : -1, POLLIN, 0},
-	    {stop_fd(), POLLIN, 0},
+	    {signals_fd(), POLLIN, 0},
 	    {heartbeat_fd(&r->heartbeat), POLLIN, 0},
 	};
 	int64_t left = clock_left(next_timer(r));
@@ -473,7 +473,7 @@ wait_for_work(struct reader *r)
 	if ((p[0].revents & POLLIN) != 0)
 		hear_part(r);
 	if (p[3].revents != 0)
-		stop_drain();
+		signals_drain();
 	if ((p[1].revents & (POLLERR | POLLNVAL)) != 0 &&
 	    fdio_out_pending(&r->out) == 0) {
 		log_error("could not write \"stdout\": its reader has gone");
@@ -647,7 +647,7 @@ stream(struct reader *r)
 	}
 	log_info("reading from %s", lsn_text(start).s);
 	rc = run_loop(r);
-	if (rc == EXIT_RETRY && !stop_requested())
+	if (rc == EXIT_RETRY && !signals_stop_requested())
 		rc = look_back(r);
 	return rc == EXIT_DONE ? finish(r) : rc;
 }

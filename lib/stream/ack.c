@@ -9,7 +9,7 @@
 #include "base/exitcode.h"
 #include "base/log.h"
 #include "base/num.h"
-#include "base/stop.h"
+#include "base/signals.h"
 
 #define LINE_MAX_BYTES 4096
 #define PATIENCE_S     5 /* until a waiting open says that it waits */
@@ -43,7 +43,7 @@ open_fifo(const char *path)
 	sigaction(SIGALRM, &action, &before);
 	alarm(PATIENCE_S);
 	while ((fd = open(path, O_RDONLY | O_CLOEXEC)) < 0 && errno == EINTR &&
-	    !stop_requested())
+	    !signals_stop_requested())
 		log_warning("waiting for a writer of \"%s\"", path);
 	alarm(0);
 	sigaction(SIGALRM, &before, NULL);

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/exitcode.h"
 #include "base/log.h"
-#include "base/stop.h"
+#include "base/signals.h"
 #include "buffer/copyrow.h"
 
 #define HOLD_BYTES ((size_t)512 * 1024) /* of rows held */
@@ -275,7 +275,7 @@ feed_wait(struct feed *f, int in_fd, int64_t until, bool *readable)
 	    {PQsocket(f->copy.pg->conn), copyin_events(&f->copy), 0},
 	    {watched ? f->out.fd : -1, pending ? POLLOUT : 0, 0},
 	    /* a stop that was asked for before ends no wait of its own */
-	    {stop_requested() ? -1 : stop_fd(), POLLIN, 0},
+	    {signals_stop_requested() ? -1 : signals_fd(), POLLIN, 0},
 	    {in_fd, POLLIN, 0},
 	};
 
@@ -285,7 +285,7 @@ feed_wait(struct feed *f, int in_fd, int64_t until, bool *readable)
 		    ? ack_reader_gone(f)
 		    : EXIT_DONE;
 	if (p[2].revents != 0)
-		stop_drain();
+		signals_drain();
 	*readable = p[3].revents != 0;
 	/* who has gone may have left something to read */
 	if (*readable || (p[1].revents & (POLLERR | POLLHUP)) == 0)
@@ -306,7 +306,7 @@ feed_settle(struct feed *f)
 	f->due = true;
 	while ((rc = feed_step(f, false)) == EXIT_DONE &&
 	    (f->due || f->copy.state != COPYIN_CLOSED)) {
-		if (stop_requested() && until == 0)
+		if (signals_stop_requested() && until == 0)
 			until = clock_ms() + STOP_GRACE_MS;
 		if (until != 0 && clock_left(until) == 0) {
 			log_error("could not commit: stopped while the server "

@@ -11,7 +11,7 @@
 #include "base/line.h"
 #include "base/log.h"
 #include "base/lsn.h"
-#include "base/stop.h"
+#include "base/signals.h"
 #include "buffer/store.h"
 #include "stream/event_json.h"
 #include "writer/feed.h"
@@ -77,7 +77,7 @@ static int
 boundary(struct writer *w)
 {
 	feed_boundary(&w->feed, w->last.commit_lsn, w->last.seq);
-	return stop_requested() ? finish(w) : EXIT_DONE;
+	return signals_stop_requested() ? finish(w) : EXIT_DONE;
 }
 
 /* Sources */
@@ -494,7 +494,7 @@ run_loop(struct writer *w)
 	int rc = EXIT_DONE;
 
 	while (rc == EXIT_DONE && !w->finished) {
-		if (stop_requested())
+		if (signals_stop_requested())
 			rc = on_stop(w);
 		if (rc == EXIT_DONE && !w->finished)
 			rc = feed_takes(&w->feed) ? read_line(w) : on_full(w);

@@ -11,7 +11,7 @@
 #include "base/exitcode.h"
 #include "base/fdio.h"
 #include "base/log.h"
-#include "base/stop.h"
+#include "base/signals.h"
 #include "tap.h"
 
 #define BIG ((size_t)5 * 1000 * 1000)
@@ -222,7 +222,7 @@ test_stop(void)
 	size_t at = 0;
 
 	raise(SIGTERM);
-	ok(stop_requested(), "a stop is requested");
+	ok(signals_stop_requested(), "a stop is requested");
 	queue(&o, BIG);
 	ok(fdio_out_drain(&o, 0) == EXIT_RETRY,
 	    "drain gives up when nobody reads");
@@ -239,7 +239,7 @@ int
 main(void)
 {
 	log_init("test_fdio");
-	if (stop_init() != EXIT_DONE)
+	if (signals_init() != EXIT_DONE)
 		return 1;
 	test_flush();
 	test_drain();

@@ -1,4 +1,4 @@
-#include "base/stop.h"
+#include "base/signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -46,7 +46,7 @@ open_wake_pipe(void)
 }
 
 int
-stop_init(void)
+signals_init(void)
 {
 	static const int signals[] = {SIGTERM, SIGINT, SIGCHLD};
 	struct sigaction action;
@@ -77,19 +77,19 @@ stop_init(void)
 }
 
 bool
-stop_requested(void)
+signals_stop_requested(void)
 {
 	return requested != 0;
 }
 
 int
-stop_fd(void)
+signals_fd(void)
 {
 	return wake[0];
 }
 
 void
-stop_drain(void)
+signals_drain(void)
 {
 	char bytes[64];
 
@@ -98,7 +98,7 @@ stop_drain(void)
 }
 
 void
-stop_reset_signals(void)
+signals_reset(void)
 {
 	static const int signals[] = {
 	    SIGTERM, SIGINT, SIGQUIT, SIGCHLD, SIGPIPE};

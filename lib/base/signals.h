@@ -3,8 +3,8 @@
  * process to stop, SIGCHLD says that a child ended; a byte in a pipe tells.
  * SIGPIPE is ignored: a write to nobody is an ordinary error.
  */
-#ifndef STOP_H
-#define STOP_H
+#ifndef SIGNALS_H
+#define SIGNALS_H
 
 #include <stdbool.h>
 
@@ -13,16 +13,16 @@
  * that nothing opened later is taken for one of them.  Returns an exit code
  * (see exitcode.h).
  */
-int stop_init(void);
+int signals_init(void);
 
 /* Has SIGTERM or SIGINT arrived? */
-bool stop_requested(void);
+bool signals_stop_requested(void);
 
-/* Readable after a signal until stop_drain. */
-int stop_fd(void);
-void stop_drain(void);
+/* Readable after a signal until signals_drain. */
+int signals_fd(void);
+void signals_drain(void);
 
 /* In a child before exec: default handlers, empty mask. */
-void stop_reset_signals(void);
+void signals_reset(void);
 
 #endif
