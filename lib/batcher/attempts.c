@@ -34,7 +34,7 @@ wait_before(struct attempts *a, uint64_t attempt)
 
 	while (rc == EXIT_DONE && !signals_stop_requested() &&
 	    clock_left(until) > 0)
-		rc = ahead_wait(a->ahead, NULL, 0, clock_left(until));
+		rc = prefetch_wait(a->ahead, NULL, 0, clock_left(until));
 	return rc;
 }
 

@@ -15,7 +15,7 @@ struct attempts {
 	bool dead_letters;    /* take it apart */
 	uint64_t max_letters; /* open ones of the consumer */
 	struct cursor_session *session;
-	struct ahead *ahead;
+	struct prefetch *ahead;
 	bool failing; /* a row of cdc_retries says that it does */
 };
 

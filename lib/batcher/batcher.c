@@ -34,7 +34,7 @@ struct batcher {
 	const struct batcher_options *o;
 	bool once;
 	struct cursor_session session;
-	struct ahead ahead;
+	struct prefetch ahead;
 	struct delivery delivery;
 	struct cursor_list list;
 	struct buf sources; /* an SQL array */
@@ -116,7 +116,7 @@ measure(
 
 	if (p->to < c->newest_id) {
 		rest.last_id = p->to;
-		rc = ahead_measure(&b->ahead, &rest, &bytes);
+		rc = prefetch_measure(&b->ahead, &rest, &bytes);
 		p->to = c->newest_id;
 		p->bytes += bytes;
 	}
@@ -171,20 +171,20 @@ take_turn(struct batcher *b, struct cursor *c)
 	bool done = true;
 	struct batch batch;
 	uint64_t n = 0;
-	int rc = p != NULL ? ahead_aim(&b->ahead, c) : EXIT_OS;
+	int rc = p != NULL ? prefetch_aim(&b->ahead, c) : EXIT_OS;
 
 	while (rc == EXIT_DONE && done && !signals_stop_requested() &&
 	    (b->once || clock_left(until) > 0)) {
 		/* so that little is read in vain */
 		if (!b->once && clock_left(until) < REST_MS)
-			ahead_rest(&b->ahead);
-		rc = ahead_next(&b->ahead, rest, &batch);
+			prefetch_rest(&b->ahead);
+		rc = prefetch_next(&b->ahead, rest, &batch);
 		if (rc != EXIT_DONE || batch.events == 0)
 			break;
 		rc = delivery_batch(&b->delivery, c->source_id, &batch, &done);
 		if (rc != EXIT_DONE || !done)
 			break;
-		ahead_done(&b->ahead, &batch);
+		prefetch_done(&b->ahead, &batch);
 		n++;
 		if (b->o->mode == CURSOR_PEEK)
 			break;
@@ -377,7 +377,7 @@ run_loop(struct batcher *b)
 static int
 set_up_reading(struct batcher *b)
 {
-	struct ahead *a = &b->ahead;
+	struct prefetch *a = &b->ahead;
 	bool ok = true;
 
 	a->limits = b->o->limits;
@@ -443,7 +443,7 @@ start(struct batcher *b)
 	if (rc == EXIT_DONE)
 		rc = start_guard(b);
 	if (rc == EXIT_DONE)
-		rc = ahead_open(&b->ahead, o->conninfo);
+		rc = prefetch_open(&b->ahead, o->conninfo);
 	if (rc == EXIT_DONE && o->mode == CURSOR_REPLAY)
 		rc = replay_find_tables(&o->replay, &b->session);
 	return rc == EXIT_DONE ? set_up_reading(b) : rc;
@@ -455,7 +455,7 @@ release(struct batcher *b)
 	for (size_t i = 0; i < b->npartials; i++)
 		buf_release(&b->partials[i].source);
 	free(b->partials);
-	ahead_close(&b->ahead);
+	prefetch_close(&b->ahead);
 	pg_close(&b->session.pg);
 	guard_end(&b->delivery.attempts.handler.guard);
 	cursor_list_release(&b->list);

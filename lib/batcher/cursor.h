@@ -8,7 +8,7 @@
 #ifndef CURSOR_H
 #define CURSOR_H
 
-#include "batcher/ahead.h"
+#include "batcher/prefetch.h"
 
 enum cursor_mode {
 	CURSOR_CONSUME,

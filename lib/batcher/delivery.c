@@ -45,7 +45,7 @@ push(struct delivery *d)
 	while (rc == EXIT_DONE && fdio_out_pending(&d->out) > 0) {
 		if (signals_stop_requested())
 			return fdio_out_drain(&d->out, 0);
-		rc = ahead_wait(d->attempts.ahead, &p, 1, -1);
+		rc = prefetch_wait(d->attempts.ahead, &p, 1, -1);
 		if (rc == EXIT_DONE)
 			rc = fdio_out_flush(&d->out);
 	}
@@ -173,7 +173,7 @@ wait_acks(struct delivery *d, size_t left, bool end)
 			until = clock_ms() + ACK_MS;
 		}
 		if (rc == EXIT_DONE)
-			rc = ahead_wait(d->attempts.ahead, &p, 1,
+			rc = prefetch_wait(d->attempts.ahead, &p, 1,
 			    limited ? clock_left(until) : -1);
 		if (rc == EXIT_DONE)
 			rc = read_acks(d);
@@ -281,7 +281,7 @@ delivery_idle(struct delivery *d, int64_t wait_ms)
 	    /* to notice when its reader has gone */
 	    {d->out.fd, 0, 0},
 	};
-	int rc = ahead_wait(d->attempts.ahead, p, 2, wait_ms);
+	int rc = prefetch_wait(d->attempts.ahead, p, 2, wait_ms);
 
 	if (rc == EXIT_DONE && (p[1].revents & POLLERR) != 0) {
 		log_error("could not write \"stdout\": its reader has gone");

@@ -277,7 +277,7 @@ enforce_deadline(struct child *c)
 /* The child's end wakes us through SIGCHLD; between looking for it and waiting
  * the signal's byte is kept in the pipe. */
 static int
-attend(struct child *c, struct ahead *a, const struct batch_queue *q,
+attend(struct child *c, struct prefetch *a, const struct batch_queue *q,
     const struct batch *b)
 {
 	struct pollfd p[2];
@@ -291,7 +291,7 @@ attend(struct child *c, struct ahead *a, const struct batch_queue *q,
 		enforce_deadline(c);
 		/* the connection's failure is told when the child has ended */
 		if (rc == EXIT_DONE)
-			rc = ahead_wait(a, p, 2,
+			rc = prefetch_wait(a, p, 2,
 			    c->deadline != 0 ? clock_left(c->deadline) : -1);
 		else
 			poll(p, 2, BLIND_MS);
@@ -337,7 +337,7 @@ judge(const struct child *c, const char *name, struct handler_result *r)
 }
 
 int
-handler_run(const struct handler *h, struct ahead *a,
+handler_run(const struct handler *h, struct prefetch *a,
     const struct batch_queue *q, const struct batch *b, struct view source,
     struct handler_result *r)
 {

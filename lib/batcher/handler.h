@@ -6,8 +6,8 @@
 #ifndef HANDLER_H
 #define HANDLER_H
 
-#include "batcher/ahead.h"
 #include "batcher/guard.h"
+#include "batcher/prefetch.h"
 
 enum handler_answer {
 	HANDLER_PROCESSED, /* exit 0, and every byte was read */
@@ -43,7 +43,7 @@ struct handler_result {
  * command that failed has left in it.  Returns an exit code for our own
  * failures; *r is the command's answer, a failure of its having been logged.
  */
-int handler_run(const struct handler *h, struct ahead *a,
+int handler_run(const struct handler *h, struct prefetch *a,
     const struct batch_queue *q, const struct batch *b, struct view source,
     struct handler_result *r);
 

@@ -142,7 +142,8 @@ set_span(char *text, size_t n, const struct replay_bound *b)
 }
 
 bool
-replay_apply(const struct replay *r, struct cursor_session *s, struct ahead *a)
+replay_apply(
+    const struct replay *r, struct cursor_session *s, struct prefetch *a)
 {
 	struct cursor_span *span = &s->span;
 

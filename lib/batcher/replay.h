@@ -40,6 +40,6 @@ int replay_find_tables(const struct replay *r, struct cursor_session *s);
 /* As the session's span, and as the filter of what is read ahead; false: no
  * memory. */
 bool replay_apply(
-    const struct replay *r, struct cursor_session *s, struct ahead *a);
+    const struct replay *r, struct cursor_session *s, struct prefetch *a);
 
 #endif

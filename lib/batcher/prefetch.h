@@ -8,8 +8,8 @@
  * About 2 MiB are read ahead; a batch may need more, up to the limit of its
  * bytes, and one event may be larger than that.
  */
-#ifndef AHEAD_H
-#define AHEAD_H
+#ifndef PREFETCH_H
+#define PREFETCH_H
 
 #include <poll.h>
 
@@ -35,7 +35,7 @@ cursor_waiting(const struct cursor *c)
 	return c->newest_total - c->total;
 }
 
-struct ahead {
+struct prefetch {
 	struct pg pg;
 	struct batch_limits limits;
 	const char *table; /* whose rows: columns COPYROW_OUT */
@@ -65,36 +65,38 @@ struct ahead {
 };
 
 /* Connects; limits, table, by_ledger and filter are the caller's to set. */
-int ahead_open(struct ahead *a, const char *conninfo);
-void ahead_close(struct ahead *a);
+int prefetch_open(struct prefetch *a, const char *conninfo);
+void prefetch_close(struct prefetch *a);
 
 /* From now on the events of this source behind the cursor. */
-int ahead_aim(struct ahead *a, const struct cursor *c);
+int prefetch_aim(struct prefetch *a, const struct cursor *c);
 
 /* Starts no more COPYs: what is there is brought to its end. */
-void ahead_rest(struct ahead *a);
+void prefetch_rest(struct prefetch *a);
 
 /*
- * The next batch; it stays in the queue until ahead_done.  With `all` a rest
+ * The next batch; it stays in the queue until prefetch_done.  With `all` a rest
  * that fills none counts as one.  No events: there is no such batch, or a stop
  * was requested.  Returns an exit code.
  */
-int ahead_next(struct ahead *a, bool all, struct batch *b);
-void ahead_done(struct ahead *a, const struct batch *b);
+int prefetch_next(struct prefetch *a, bool all, struct batch *b);
+void prefetch_done(struct prefetch *a, const struct batch *b);
 
 /*
  * The bytes of what is to be read of c, as far as one batch goes; the aim is
  * lost.
  */
-int ahead_measure(struct ahead *a, const struct cursor *c, uint64_t *bytes);
+int prefetch_measure(
+    struct prefetch *a, const struct cursor *c, uint64_t *bytes);
 
-#define AHEAD_FDS 4
+#define PREFETCH_FDS 4
 
 /*
- * Waits as poll(2) does, for n <= AHEAD_FDS descriptors, taking in what the
+ * Waits as poll(2) does, for n <= PREFETCH_FDS descriptors, taking in what the
  * server sends; also ends when a signal or something from the server arrives.
  * Returns an exit code; revents are set.
  */
-int ahead_wait(struct ahead *a, struct pollfd *p, nfds_t n, int64_t timeout_ms);
+int prefetch_wait(
+    struct prefetch *a, struct pollfd *p, nfds_t n, int64_t timeout_ms);
 
 #endif

@@ -1,4 +1,4 @@
-#include "batcher/ahead.h"
+#include "batcher/prefetch.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -22,7 +22,7 @@
 static const char doing[] = "read the events";
 
 int
-ahead_open(struct ahead *a, const char *conninfo)
+prefetch_open(struct prefetch *a, const char *conninfo)
 {
 	int rc = store_open_beside(&a->pg, conninfo);
 
@@ -34,7 +34,7 @@ ahead_open(struct ahead *a, const char *conninfo)
 }
 
 void
-ahead_close(struct ahead *a)
+prefetch_close(struct prefetch *a)
 {
 	pg_close(&a->pg);
 	PQclear(a->writes);
@@ -71,7 +71,7 @@ get_write(const PGresult *res, int row, struct write *w)
 /* Sees to it that `row` is a write that is not read to its end; false in *more:
  * there is none. */
 static int
-find_write(struct ahead *a, bool *more)
+find_write(struct prefetch *a, bool *more)
 {
 	char write_no[24], id[24], limit[24];
 	const char *params[] = {buf_str(&a->source), write_no, id, limit};
@@ -94,7 +94,7 @@ find_write(struct ahead *a, bool *more)
 
 /* After a COPY: skips the writes that are wholly read. */
 static bool
-skip_writes(struct ahead *a)
+skip_writes(struct prefetch *a)
 {
 	struct write w;
 
@@ -110,7 +110,7 @@ skip_writes(struct ahead *a)
 
 /* The write that holds id, which is at or behind the one asked for before. */
 static bool
-locate(struct ahead *a, int64_t id, int64_t *write_no)
+locate(struct prefetch *a, int64_t id, int64_t *write_no)
 {
 	struct write w;
 
@@ -131,21 +131,21 @@ locate(struct ahead *a, int64_t id, int64_t *write_no)
 
 /* A batch that is not complete may need more. */
 static uint64_t
-room(const struct ahead *a)
+room(const struct prefetch *a)
 {
 	return a->limits.bytes > ROOM ? a->limits.bytes : ROOM;
 }
 
 /* Tells the server to send no more: what there is no room for is read later. */
 static void
-cancel(struct ahead *a)
+cancel(struct prefetch *a)
 {
 	a->cancelled = true;
 	pg_cancel(&a->pg);
 }
 
 static int
-add_event(struct ahead *a, const struct event *e)
+add_event(struct prefetch *a, const struct event *e)
 {
 	int64_t write_no;
 
@@ -165,7 +165,7 @@ add_event(struct ahead *a, const struct event *e)
 }
 
 static int
-on_message(struct ahead *a, struct view message)
+on_message(struct prefetch *a, struct view message)
 {
 	struct event e;
 	bool first = a->first;
@@ -188,7 +188,7 @@ on_message(struct ahead *a, struct view message)
 }
 
 static int
-end_copy(struct ahead *a)
+end_copy(struct prefetch *a)
 {
 	bool to_the_end = !a->cancelled && a->rows < a->asked;
 	struct write w;
@@ -220,7 +220,7 @@ end_copy(struct ahead *a)
 
 /* What has arrived. */
 static int
-take_in(struct ahead *a)
+take_in(struct prefetch *a)
 {
 	char *message;
 	int n, rc = EXIT_DONE;
@@ -259,7 +259,7 @@ add_range(struct buf *sql, const struct range *r, const char *after)
  * many; ranges that nearly touch are one.
  */
 static bool
-add_ranges(struct ahead *a, struct buf *sql)
+add_ranges(struct prefetch *a, struct buf *sql)
 {
 	struct range r = {0, 0};
 	struct write w = {0};
@@ -287,7 +287,7 @@ add_ranges(struct ahead *a, struct buf *sql)
 }
 
 static bool
-put_copy(struct ahead *a, struct buf *sql)
+put_copy(struct prefetch *a, struct buf *sql)
 {
 	/* one index scan a range, in order: the rows need no sort, and a range
 	 * of any size is read no further than the limit */
@@ -314,7 +314,7 @@ put_copy(struct ahead *a, struct buf *sql)
 }
 
 static int
-start_copy(struct ahead *a)
+start_copy(struct prefetch *a)
 {
 	uint64_t len = batch_queue_len(&a->queue);
 	uint64_t left = (len < ROOM ? ROOM : room(a)) - len;
@@ -346,7 +346,7 @@ start_copy(struct ahead *a)
 /* Starts one if there is something to read, and room enough that it is worth
  * it. */
 static int
-go_on(struct ahead *a, bool needed)
+go_on(struct prefetch *a, bool needed)
 {
 	bool more = true;
 	int rc = EXIT_DONE;
@@ -364,9 +364,10 @@ go_on(struct ahead *a, bool needed)
 }
 
 int
-ahead_wait(struct ahead *a, struct pollfd *p, nfds_t n, int64_t timeout_ms)
+prefetch_wait(
+    struct prefetch *a, struct pollfd *p, nfds_t n, int64_t timeout_ms)
 {
-	struct pollfd all[AHEAD_FDS + 2];
+	struct pollfd all[PREFETCH_FDS + 2];
 	int64_t left = a->copying ? clock_left(pg_due_at(&a->pg)) : INT_MAX;
 	bool limited = timeout_ms >= 0 && timeout_ms < INT_MAX;
 	int rc = EXIT_DONE, found;
@@ -395,14 +396,14 @@ ahead_wait(struct ahead *a, struct pollfd *p, nfds_t n, int64_t timeout_ms)
 /* Batches */
 
 int
-ahead_aim(struct ahead *a, const struct cursor *c)
+prefetch_aim(struct prefetch *a, const struct cursor *c)
 {
 	int rc = EXIT_DONE;
 
 	if (a->copying)
 		cancel(a);
 	while (rc == EXIT_DONE && a->copying && !signals_stop_requested())
-		rc = ahead_wait(a, NULL, 0, -1);
+		rc = prefetch_wait(a, NULL, 0, -1);
 	buf_clear(&a->source);
 	buf_addv(&a->source, c->source_id);
 	PQclear(a->writes);
@@ -417,13 +418,13 @@ ahead_aim(struct ahead *a, const struct cursor *c)
 }
 
 void
-ahead_rest(struct ahead *a)
+prefetch_rest(struct prefetch *a)
 {
 	a->resting = true;
 }
 
 int
-ahead_next(struct ahead *a, bool all, struct batch *b)
+prefetch_next(struct prefetch *a, bool all, struct batch *b)
 {
 	int rc = take_in(a);
 	bool got;
@@ -440,7 +441,7 @@ ahead_next(struct ahead *a, bool all, struct batch *b)
 			break;
 		}
 		if (a->copying)
-			rc = ahead_wait(a, NULL, 0, -1);
+			rc = prefetch_wait(a, NULL, 0, -1);
 	}
 	if (rc != EXIT_DONE || signals_stop_requested())
 		*b = (struct batch){0};
@@ -448,19 +449,19 @@ ahead_next(struct ahead *a, bool all, struct batch *b)
 }
 
 void
-ahead_done(struct ahead *a, const struct batch *b)
+prefetch_done(struct prefetch *a, const struct batch *b)
 {
 	batch_pop(&a->queue, b);
 }
 
 int
-ahead_measure(struct ahead *a, const struct cursor *c, uint64_t *bytes)
+prefetch_measure(struct prefetch *a, const struct cursor *c, uint64_t *bytes)
 {
 	struct batch b;
-	int rc = ahead_aim(a, c);
+	int rc = prefetch_aim(a, c);
 
 	if (rc == EXIT_DONE)
-		rc = ahead_next(a, true, &b);
+		rc = prefetch_next(a, true, &b);
 	*bytes = batch_queue_len(&a->queue);
 	return rc;
 }
