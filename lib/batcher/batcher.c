@@ -427,7 +427,7 @@ start(struct batcher *b)
 		b->session.sources = pg_array_end(&b->sources);
 	b->delivery.ack = o->ack;
 	b->delivery.once = b->once;
-	b->delivery.attempts = (struct attempts){
+	b->delivery.attempts = (struct retry){
 	    .handler = o->handler,
 	    .retries = o->retries,
 	    .dead_letters = o->dead_letters,

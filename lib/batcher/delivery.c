@@ -253,7 +253,7 @@ delivery_batch(
 	int rc;
 
 	if (d->attempts.handler.argv != NULL)
-		rc = attempts_process(&d->attempts, source, b, done);
+		rc = retry_process(&d->attempts, source, b, done);
 	else
 		rc = to_stdout(d, source, b, done);
 	if (rc == EXIT_DONE && *done)

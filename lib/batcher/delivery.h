@@ -7,7 +7,7 @@
 #define DELIVERY_H
 
 #include "base/fdio.h"
-#include "batcher/attempts.h"
+#include "batcher/retry.h"
 #include "stream/ack.h"
 
 #define DELIVERY_UNACKED 4 /* batches of a source at the most */
@@ -20,9 +20,9 @@ struct delivery_sent {
 
 /* Zero-initialise; set ack, once and attempts. */
 struct delivery {
-	const char *ack;          /* path of the channel; NULL: none */
-	bool once;                /* the stream ends by itself */
-	struct attempts attempts; /* handler.argv NULL: stdout */
+	const char *ack;       /* path of the channel; NULL: none */
+	bool once;             /* the stream ends by itself */
+	struct retry attempts; /* handler.argv NULL: stdout */
 
 	/* private */
 	struct fdio_out out;

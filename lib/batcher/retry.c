@@ -1,4 +1,4 @@
-#include "batcher/attempts.h"
+#include "batcher/retry.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,7 +27,7 @@ backoff(uint64_t attempt)
 
 /* Between attempts; what is read ahead meanwhile is taken in. */
 static int
-wait_before(struct attempts *a, uint64_t attempt)
+wait_before(struct retry *a, uint64_t attempt)
 {
 	int64_t until = clock_ms() + backoff(attempt);
 	int rc = EXIT_DONE;
@@ -40,7 +40,7 @@ wait_before(struct attempts *a, uint64_t attempt)
 
 /* A run, and further ones while it answers "later"; each that fails shows. */
 static int
-run(struct attempts *a, struct view source, const struct batch_queue *q,
+run(struct retry *a, struct view source, const struct batch_queue *q,
     const struct batch *b, struct handler_result *r)
 {
 	int rc = EXIT_DONE;
@@ -63,7 +63,7 @@ run(struct attempts *a, struct view source, const struct batch_queue *q,
 }
 
 static int
-mark(struct attempts *a, struct view source, const struct batch *b)
+mark(struct retry *a, struct view source, const struct batch *b)
 {
 	struct batch_mark m = batch_mark(&a->ahead->queue, b);
 	int rc = cursor_mark(a->session, source, &m);
@@ -95,7 +95,7 @@ give_up(const struct batch *b, struct view source, uint64_t attempts)
  * precedes is marked in one statement.
  */
 struct isolation {
-	struct attempts *a;
+	struct retry *a;
 	struct view source;
 	const struct batch *whole;
 	uint64_t attempts; /* at the whole, before */
@@ -239,7 +239,7 @@ try_neighbour(struct isolation *s)
 }
 
 static int
-isolate(struct attempts *a, struct view source, const struct batch *b,
+isolate(struct retry *a, struct view source, const struct batch *b,
     uint64_t attempts, bool *done)
 {
 	struct isolation s = {.a = a, .source = source, .whole = b};
@@ -262,8 +262,8 @@ isolate(struct attempts *a, struct view source, const struct batch *b,
 }
 
 int
-attempts_process(
-    struct attempts *a, struct view source, const struct batch *b, bool *done)
+retry_process(
+    struct retry *a, struct view source, const struct batch *b, bool *done)
 {
 	struct handler_result r = {0};
 	int rc = EXIT_DONE;

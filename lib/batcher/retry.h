@@ -3,13 +3,13 @@
  * again, then given up or, for dead letters, taken apart until the events that
  * fail stand alone.
  */
-#ifndef ATTEMPTS_H
-#define ATTEMPTS_H
+#ifndef RETRY_H
+#define RETRY_H
 
 #include "batcher/cursor.h"
 #include "batcher/handler.h"
 
-struct attempts {
+struct retry {
 	struct handler handler;
 	uint64_t retries;     /* of a batch, before that */
 	bool dead_letters;    /* take it apart */
@@ -25,7 +25,7 @@ struct attempts {
  * EXIT_OPERATOR if it fails for good, EXIT_CONFIG if the handler cannot be
  * run.
  */
-int attempts_process(
-    struct attempts *a, struct view source, const struct batch *b, bool *done);
+int retry_process(
+    struct retry *a, struct view source, const struct batch *b, bool *done);
 
 #endif
