@@ -99,7 +99,7 @@ static const struct known {
 
 /* One line being read. */
 struct reading {
-	struct fields f;
+	struct member_reader f;
 	struct event_json_reader *r;
 	struct stream_line *l;
 };
@@ -138,16 +138,17 @@ get_identity(
 
 	for (size_t i = 0; i < nested->members.n && !g->f.failed; i++) {
 		struct json_member *m = &nested->members.a[i];
-		struct view key = field_key(&g->f, m);
+		struct view key = member_key(&g->f, m);
 
 		if (view_eq(key, VIEW_LIT("commit_lsn"))) {
-			e->commit_lsn = field_lsn(&g->f, m, NULL);
+			e->commit_lsn = member_lsn(&g->f, m, NULL);
 			if (e->commit_lsn == 0)
-				field_refuse(&g->f, m->value, m->key, "is 0/0");
+				member_refuse(
+				    &g->f, m->value, m->key, "is 0/0");
 			*commit_lsn = true;
 			m->value = VIEW_NULL;
 		} else if (view_eq(key, VIEW_LIT("seq"))) {
-			e->seq = (uint64_t)field_i64(&g->f, m, 1);
+			e->seq = (uint64_t)member_i64(&g->f, m, 1);
 			*seq = true;
 			m->value = VIEW_NULL;
 		}
@@ -192,7 +193,7 @@ get_metadata(struct reading *g, const struct json_member *metadata)
 	bool commit_lsn = false, seq = false;
 	struct json_error je;
 
-	e->metadata = field_json(&g->f, metadata, JSON_OBJECT);
+	e->metadata = member_json(&g->f, metadata, JSON_OBJECT);
 	if (g->f.failed || e->metadata.p == NULL)
 		return;
 	if (get_bare_identity(e, e->metadata)) {
@@ -200,12 +201,12 @@ get_metadata(struct reading *g, const struct json_member *metadata)
 		return;
 	}
 	if (!json_read_object(nested, e->metadata, &je)) {
-		field_refuse_json(&g->f, e->metadata, metadata->key, &je);
+		member_refuse_json(&g->f, e->metadata, metadata->key, &je);
 		return;
 	}
 	get_identity(g, nested, &commit_lsn, &seq);
 	if (commit_lsn != seq)
-		field_refuse(&g->f, metadata->value, metadata->key,
+		member_refuse(&g->f, metadata->value, metadata->key,
 		    "has only one of commit_lsn and seq");
 	if (commit_lsn)
 		e->metadata = rest_of_metadata(g, nested);
@@ -219,66 +220,66 @@ get_field(struct reading *g, enum field f, const struct json_member *m)
 
 	switch (f) {
 	case F_SOURCE_ID:
-		e->source_id = s->source_id = field_name(&g->f, m);
+		e->source_id = s->source_id = member_name(&g->f, m);
 		if (e->source_id.n > SOURCE_ID_MAX)
-			field_refuse(&g->f, m->value, m->key, "is too long");
+			member_refuse(&g->f, m->value, m->key, "is too long");
 		break;
 	case F_SCHEMA_NAME:
-		e->schema_name = field_string(&g->f, m);
+		e->schema_name = member_string(&g->f, m);
 		break;
 	case F_TABLE_NAME:
-		e->table_name = field_string(&g->f, m);
+		e->table_name = member_string(&g->f, m);
 		break;
 	case F_OPERATION:
-		e->operation = field_operation(&g->f, m);
+		e->operation = member_operation(&g->f, m);
 		break;
 	case F_LSN:
-		s->lsn = field_lsn(&g->f, m, &e->lsn);
+		s->lsn = member_lsn(&g->f, m, &e->lsn);
 		break;
 	case F_TRANSACTION_ID:
 		e->has_transaction_id = m->kind != JSON_NULL;
 		if (e->has_transaction_id)
-			e->transaction_id = field_i64(&g->f, m, 0);
+			e->transaction_id = member_i64(&g->f, m, 0);
 		break;
 	case F_KEY_COLUMNS:
-		e->key_columns = field_strings(&g->f, m);
+		e->key_columns = member_strings(&g->f, m);
 		break;
 	case F_BEFORE_DATA:
-		e->before_data = field_json(&g->f, m, JSON_OBJECT);
+		e->before_data = member_json(&g->f, m, JSON_OBJECT);
 		break;
 	case F_AFTER_DATA:
-		e->after_data = field_json(&g->f, m, JSON_OBJECT);
+		e->after_data = member_json(&g->f, m, JSON_OBJECT);
 		break;
 	case F_EVENT_TIME:
-		e->event_time = field_time(&g->f, m);
+		e->event_time = member_time(&g->f, m);
 		break;
 	case F_METADATA:
 		get_metadata(g, m);
 		break;
 	case F_SYSTEM_ID:
-		s->system_id = field_name(&g->f, m);
+		s->system_id = member_name(&g->f, m);
 		break;
 	case F_TIMELINE:
-		s->timeline = field_timeline(&g->f, m);
+		s->timeline = member_timeline(&g->f, m);
 		break;
 	case F_HISTORY:
-		s->history = field_json(&g->f, m, JSON_ARRAY);
+		s->history = member_json(&g->f, m, JSON_ARRAY);
 		if (s->history.p == NULL)
-			field_refuse(&g->f, m->value, m->key, "is null");
+			member_refuse(&g->f, m->value, m->key, "is null");
 		break;
 	case F_SLOT:
-		s->slot = field_name(&g->f, m);
+		s->slot = member_name(&g->f, m);
 		break;
 	case F_FLUSH:
-		s->flush = field_lsn(&g->f, m, NULL);
+		s->flush = member_lsn(&g->f, m, NULL);
 		break;
 	case F_ACK:
-		g->l->ack = field_name(&g->f, m);
+		g->l->ack = member_name(&g->f, m);
 		if (g->l->ack.n > ACK_MAX)
-			field_refuse(&g->f, m->value, m->key, "is too long");
+			member_refuse(&g->f, m->value, m->key, "is too long");
 		for (size_t i = 0; i < g->l->ack.n; i++) {
 			if ((unsigned char)g->l->ack.p[i] < 0x20)
-				field_refuse(&g->f, m->value, m->key,
+				member_refuse(&g->f, m->value, m->key,
 				    "holds a control character");
 		}
 		break;
@@ -311,7 +312,7 @@ require(struct reading *g, unsigned seen, unsigned required)
 {
 	for (unsigned f = 0; f < F_MAX; f++) {
 		if ((required & ~seen & BIT(f)) != 0)
-			field_refuse(
+			member_refuse(
 			    &g->f, VIEW_NULL, field_names[f], "is missing");
 	}
 }
@@ -325,14 +326,14 @@ get_members(struct reading *g, unsigned known)
 
 	for (size_t i = 0; i < json->members.n && !g->f.failed; i++) {
 		const struct json_member *m = &json->members.a[i];
-		struct view key = field_key(&g->f, m);
+		struct view key = member_key(&g->f, m);
 		enum field f = find_field(key, guess);
 
 		if (f == F_MAX || (known & BIT(f)) == 0)
-			field_refuse(
+			member_refuse(
 			    &g->f, m->key, m->key, "is not a known key");
 		else if ((seen & BIT(f)) != 0)
-			field_refuse(&g->f, m->key, m->key, "is there twice");
+			member_refuse(&g->f, m->key, m->key, "is there twice");
 		else
 			get_field(g, f, m);
 		seen |= f < F_MAX ? BIT(f) : 0;
@@ -358,7 +359,7 @@ classify(struct reading *g)
 			return LINE_START;
 		if (view_eq(m->value, VIEW_LIT("\"alive\"")))
 			return LINE_ALIVE;
-		field_name(&g->f, m);
+		member_name(&g->f, m);
 		return LINE_OTHER;
 	}
 	return LINE_EVENT;
@@ -400,13 +401,13 @@ identify(struct reading *g)
 
 		again.f.failed = false;
 		if (view_eq(m->key, field_names[F_SOURCE_ID]))
-			e->source_id = field_name(&again.f, m);
+			e->source_id = member_name(&again.f, m);
 		if (view_eq(m->key, field_names[F_SCHEMA_NAME]))
-			e->schema_name = field_string(&again.f, m);
+			e->schema_name = member_string(&again.f, m);
 		if (view_eq(m->key, field_names[F_TABLE_NAME]))
-			e->table_name = field_name(&again.f, m);
+			e->table_name = member_name(&again.f, m);
 		if (view_eq(m->key, field_names[F_LSN]) &&
-		    field_lsn(&again.f, m, &lsn) != 0)
+		    member_lsn(&again.f, m, &lsn) != 0)
 			e->lsn = lsn;
 		if (view_eq(m->key, field_names[F_METADATA]))
 			get_metadata(&again, m);
@@ -453,14 +454,14 @@ event_json_get(struct event_json_reader *r, struct view line,
 	*e = (struct line_error){0};
 	buf_clear(&r->scratch);
 	if (!json_read_object(&r->json, line, &je)) {
-		field_refuse_json(&g.f, line, VIEW_NULL, &je);
+		member_refuse_json(&g.f, line, VIEW_NULL, &je);
 		e->control = event_json_is_control(line);
 		event_json_identify(r, line, e);
 		return false;
 	}
 	g.f.storable = r->json.storable;
 	if (!reserve_scratch(r)) {
-		field_refuse(&g.f, VIEW_NULL, VIEW_NULL, "out of memory");
+		member_refuse(&g.f, VIEW_NULL, VIEW_NULL, "out of memory");
 		return false;
 	}
 	l->kind = classify(&g);

@@ -7,7 +7,7 @@
 
 #include "base/buf.h"
 #include "stream/event.h"
-#include "stream/field.h"
+#include "stream/member.h"
 
 /*
  * Appends the event as one line with its newline: id first and created_at last

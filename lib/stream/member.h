@@ -3,8 +3,8 @@
  * is noted once: the first refusal sticks, and what is returned after it means
  * nothing.
  */
-#ifndef FIELD_H
-#define FIELD_H
+#ifndef MEMBER_H
+#define MEMBER_H
 
 #include <stdint.h>
 
@@ -29,7 +29,7 @@ struct line_error {
 };
 
 /* A line being taken apart. */
-struct fields {
+struct member_reader {
 	struct buf *scratch; /* for decoded text; has room, does not move */
 	struct view line;
 	struct line_error *e;
@@ -38,30 +38,33 @@ struct fields {
 };
 
 /* Notes what is wrong with the member `key`, at a place in the line. */
-void field_refuse(
-    struct fields *g, struct view at, struct view key, const char *reason);
-void field_refuse_json(struct fields *g, struct view text, struct view key,
-    const struct json_error *je);
+void member_refuse(struct member_reader *g, struct view at, struct view key,
+    const char *reason);
+void member_refuse_json(struct member_reader *g, struct view text,
+    struct view key, const struct json_error *je);
 
 /* Decoded; \u0000 is refused. */
-struct view field_key(struct fields *g, const struct json_member *m);
-struct view field_string(struct fields *g, const struct json_member *m);
+struct view member_key(struct member_reader *g, const struct json_member *m);
+struct view member_string(struct member_reader *g, const struct json_member *m);
 /* One that is not empty. */
-struct view field_name(struct fields *g, const struct json_member *m);
+struct view member_name(struct member_reader *g, const struct json_member *m);
 
 /* The text too, if that is wanted. */
-uint64_t field_lsn(
-    struct fields *g, const struct json_member *m, struct view *text);
-int64_t field_i64(struct fields *g, const struct json_member *m, int64_t min);
-uint32_t field_timeline(struct fields *g, const struct json_member *m);
-int64_t field_time(struct fields *g, const struct json_member *m);
-struct view field_operation(struct fields *g, const struct json_member *m);
+uint64_t member_lsn(
+    struct member_reader *g, const struct json_member *m, struct view *text);
+int64_t member_i64(
+    struct member_reader *g, const struct json_member *m, int64_t min);
+uint32_t member_timeline(struct member_reader *g, const struct json_member *m);
+int64_t member_time(struct member_reader *g, const struct json_member *m);
+struct view member_operation(
+    struct member_reader *g, const struct json_member *m);
 
 /* A value that is kept as JSON text, or a null view.  The view shows it as
  * jsonb, which would keep only one of two members with the same key. */
-struct view field_json(
-    struct fields *g, const struct json_member *m, enum json_kind kind);
+struct view member_json(
+    struct member_reader *g, const struct json_member *m, enum json_kind kind);
 /* An array of strings, as JSON text, or a null view. */
-struct view field_strings(struct fields *g, const struct json_member *m);
+struct view member_strings(
+    struct member_reader *g, const struct json_member *m);
 
 #endif
