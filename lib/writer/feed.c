@@ -20,7 +20,7 @@ name_row(const void *arg, uint64_t row, struct buf *to)
 {
 	const struct feed *f = arg;
 
-	places_name(&f->places, f->copy.before + row - 1, to);
+	rowmap_describe(&f->places, f->copy.before + row - 1, to);
 }
 
 void
@@ -55,11 +55,11 @@ feed_touch(struct feed *f)
 int
 feed_row(struct feed *f, const struct event *e, uint64_t line)
 {
-	const struct place at = {line, e->commit_lsn, e->seq};
+	const struct row_origin at = {line, e->commit_lsn, e->seq};
 
 	copyrow_put(&f->rows, e);
 	f->count++;
-	if (places_add(&f->places, &at) && !f->rows.failed)
+	if (rowmap_add(&f->places, &at) && !f->rows.failed)
 		return EXIT_DONE;
 	log_error("could not encode a row: out of memory");
 	return EXIT_OS;
@@ -98,7 +98,7 @@ feed_drop(struct feed *f)
 {
 	if (f->streaming)
 		return false;
-	places_drop(&f->places, f->count - f->complete_count);
+	rowmap_drop(&f->places, f->count - f->complete_count);
 	f->rows.len = f->complete;
 	f->count = f->complete_count;
 	f->inside = false;
@@ -337,7 +337,7 @@ feed_release(struct feed *f)
 {
 	copyin_release(&f->copy);
 	rejects_close(&f->rejects);
-	places_release(&f->places);
+	rowmap_release(&f->places);
 	buf_release(&f->rows);
 	buf_release(&f->ack);
 	buf_release(&f->ack_under_way);

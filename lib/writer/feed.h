@@ -23,8 +23,8 @@
 
 #include "base/fdio.h"
 #include "writer/copyin.h"
-#include "writer/places.h"
 #include "writer/rejects.h"
+#include "writer/rowmap.h"
 
 /* Zero-initialise, then feed_init. */
 struct feed {
@@ -40,7 +40,7 @@ struct feed {
 	struct rejects
 	    rejects; /* the caller's; on disk before what is behind */
 
-	struct places places;
+	struct rowmap places;
 	struct buf rows;
 	uint64_t count;          /* of rows in it */
 	size_t complete;         /* bytes of them, */

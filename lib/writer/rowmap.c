@@ -1,4 +1,4 @@
-#include "writer/places.h"
+#include "writer/rowmap.h"
 
 #include <stdlib.h>
 
@@ -7,7 +7,7 @@
 #define PLACES ((uint64_t)1 << 16)
 
 bool
-places_add(struct places *p, const struct place *at)
+rowmap_add(struct rowmap *p, const struct row_origin *at)
 {
 	/* memory that is not used yet costs nothing */
 	if (p->ring == NULL)
@@ -19,15 +19,15 @@ places_add(struct places *p, const struct place *at)
 }
 
 void
-places_drop(struct places *p, uint64_t n)
+rowmap_drop(struct rowmap *p, uint64_t n)
 {
 	p->next -= n;
 }
 
 void
-places_name(const struct places *p, uint64_t n, struct buf *to)
+rowmap_describe(const struct rowmap *p, uint64_t n, struct buf *to)
 {
-	const struct place *at = &p->ring[n % PLACES];
+	const struct row_origin *at = &p->ring[n % PLACES];
 
 	if (n >= p->next || p->next - n > PLACES)
 		return;
@@ -39,8 +39,8 @@ places_name(const struct places *p, uint64_t n, struct buf *to)
 }
 
 void
-places_release(struct places *p)
+rowmap_release(struct rowmap *p)
 {
 	free(p->ring);
-	*p = (struct places){0};
+	*p = (struct rowmap){0};
 }
