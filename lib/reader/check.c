@@ -9,7 +9,7 @@
 #include "base/text.h"
 #include "pg/pg_target.h"
 #include "reader/preflight.h"
-#include "reader/replstream.h"
+#include "reader/walsender.h"
 #include "sql.h"
 
 #define PEEK_LIMIT "SET statement_timeout = '5s'"
@@ -39,8 +39,8 @@ enum { T_SCHEMA, T_TABLE, T_STATE, T_PUBLISHED };
 
 struct check {
 	const struct source_options *o;
-	struct pg pg;             /* what is looked up */
-	struct replstream stream; /* what reading would use */
+	struct pg pg;            /* what is looked up */
+	struct walsender stream; /* what reading would use */
 	struct preflight found;
 	bool skipped; /* the slot decodes without the publication */
 };
@@ -141,11 +141,11 @@ static bool
 connect_stream(struct check *c)
 {
 	const struct finding fine = {.check = "replication"};
-	struct replstream_system system = {0};
-	int rc = replstream_open(&c->stream, c->o->conninfo);
+	struct walsender_system system = {0};
+	int rc = walsender_open(&c->stream, c->o->conninfo);
 
 	if (rc == EXIT_DONE)
-		rc = replstream_identify(&c->stream, &system);
+		rc = walsender_identify(&c->stream, &system);
 	if (rc == EXIT_DONE)
 		preflight_found(&c->found, &fine,
 		    "the role may replicate, system %.*s, timeline %u",
@@ -154,7 +154,7 @@ connect_stream(struct check *c)
 	else
 		logged_error(c, "replication", rc,
 		    "connect to the source for replication");
-	replstream_system_release(&system);
+	walsender_system_release(&system);
 	return rc == EXIT_DONE;
 }
 
@@ -173,7 +173,7 @@ on_peek_notice(void *arg, const PGresult *res)
 {
 	struct check *c = arg;
 
-	c->skipped = c->skipped || replstream_skips(res, c->o->publication);
+	c->skipped = c->skipped || walsender_skips(res, c->o->publication);
 }
 
 /*
@@ -330,7 +330,7 @@ look_at_list(struct check *c)
 {
 	const struct finding fine = {.check = "tables"};
 	PGresult *left_out = NULL;
-	int rc = replstream_left_out(
+	int rc = walsender_left_out(
 	    &c->stream, c->o->publication, c->o->tables, &left_out);
 
 	if (rc == EXIT_DONE)
@@ -473,7 +473,7 @@ check_source(const struct source_options *o)
 	    }};
 	int rc = look(&c);
 
-	replstream_close(&c.stream);
+	walsender_close(&c.stream);
 	pg_close(&c.pg);
 	if (fflush(stdout) != 0) {
 		log_error("could not write \"stdout\": %s", strerror(errno));

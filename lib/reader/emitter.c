@@ -77,7 +77,7 @@ emitter_release(struct emitter *e)
 }
 
 static int
-refuse(const struct emitter *e, const struct replstream_message *m)
+refuse(const struct emitter *e, const struct walsender_message *m)
 {
 	char hex[2 * HEX_BYTES + 1] = "";
 
@@ -98,7 +98,7 @@ is_wanted(const struct emitter *e, const struct event *event)
 }
 
 int
-emitter_take(struct emitter *e, const struct replstream_message *m,
+emitter_take(struct emitter *e, const struct walsender_message *m,
     struct buf *out, uint64_t *commit_end)
 {
 	enum pgoutput_status status;

@@ -6,11 +6,11 @@
 #define EMITTER_H
 
 #include "reader/pgoutput.h"
-#include "reader/replstream.h"
+#include "reader/walsender.h"
 
 /* Zero-initialise; the fields up to `decoder` are the caller's to set. */
 struct emitter {
-	PGresult *left_out;   /* replstream_left_out's; NULL: no table is */
+	PGresult *left_out;   /* walsender_left_out's; NULL: no table is */
 	struct buf source_id; /* of every event */
 	bool messages;        /* logical decoding messages are events too */
 	struct pgoutput *decoder;
@@ -24,12 +24,12 @@ int emitter_init(struct emitter *e);
 void emitter_release(struct emitter *e);
 
 /*
- * Appends the events of one REPLSTREAM_DATA to out.  *commit_end is the end of
+ * Appends the events of one WALSENDER_DATA to out.  *commit_end is the end of
  * the transaction that ends with it, or 0.  Returns an exit code:
  * EXIT_PROTOCOL for a message that cannot be decoded, whose first bytes have
  * been logged.
  */
-int emitter_take(struct emitter *e, const struct replstream_message *m,
+int emitter_take(struct emitter *e, const struct walsender_message *m,
     struct buf *out, uint64_t *commit_end);
 
 static inline bool

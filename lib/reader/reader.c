@@ -23,8 +23,8 @@
 #include "reader/preflight.h"
 #include "reader/progress.h"
 #include "reader/repeat.h"
-#include "reader/replstream.h"
 #include "reader/sweep.h"
+#include "reader/walsender.h"
 #include "stream/event_json.h"
 
 #define OUT_BYTES      ((size_t)256 * 1024) /* queued before we stop reading */
@@ -41,8 +41,8 @@ enum phase { STREAMING, WRITING, WAITING, ENDED };
 
 struct reader {
 	const struct reader_options *o;
-	struct replstream stream;
-	struct replstream_system system;
+	struct walsender stream;
+	struct walsender_system system;
 	struct emitter emitter;
 	struct sweep sweep;
 	struct fdio_out out;
@@ -109,7 +109,7 @@ maybe_alive(struct reader *r)
 /* Input */
 
 static int
-on_data(struct reader *r, const struct replstream_message *m)
+on_data(struct reader *r, const struct walsender_message *m)
 {
 	size_t before = r->out.b.len;
 	uint64_t commit_end;
@@ -156,7 +156,7 @@ on_reply_request(struct reader *r)
 }
 
 static int
-on_keepalive(struct reader *r, const struct replstream_message *m)
+on_keepalive(struct reader *r, const struct walsender_message *m)
 {
 	int rc = EXIT_DONE;
 
@@ -183,7 +183,7 @@ at_the_end(const struct reader *r)
 static int
 receive(struct reader *r)
 {
-	struct replstream_message m;
+	struct walsender_message m;
 	bool within = emitter_in_transaction(&r->emitter);
 	int rc = EXIT_DONE;
 
@@ -191,14 +191,14 @@ receive(struct reader *r)
 	for (int n = 0; n < MESSAGES && !r->dry && !at_the_end(r) &&
 	     fdio_out_pending(&r->out) < OUT_BYTES;
 	     n++) {
-		rc = replstream_next(&r->stream, &m);
-		if (rc == EXIT_DONE && m.kind == REPLSTREAM_DATA)
+		rc = walsender_next(&r->stream, &m);
+		if (rc == EXIT_DONE && m.kind == WALSENDER_DATA)
 			rc = on_data(r, &m);
-		else if (rc == EXIT_DONE && m.kind == REPLSTREAM_KEEPALIVE)
+		else if (rc == EXIT_DONE && m.kind == WALSENDER_KEEPALIVE)
 			rc = on_keepalive(r, &m);
 		if (rc != EXIT_DONE)
 			return rc;
-		r->dry = m.kind == REPLSTREAM_DRY;
+		r->dry = m.kind == WALSENDER_DRY;
 		r->busy |= !r->dry;
 	}
 	if (r->busy) {
@@ -269,7 +269,7 @@ report(struct reader *r)
 {
 	int64_t now = clock_ms();
 	bool asks = liveness_asks(&r->liveness, now);
-	int rc = replstream_feedback(
+	int rc = walsender_feedback(
 	    &r->stream, r->progress.received, r->progress.durable, asks);
 
 	liveness_reported(&r->liveness, now, r->progress.durable, asks);
@@ -301,7 +301,7 @@ keep_in_touch(struct reader *r)
 	if (now >= report_at(r))
 		rc = report(r);
 	if (rc == EXIT_DONE && r->stream.unsent)
-		rc = replstream_flush(&r->stream);
+		rc = walsender_flush(&r->stream);
 	if (rc == EXIT_DONE && now >= heartbeat_due_at(&r->heartbeat))
 		rc = heartbeat_work(&r->heartbeat);
 	return rc;
@@ -542,7 +542,7 @@ finish(struct reader *r)
 	int rc = report(r);
 
 	if (rc == EXIT_DONE)
-		rc = replstream_end(&r->stream);
+		rc = walsender_end(&r->stream);
 	if (rc == EXIT_DONE && !progress_settled(&r->progress)) {
 		log_error("could not stop in order: the last checkpoint was "
 			  "not acknowledged");
@@ -582,16 +582,16 @@ look_up(struct reader *r, uint64_t *start)
 	int rc = check_until(r);
 
 	if (rc == EXIT_DONE)
-		rc = replstream_open(&r->stream, r->o->conninfo);
+		rc = walsender_open(&r->stream, r->o->conninfo);
 	if (rc == EXIT_DONE)
-		rc = replstream_identify(&r->stream, &r->system);
+		rc = walsender_identify(&r->stream, &r->system);
 	if (rc == EXIT_DONE && until_now(r))
 		r->until = r->system.flush;
 	if (rc == EXIT_DONE)
 		rc = preflight_start(
 		    &r->stream.pg, r->o->slot, r->o->publication, start);
 	if (rc == EXIT_DONE && r->o->tables != NULL)
-		rc = replstream_left_out(&r->stream, r->o->publication,
+		rc = walsender_left_out(&r->stream, r->o->publication,
 		    r->o->tables, &r->emitter.left_out);
 	return rc;
 }
@@ -616,7 +616,7 @@ set_up(struct reader *r, uint64_t *start)
 		rc = heartbeat_open(&r->heartbeat, r->o->conninfo,
 		    r->o->heartbeat, r->liveness.silence);
 	if (rc == EXIT_DONE)
-		rc = replstream_start(
+		rc = walsender_start(
 		    &r->stream, r->o->slot, r->o->publication, *start);
 	liveness_hear(&r->liveness, clock_ms());
 	return rc;
@@ -673,8 +673,8 @@ reader_run(const struct reader_options *o)
 		rc = stream(r);
 	closed = fdio_out_close(&r->out);
 	heartbeat_close(&r->heartbeat);
-	replstream_close(&r->stream);
-	replstream_system_release(&r->system);
+	walsender_close(&r->stream);
+	walsender_system_release(&r->system);
 	ack_channel_close(&r->acks);
 	emitter_release(&r->emitter);
 	sweep_release(&r->sweep);

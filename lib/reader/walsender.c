@@ -4,7 +4,7 @@
  * Status     'r' int64 written, int64 flushed, int64 applied, int64 time,
  *                int8 reply-wanted
  */
-#include "reader/replstream.h"
+#include "reader/walsender.h"
 
 #include <poll.h>
 #include <string.h>
@@ -30,7 +30,7 @@
 #define STATUS_BYTES    34
 
 int
-replstream_open(struct replstream *s, const char *conninfo)
+walsender_open(struct walsender *s, const char *conninfo)
 {
 	const struct pg_target target = {"source", conninfo, true};
 	int rc = pg_open(&s->pg, &target);
@@ -42,7 +42,7 @@ replstream_open(struct replstream *s, const char *conninfo)
 }
 
 void
-replstream_close(struct replstream *s)
+walsender_close(struct walsender *s)
 {
 	PQfreemem(s->message);
 	s->message = NULL;
@@ -77,7 +77,7 @@ add_history(struct buf *b, struct view file)
 }
 
 static int
-get_history(struct replstream *s, struct replstream_system *sys)
+get_history(struct walsender *s, struct walsender_system *sys)
 {
 	char sql[40];
 	PGresult *res;
@@ -107,7 +107,7 @@ get_history(struct replstream *s, struct replstream_system *sys)
 }
 
 static int
-get_timeout(struct replstream *s, int64_t *ms)
+get_timeout(struct walsender *s, int64_t *ms)
 {
 	PGresult *res;
 	int rc = pg_query(&s->pg, "read the settings of the source",
@@ -123,7 +123,7 @@ get_timeout(struct replstream *s, int64_t *ms)
 }
 
 int
-replstream_identify(struct replstream *s, struct replstream_system *sys)
+walsender_identify(struct walsender *s, struct walsender_system *sys)
 {
 	PGresult *res;
 	uint64_t timeline = 0;
@@ -157,7 +157,7 @@ replstream_identify(struct replstream *s, struct replstream_system *sys)
 }
 
 void
-replstream_system_release(struct replstream_system *sys)
+walsender_system_release(struct walsender_system *sys)
 {
 	buf_release(&sys->system_id);
 	buf_release(&sys->history);
@@ -165,7 +165,7 @@ replstream_system_release(struct replstream_system *sys)
 
 /* The wanted tables as VALUES of a CTE in front of the query. */
 static void
-add_wanted(struct replstream *s, struct buf *sql, const struct table_list *l)
+add_wanted(struct walsender *s, struct buf *sql, const struct table_list *l)
 {
 	buf_adds(sql, "WITH RECURSIVE wanted (schema, name) AS (VALUES ");
 	for (size_t i = 0; i < l->n; i++) {
@@ -197,7 +197,7 @@ refuse_unpublished(const PGresult *res, const char *publication)
 }
 
 int
-replstream_left_out(struct replstream *s, const char *publication,
+walsender_left_out(struct walsender *s, const char *publication,
     const struct table_list *tables, PGresult **res)
 {
 	static const char doing[] = "look up the published tables";
@@ -233,7 +233,7 @@ add_plain_literal(struct buf *b, struct view text)
 
 /* "skipped loading publication \"p\"", perhaps in another language. */
 bool
-replstream_skips(const PGresult *notice, const char *publication)
+walsender_skips(const PGresult *notice, const char *publication)
 {
 	const char *primary = PQresultErrorField(
 	    notice, PG_DIAG_MESSAGE_PRIMARY);
@@ -246,17 +246,16 @@ replstream_skips(const PGresult *notice, const char *publication)
 static void
 on_notice(void *arg, const PGresult *res)
 {
-	struct replstream *s = arg;
+	struct walsender *s = arg;
 	const char *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
 
 	if (primary != NULL)
 		log_info("the server says: %s", primary);
-	s->unpublished = s->unpublished ||
-	    replstream_skips(res, s->publication);
+	s->unpublished = s->unpublished || walsender_skips(res, s->publication);
 }
 
 static int
-refuse_unpublished_changes(const struct replstream *s)
+refuse_unpublished_changes(const struct walsender *s)
 {
 	log_error("could not go on with replication: the publication \"%s\" "
 		  "does not exist where slot \"%s\" is in the WAL",
@@ -266,8 +265,8 @@ refuse_unpublished_changes(const struct replstream *s)
 }
 
 int
-replstream_start(struct replstream *s, const char *slot,
-    const char *publication, uint64_t lsn)
+walsender_start(struct walsender *s, const char *slot, const char *publication,
+    uint64_t lsn)
 {
 	struct buf sql = BUF_INIT, name = BUF_INIT;
 	PGresult *res;
@@ -318,10 +317,10 @@ store_u64(char *to, uint64_t v)
 }
 
 static int
-parse(struct replstream_message *m, struct view raw)
+parse(struct walsender_message *m, struct view raw)
 {
 	if (raw.n >= XLOGDATA_BYTES && raw.p[0] == 'w') {
-		m->kind = REPLSTREAM_DATA;
+		m->kind = WALSENDER_DATA;
 		m->lsn = load_u64(raw.p + 1);
 		m->time = (int64_t)load_u64(raw.p + 17);
 		m->data = (struct view){
@@ -329,7 +328,7 @@ parse(struct replstream_message *m, struct view raw)
 		return EXIT_DONE;
 	}
 	if (raw.n == KEEPALIVE_BYTES && raw.p[0] == 'k') {
-		m->kind = REPLSTREAM_KEEPALIVE;
+		m->kind = WALSENDER_KEEPALIVE;
 		m->lsn = load_u64(raw.p + 1);
 		m->reply_wanted = raw.p[17] != 0;
 		return EXIT_DONE;
@@ -376,7 +375,7 @@ is_for_ever(const char *state)
 }
 
 static int
-cannot_send(const struct replstream *s, const PGresult *res)
+cannot_send(const struct walsender *s, const PGresult *res)
 {
 	const char *schema = PQresultErrorField(res, PG_DIAG_SCHEMA_NAME);
 	const char *table = PQresultErrorField(res, PG_DIAG_TABLE_NAME);
@@ -401,7 +400,7 @@ cannot_send(const struct replstream *s, const PGresult *res)
 
 /* The connection has failed us. */
 static int
-lost(struct replstream *s)
+lost(struct walsender *s)
 {
 	strcpy(s->failure, "lost");
 	return pg_failed(&s->pg, "read from the source", NULL);
@@ -409,7 +408,7 @@ lost(struct replstream *s)
 
 /* Operators and a lack of resources (classes 57 and 53) are of the moment. */
 static void
-note_failure(struct replstream *s, const char *state)
+note_failure(struct walsender *s, const char *state)
 {
 	if (strncmp(state, "53", 2) != 0 && strncmp(state, "57", 2) != 0)
 		snprintf(s->failure, sizeof(s->failure), "%s", state);
@@ -417,7 +416,7 @@ note_failure(struct replstream *s, const char *state)
 
 /* The server ended the stream: its reason, or its plain end. */
 static int
-ended(struct replstream *s)
+ended(struct walsender *s)
 {
 	static const char doing[] = "go on with replication";
 	PGresult *res = PQgetResult(s->pg.conn); /* it has arrived */
@@ -443,11 +442,11 @@ ended(struct replstream *s)
 }
 
 int
-replstream_next(struct replstream *s, struct replstream_message *m)
+walsender_next(struct walsender *s, struct walsender_message *m)
 {
 	int n;
 
-	*m = (struct replstream_message){.kind = REPLSTREAM_DRY};
+	*m = (struct walsender_message){.kind = WALSENDER_DRY};
 	PQfreemem(s->message);
 	s->message = NULL;
 	n = PQgetCopyData(s->pg.conn, &s->message, 1);
@@ -468,7 +467,7 @@ replstream_next(struct replstream *s, struct replstream_message *m)
 }
 
 int
-replstream_flush(struct replstream *s)
+walsender_flush(struct walsender *s)
 {
 	int left = PQflush(s->pg.conn);
 
@@ -479,8 +478,8 @@ replstream_flush(struct replstream *s)
 }
 
 int
-replstream_feedback(
-    struct replstream *s, uint64_t received, uint64_t durable, bool answer)
+walsender_feedback(
+    struct walsender *s, uint64_t received, uint64_t durable, bool answer)
 {
 	char status[STATUS_BYTES] = {'r'};
 
@@ -491,12 +490,12 @@ replstream_feedback(
 	status[33] = answer ? 1 : 0;
 	if (PQputCopyData(s->pg.conn, status, STATUS_BYTES) < 0)
 		return pg_failed(&s->pg, "send feedback to the source", NULL);
-	return replstream_flush(s);
+	return walsender_flush(s);
 }
 
 /* What the server had on its way is read and dropped: it is sent again. */
 static void
-drop_rest(struct replstream *s, int64_t deadline)
+drop_rest(struct walsender *s, int64_t deadline)
 {
 	int n = 0;
 
@@ -509,20 +508,20 @@ drop_rest(struct replstream *s, int64_t deadline)
 		fdio_wait(PQsocket(s->pg.conn),
 		    (short)(s->unsent ? POLLIN | POLLOUT : POLLIN),
 		    clock_left(deadline));
-		if (replstream_flush(s) != EXIT_DONE ||
+		if (walsender_flush(s) != EXIT_DONE ||
 		    PQconsumeInput(s->pg.conn) == 0)
 			return;
 	}
 }
 
 int
-replstream_end(struct replstream *s)
+walsender_end(struct walsender *s)
 {
 	int rc;
 
 	if (PQputCopyEnd(s->pg.conn, NULL) < 0)
 		return pg_failed(&s->pg, "end replication", NULL);
-	rc = replstream_flush(s);
+	rc = walsender_flush(s);
 	/* that the server says goodbye too is a courtesy */
 	if (rc == EXIT_DONE)
 		drop_rest(s, clock_ms() + STOP_GRACE_MS);

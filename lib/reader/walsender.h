@@ -2,28 +2,28 @@
  * The source's WAL: a walsender connection, from START_REPLICATION to its end
  * (PostgreSQL manual, "Streaming Replication Protocol").
  */
-#ifndef REPLSTREAM_H
-#define REPLSTREAM_H
+#ifndef WALSENDER_H
+#define WALSENDER_H
 
 #include "pg/pg.h"
 #include "stream/tablelist.h"
 
 /* Zero-initialise. */
-struct replstream {
+struct walsender {
 	struct pg pg;
-	/* from replstream_start on; the caller's */
+	/* from walsender_start on; the caller's */
 	const char *slot;
 	const char *publication;
 	bool unpublished; /* the server goes on without the publication */
 	/* how the stream failed: an SQLSTATE, or "lost"; "": it did not, or for
 	 * a reason that has nothing to do with what is in it */
 	char failure[8];
-	char *message; /* libpq's, of the last replstream_next */
+	char *message; /* libpq's, of the last walsender_next */
 	bool unsent;   /* feedback is waiting for the socket */
 };
 
 /* Where a server is. */
-struct replstream_system {
+struct walsender_system {
 	struct buf system_id;
 	uint32_t timeline;
 	uint64_t flush;     /* end of the WAL on its disk */
@@ -32,22 +32,22 @@ struct replstream_system {
 };
 
 /* Connects and pins the settings that values are written under. */
-int replstream_open(struct replstream *s, const char *conninfo);
-void replstream_close(struct replstream *s);
+int walsender_open(struct walsender *s, const char *conninfo);
+void walsender_close(struct walsender *s);
 
-int replstream_identify(struct replstream *s, struct replstream_system *sys);
-void replstream_system_release(struct replstream_system *sys);
+int walsender_identify(struct walsender *s, struct walsender_system *sys);
+void walsender_system_release(struct walsender_system *sys);
 
 /*
  * The published tables, by schema and name, that are neither in the list nor
  * descend from one in it: what is to be left out.  A partition that is made
  * later is thus not.  EXIT_CONFIG if a name of the list is not published.
  */
-int replstream_left_out(struct replstream *s, const char *publication,
+int walsender_left_out(struct walsender *s, const char *publication,
     const struct table_list *tables, PGresult **res);
 
 /* Starts streaming at the slot's own position. */
-int replstream_start(struct replstream *s, const char *slot,
+int walsender_start(struct walsender *s, const char *slot,
     const char *publication, uint64_t lsn);
 
 /*
@@ -56,16 +56,16 @@ int replstream_start(struct replstream *s, const char *slot,
  * that point of the WAL, and all of it is left out; before that was an error,
  * 42704.
  */
-bool replstream_skips(const PGresult *notice, const char *publication);
+bool walsender_skips(const PGresult *notice, const char *publication);
 
-enum replstream_kind {
-	REPLSTREAM_DRY,       /* nothing more has arrived */
-	REPLSTREAM_DATA,      /* a message of the output plugin */
-	REPLSTREAM_KEEPALIVE, /* the server has nothing, up to lsn */
+enum walsender_kind {
+	WALSENDER_DRY,       /* nothing more has arrived */
+	WALSENDER_DATA,      /* a message of the output plugin */
+	WALSENDER_KEEPALIVE, /* the server has nothing, up to lsn */
 };
 
-struct replstream_message {
-	enum replstream_kind kind;
+struct walsender_message {
+	enum walsender_kind kind;
 	uint64_t lsn;      /* of the data; or the server's position */
 	int64_t time;      /* of sending the data; see clock.h */
 	struct view data;  /* valid until the next call */
@@ -77,20 +77,20 @@ struct replstream_message {
  * end of the stream is EXIT_RETRY, a change that the server cannot decode or
  * send EXIT_OPERATOR, one that it decoded without the publication EXIT_CONFIG.
  */
-int replstream_next(struct replstream *s, struct replstream_message *m);
+int walsender_next(struct walsender *s, struct walsender_message *m);
 
 /*
  * Tells the server what was received and what is durable downstream (0:
  * nothing to say of it), and asks for a keepalive in return if it is to
  * answer.  The socket may not take it all now: unsent.
  */
-int replstream_feedback(
-    struct replstream *s, uint64_t received, uint64_t durable, bool answer);
+int walsender_feedback(
+    struct walsender *s, uint64_t received, uint64_t durable, bool answer);
 
 /* Goes on with what is unsent. */
-int replstream_flush(struct replstream *s);
+int walsender_flush(struct walsender *s);
 
 /* Says goodbye: CopyDone, after the feedback. */
-int replstream_end(struct replstream *s);
+int walsender_end(struct walsender *s);
 
 #endif
