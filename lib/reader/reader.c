@@ -17,7 +17,7 @@
 #include "base/lsn.h"
 #include "base/signals.h"
 #include "pg/pg_target.h"
-#include "reader/emitter.h"
+#include "reader/decode.h"
 #include "reader/heartbeat.h"
 #include "reader/liveness.h"
 #include "reader/preflight.h"
@@ -43,7 +43,7 @@ struct reader {
 	const struct reader_options *o;
 	struct walsender stream;
 	struct walsender_system system;
-	struct emitter emitter;
+	struct decode emitter;
 	struct sweep sweep;
 	struct fdio_out out;
 	int64_t blocked_at; /* since when stdout has taken nothing; 0: it has */
@@ -77,7 +77,7 @@ send_checkpoint(struct reader *r)
 static void
 maybe_checkpoint(struct reader *r)
 {
-	if (!emitter_in_transaction(&r->emitter) &&
+	if (!decode_in_transaction(&r->emitter) &&
 	    progress_due(
 		&r->progress, clock_ms(), r->dry, r->liveness.reply_wanted))
 		send_checkpoint(r);
@@ -89,7 +89,7 @@ static int64_t
 alive_at(const struct reader *r)
 {
 	if (!r->progress.acked || r->phase != STREAMING ||
-	    !emitter_in_transaction(&r->emitter) ||
+	    !decode_in_transaction(&r->emitter) ||
 	    fdio_out_pending(&r->out) > 0)
 		return INT64_MAX;
 	return r->quiet_since + ALIVE_MS;
@@ -113,7 +113,7 @@ on_data(struct reader *r, const struct walsender_message *m)
 {
 	size_t before = r->out.b.len;
 	uint64_t commit_end;
-	int rc = emitter_take(&r->emitter, m, &r->out.b, &commit_end);
+	int rc = decode_take(&r->emitter, m, &r->out.b, &commit_end);
 
 	if (r->out.b.len > before)
 		r->part = r->progress.events = true;
@@ -161,7 +161,7 @@ on_keepalive(struct reader *r, const struct walsender_message *m)
 	int rc = EXIT_DONE;
 
 	progress_receive(&r->progress, m->lsn);
-	if (!emitter_in_transaction(&r->emitter))
+	if (!decode_in_transaction(&r->emitter))
 		progress_complete(&r->progress, m->lsn);
 	if (m->reply_wanted)
 		rc = on_reply_request(r);
@@ -173,7 +173,7 @@ on_keepalive(struct reader *r, const struct walsender_message *m)
 static bool
 at_the_end(const struct reader *r)
 {
-	if (emitter_in_transaction(&r->emitter))
+	if (decode_in_transaction(&r->emitter))
 		return false;
 	return signals_stop_requested() ||
 	    (r->until != 0 && r->progress.complete >= r->until);
@@ -184,7 +184,7 @@ static int
 receive(struct reader *r)
 {
 	struct walsender_message m;
-	bool within = emitter_in_transaction(&r->emitter);
+	bool within = decode_in_transaction(&r->emitter);
 	int rc = EXIT_DONE;
 
 	r->dry = false;
@@ -373,7 +373,7 @@ advance(struct reader *r)
 
 	if (r->phase == STREAMING) {
 		rc = receive(r);
-		if (!emitter_in_transaction(&r->emitter))
+		if (!decode_in_transaction(&r->emitter))
 			sweep_work(&r->sweep,
 			    pgoutput_relations(r->emitter.decoder),
 			    r->progress.complete);
@@ -428,7 +428,7 @@ next_timer(const struct reader *r)
 	at = clock_earlier(at, alive_at(r));
 	if (r->blocked_at != 0)
 		at = clock_earlier(at, r->blocked_at + LIVENESS_STALL_MS);
-	if (r->phase == STREAMING && !emitter_in_transaction(&r->emitter))
+	if (r->phase == STREAMING && !decode_in_transaction(&r->emitter))
 		at = clock_earlier(at, progress_due_at(&r->progress));
 	return at;
 }
@@ -524,7 +524,7 @@ look_back(const struct reader *r)
 	unsigned n;
 
 	if (r->o->failures == NULL || r->stream.failure[0] == '\0' ||
-	    !emitter_in_transaction(&r->emitter))
+	    !decode_in_transaction(&r->emitter))
 		return EXIT_RETRY;
 	n = repeat_count(r->o->failures, at, r->stream.failure);
 	if (n < REPEATS)
@@ -609,7 +609,7 @@ set_up(struct reader *r, uint64_t *start)
 		buf_addf(&r->emitter.source_id, "postgres-%s",
 		    PQdb(r->stream.pg.conn));
 	r->emitter.messages = r->o->messages;
-	rc = emitter_init(&r->emitter);
+	rc = decode_init(&r->emitter);
 	liveness_start(&r->liveness, clock_ms(), r->system.timeout_ms,
 	    r->o->server_timeout);
 	if (rc == EXIT_DONE)
@@ -676,7 +676,7 @@ reader_run(const struct reader_options *o)
 	walsender_close(&r->stream);
 	walsender_system_release(&r->system);
 	ack_channel_close(&r->acks);
-	emitter_release(&r->emitter);
+	decode_release(&r->emitter);
 	sweep_release(&r->sweep);
 	free(r);
 	return rc != EXIT_DONE ? rc : closed;

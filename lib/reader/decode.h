@@ -2,14 +2,14 @@
  * From the output plugin's messages to lines: decodes, leaves out what was not
  * asked for, numbers nothing anew.
  */
-#ifndef EMITTER_H
-#define EMITTER_H
+#ifndef DECODE_H
+#define DECODE_H
 
 #include "reader/pgoutput.h"
 #include "reader/walsender.h"
 
 /* Zero-initialise; the fields up to `decoder` are the caller's to set. */
-struct emitter {
+struct decode {
 	PGresult *left_out;   /* walsender_left_out's; NULL: no table is */
 	struct buf source_id; /* of every event */
 	bool messages;        /* logical decoding messages are events too */
@@ -18,10 +18,10 @@ struct emitter {
 };
 
 /* Returns an exit code: EXIT_OS if there is no memory. */
-int emitter_init(struct emitter *e);
+int decode_init(struct decode *e);
 
 /* Also what the caller has set. */
-void emitter_release(struct emitter *e);
+void decode_release(struct decode *e);
 
 /*
  * Appends the events of one WALSENDER_DATA to out.  *commit_end is the end of
@@ -29,11 +29,11 @@ void emitter_release(struct emitter *e);
  * EXIT_PROTOCOL for a message that cannot be decoded, whose first bytes have
  * been logged.
  */
-int emitter_take(struct emitter *e, const struct walsender_message *m,
+int decode_take(struct decode *e, const struct walsender_message *m,
     struct buf *out, uint64_t *commit_end);
 
 static inline bool
-emitter_in_transaction(const struct emitter *e)
+decode_in_transaction(const struct decode *e)
 {
 	return pgoutput_in_transaction(e->decoder);
 }

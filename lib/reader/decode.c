@@ -1,4 +1,4 @@
-#include "reader/emitter.h"
+#include "reader/decode.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +32,7 @@ table_order(const void *left, const void *right)
 static bool
 is_left_out(const void *arg, struct view schema, struct view table)
 {
-	const struct emitter *e = arg;
+	const struct decode *e = arg;
 	const struct table_name name = {schema, table};
 
 	return bsearch(&name, e->sorted, (size_t)PQntuples(e->left_out),
@@ -40,7 +40,7 @@ is_left_out(const void *arg, struct view schema, struct view table)
 }
 
 static bool
-sort_left_out(struct emitter *e)
+sort_left_out(struct decode *e)
 {
 	size_t n = (size_t)PQntuples(e->left_out);
 
@@ -56,7 +56,7 @@ sort_left_out(struct emitter *e)
 }
 
 int
-emitter_init(struct emitter *e)
+decode_init(struct decode *e)
 {
 	e->decoder = pgoutput_new();
 	if (e->decoder != NULL && sort_left_out(e) && !e->source_id.failed) {
@@ -68,7 +68,7 @@ emitter_init(struct emitter *e)
 }
 
 void
-emitter_release(struct emitter *e)
+decode_release(struct decode *e)
 {
 	pgoutput_free(e->decoder);
 	PQclear(e->left_out);
@@ -77,7 +77,7 @@ emitter_release(struct emitter *e)
 }
 
 static int
-refuse(const struct emitter *e, const struct walsender_message *m)
+refuse(const struct decode *e, const struct walsender_message *m)
 {
 	char hex[2 * HEX_BYTES + 1] = "";
 
@@ -91,14 +91,14 @@ refuse(const struct emitter *e, const struct walsender_message *m)
 
 /* A message belongs to no table. */
 static bool
-is_wanted(const struct emitter *e, const struct event *event)
+is_wanted(const struct decode *e, const struct event *event)
 {
 	return event->key_columns.p != NULL ||
 	    (e->messages && !heartbeat_is(event->after_data));
 }
 
 int
-emitter_take(struct emitter *e, const struct walsender_message *m,
+decode_take(struct decode *e, const struct walsender_message *m,
     struct buf *out, uint64_t *commit_end)
 {
 	enum pgoutput_status status;
