@@ -10,8 +10,8 @@
 #include "base/signals.h"
 #include "pg/pg_target.h"
 #include "reader/check.h"
+#include "reader/provision.h"
 #include "reader/reader.h"
-#include "reader/source.h"
 #include "stream/ack.h"
 #include "stream/event.h"
 
@@ -137,7 +137,7 @@ static int
 run(const struct table_list *list)
 {
 	const struct pg_target target = {"source", reader.conninfo, false};
-	const struct source_options source = {reader.conninfo, reader.slot,
+	const struct provision_options source = {reader.conninfo, reader.slot,
 	    reader.publication, list, reader.heartbeat > 0};
 	int rc = pg_check_target(&target, "PHILOTES_SOURCE_URL");
 
@@ -146,9 +146,9 @@ run(const struct table_list *list)
 	if (reader.server_timeout >= 0)
 		pg_set_timeout(reader.server_timeout);
 	if (create)
-		return source_create(&source);
+		return provision_create(&source);
 	if (drop)
-		return source_drop(&source);
+		return provision_drop(&source);
 	if (check)
 		return check_source(&source);
 	reader.tables = list;

@@ -38,7 +38,7 @@ enum {
 enum { T_SCHEMA, T_TABLE, T_STATE, T_PUBLISHED };
 
 struct check {
-	const struct source_options *o;
+	const struct provision_options *o;
 	struct pg pg;            /* what is looked up */
 	struct walsender stream; /* what reading would use */
 	struct preflight found;
@@ -462,7 +462,7 @@ look(struct check *c)
 }
 
 int
-check_source(const struct source_options *o)
+check_source(const struct provision_options *o)
 {
 	struct check c = {.o = o,
 	    .found = {

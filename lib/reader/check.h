@@ -5,12 +5,12 @@
 #ifndef CHECK_H
 #define CHECK_H
 
-#include "reader/source.h"
+#include "reader/provision.h"
 
 /*
  * Returns EXIT_DONE or the exit code that reading would end with; the error
  * that it would log has been logged.  Nothing is changed.
  */
-int check_source(const struct source_options *o);
+int check_source(const struct provision_options *o);
 
 #endif

@@ -2,12 +2,12 @@
  * What must exist on the source: a publication, which says what is captured,
  * and a replication slot, which keeps the WAL until it has been.
  */
-#ifndef SOURCE_H
-#define SOURCE_H
+#ifndef PROVISION_H
+#define PROVISION_H
 
 #include "stream/tablelist.h"
 
-struct source_options {
+struct provision_options {
 	const char *conninfo; /* NULL: libpq's own */
 	const char *slot;
 	const char *publication;
@@ -21,10 +21,10 @@ struct source_options {
  * it left out and why.  Tables named in the list that an existing publication
  * lacks are added to it.  Returns an exit code.
  */
-int source_create(const struct source_options *o);
+int provision_create(const struct provision_options *o);
 
 /* Drops the slot and then the publication, as far as they exist; neither, if
  * the slot is not one of pgoutput in this database. */
-int source_drop(const struct source_options *o);
+int provision_drop(const struct provision_options *o);
 
 #endif

@@ -1,4 +1,4 @@
-#include "reader/source.h"
+#include "reader/provision.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -29,7 +29,7 @@ static const char needs_replication[] =
     "The role needs REPLICATION, by a superuser's ALTER ROLE ... REPLICATION.";
 
 struct setup {
-	const struct source_options *o;
+	const struct provision_options *o;
 	struct pg pg;
 	struct buf names; /* tables to publish, for SQL */
 };
@@ -366,7 +366,7 @@ drop_both(struct setup *s)
 }
 
 static int
-with_source(const struct source_options *o, int (*act)(struct setup *))
+with_source(const struct provision_options *o, int (*act)(struct setup *))
 {
 	const struct pg_target target = {"source", o->conninfo, false};
 	struct setup s = {.o = o};
@@ -388,13 +388,13 @@ with_source(const struct source_options *o, int (*act)(struct setup *))
 }
 
 int
-source_create(const struct source_options *o)
+provision_create(const struct provision_options *o)
 {
 	return with_source(o, create_both);
 }
 
 int
-source_drop(const struct source_options *o)
+provision_drop(const struct provision_options *o)
 {
 	return with_source(o, drop_both);
 }
