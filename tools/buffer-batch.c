@@ -8,7 +8,7 @@
 #include "base/opts.h"
 #include "base/signals.h"
 #include "batcher/batcher.h"
-#include "pg/pg_target.h"
+#include "pg/pg_connect.h"
 
 static struct batcher_options batcher = {
     .limits = {1000, UINT64_C(4) * 1024 * 1024},
@@ -211,7 +211,7 @@ main(int argc, char **argv)
 	pg_set_timeout(server_timeout);
 	target.conninfo = batcher.conninfo;
 	if (rc == EXIT_DONE)
-		rc = pg_check_target(&target, "PHILOTES_BUFFER_URL");
+		rc = pg_connect_check(&target, "PHILOTES_BUFFER_URL");
 	if (rc == EXIT_DONE)
 		rc = batcher_run(&batcher);
 	table_list_release(&batcher.replay.tables);

@@ -6,7 +6,7 @@
 #include "base/opts.h"
 #include "base/signals.h"
 #include "gc/collector.h"
-#include "pg/pg_target.h"
+#include "pg/pg_connect.h"
 
 static struct collector_options collector = {
     .retention = INT64_C(168) * 3600 * 1000,
@@ -55,6 +55,6 @@ main(int argc, char **argv)
 		return opts_extra(&opts, argv[rest]);
 	pg_set_timeout(server_timeout);
 	target.conninfo = collector.conninfo;
-	rc = pg_check_target(&target, "PHILOTES_BUFFER_URL");
+	rc = pg_connect_check(&target, "PHILOTES_BUFFER_URL");
 	return rc == EXIT_DONE ? collector_run(&collector) : rc;
 }

@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/opts.h"
 #include "base/signals.h"
-#include "pg/pg_target.h"
+#include "pg/pg_connect.h"
 #include "writer/writer.h"
 
 static struct writer_options writer = {
@@ -60,6 +60,6 @@ main(int argc, char **argv)
 		return opts_extra(&opts, argv[rest]);
 	pg_set_timeout(server_timeout);
 	target.conninfo = writer.conninfo;
-	rc = pg_check_target(&target, "PHILOTES_BUFFER_URL");
+	rc = pg_connect_check(&target, "PHILOTES_BUFFER_URL");
 	return rc == EXIT_DONE ? writer_run(&writer) : rc;
 }

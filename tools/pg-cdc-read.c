@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/opts.h"
 #include "base/signals.h"
-#include "pg/pg_target.h"
+#include "pg/pg_connect.h"
 #include "reader/check.h"
 #include "reader/provision.h"
 #include "reader/reader.h"
@@ -139,7 +139,7 @@ run(const struct table_list *list)
 	const struct pg_target target = {"source", reader.conninfo, false};
 	const struct provision_options source = {reader.conninfo, reader.slot,
 	    reader.publication, list, reader.heartbeat > 0};
-	int rc = pg_check_target(&target, "PHILOTES_SOURCE_URL");
+	int rc = pg_connect_check(&target, "PHILOTES_SOURCE_URL");
 
 	if (rc != EXIT_DONE)
 		return fail(rc);

@@ -67,7 +67,7 @@ compare(struct pg *pg, const struct pg_target *t)
 {
 	struct pg other = {0};
 	int64_t first = pg->backend, backend = first, others = 0;
-	int rc = pg_open(&other, t);
+	int rc = pg_connect(&other, t);
 
 	if (rc == EXIT_DONE &&
 	    (other.patience.limit == 0 || other.patience.limit > SECOND_MS))

@@ -5,7 +5,7 @@
 #ifndef POOLER_H
 #define POOLER_H
 
-#include "pg/pg_target.h"
+#include "pg/pg_connect.h"
 
 /*
  * Refuses, with EXIT_CONFIG, a pooler that gives the server's session of pg, a

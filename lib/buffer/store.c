@@ -6,7 +6,7 @@
 #include "base/num.h"
 #include "base/version.h"
 #include "buffer/pooler.h"
-#include "pg/pg_target.h"
+#include "pg/pg_connect.h"
 #include "sql.h"
 #include "stream/event_json.h"
 
@@ -85,7 +85,7 @@ int
 store_open(struct pg *pg, const char *conninfo)
 {
 	const struct pg_target target = {"buffer", conninfo, false};
-	int rc = pg_open(pg, &target);
+	int rc = pg_connect(pg, &target);
 
 	if (rc == EXIT_DONE)
 		rc = pooler_check(pg, &target);
@@ -96,7 +96,7 @@ int
 store_open_beside(struct pg *pg, const char *conninfo)
 {
 	const struct pg_target target = {"buffer", conninfo, false};
-	int rc = pg_open(pg, &target);
+	int rc = pg_connect(pg, &target);
 
 	return rc == EXIT_DONE ? set_up(pg) : rc;
 }

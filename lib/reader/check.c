@@ -7,7 +7,7 @@
 #include "base/exitcode.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "pg/pg_target.h"
+#include "pg/pg_connect.h"
 #include "reader/preflight.h"
 #include "reader/walsender.h"
 #include "sql.h"
@@ -123,7 +123,7 @@ connect_source(struct check *c)
 {
 	const struct pg_target target = {"source", c->o->conninfo, false};
 	const struct finding fine = {.check = "connection"};
-	int rc = pg_open(&c->pg, &target);
+	int rc = pg_connect(&c->pg, &target);
 
 	if (rc == EXIT_DONE)
 		rc = pg_query(&c->pg, "set up the session on the source",

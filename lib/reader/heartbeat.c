@@ -17,7 +17,7 @@ heartbeat_open(
 	if (every == 0)
 		return EXIT_DONE;
 	h->target = (struct pg_target){"source", conninfo, false};
-	rc = pg_open(&h->pg, &h->target);
+	rc = pg_connect(&h->pg, &h->target);
 	if (rc == EXIT_DONE)
 		rc = pg_query(&h->pg, "set up the session on the source",
 		    SQL_SESSION_SOURCE, 0, NULL, NULL);
@@ -54,7 +54,7 @@ heartbeat_due_at(const struct heartbeat *h)
 static int
 lost(struct heartbeat *h)
 {
-	if (pg_turns_away(&h->target)) {
+	if (pg_connect_turned_away(&h->target)) {
 		log_info("no more heartbeats: the source is shutting down");
 		heartbeat_close(h);
 		return EXIT_DONE;

@@ -10,7 +10,7 @@
 #ifndef HEARTBEAT_H
 #define HEARTBEAT_H
 
-#include "pg/pg_target.h"
+#include "pg/pg_connect.h"
 
 /* Zero-initialise. */
 struct heartbeat {

@@ -8,7 +8,7 @@
 #include "base/exitcode.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "pg/pg_target.h"
+#include "pg/pg_connect.h"
 #include "sql.h"
 
 /* Columns of source_tables.sql. */
@@ -370,7 +370,7 @@ with_source(const struct provision_options *o, int (*act)(struct setup *))
 {
 	const struct pg_target target = {"source", o->conninfo, false};
 	struct setup s = {.o = o};
-	int rc = pg_open(&s.pg, &target);
+	int rc = pg_connect(&s.pg, &target);
 
 	s.pg.slow = true;
 	if (rc == EXIT_DONE)

@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/signals.h"
-#include "pg/pg_target.h"
+#include "pg/pg_connect.h"
 #include "reader/decode.h"
 #include "reader/heartbeat.h"
 #include "reader/liveness.h"
@@ -343,7 +343,7 @@ look_at_server(struct reader *r)
 	if (r->blocked_at == 0 ||
 	    clock_left(r->blocked_at + LIVENESS_STALL_MS) > 0)
 		return EXIT_DONE;
-	if (pg_turns_away(&target))
+	if (pg_connect_turned_away(&target))
 		return stalled("stdout takes nothing");
 	r->blocked_at = clock_ms();
 	return EXIT_DONE;

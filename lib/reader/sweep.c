@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/num.h"
-#include "pg/pg_target.h"
+#include "pg/pg_connect.h"
 #include "sql.h"
 
 #define LIMIT 256 /* relations, before the first question */
@@ -32,7 +32,7 @@ ask(const struct sweep *s, const struct relation_cache *c, PGresult **gone)
 	struct buf oids = BUF_INIT;
 	struct pg pg;
 	const char *params[1];
-	int rc = pg_open(&pg, &target);
+	int rc = pg_connect(&pg, &target);
 
 	relation_oids(c, &oids);
 	params[0] = buf_str(&oids);

@@ -15,8 +15,8 @@
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/num.h"
+#include "pg/pg_connect.h"
 #include "pg/pg_remedy.h"
-#include "pg/pg_target.h"
 #include "sql.h"
 
 #define LOST_PUBLICATION \
@@ -33,7 +33,7 @@ int
 walsender_open(struct walsender *s, const char *conninfo)
 {
 	const struct pg_target target = {"source", conninfo, true};
-	int rc = pg_open(&s->pg, &target);
+	int rc = pg_connect(&s->pg, &target);
 
 	if (rc == EXIT_DONE)
 		rc = pg_query(&s->pg, "set up the session on the source",

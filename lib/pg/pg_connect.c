@@ -1,4 +1,4 @@
-#include "pg/pg_target.h"
+#include "pg/pg_connect.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -40,7 +40,7 @@ check_argument(const struct pg_target *t, const char *variable)
 }
 
 int
-pg_check_target(const struct pg_target *t, const char *variable)
+pg_connect_check(const struct pg_target *t, const char *variable)
 {
 	static const char *const own[] = {"PHILOTES_SOURCE_URL",
 	    "PHILOTES_BUFFER_URL", "PGHOST", "PGHOSTADDR", "PGPORT",
@@ -248,7 +248,7 @@ check_server(const struct pg *pg)
 }
 
 int
-pg_open(struct pg *pg, const struct pg_target *t)
+pg_connect(struct pg *pg, const struct pg_target *t)
 {
 	/* what stands before dbname yields to the conninfo in it */
 	const char *const keywords[] = {"keepalives_idle",
@@ -290,7 +290,7 @@ pg_open(struct pg *pg, const struct pg_target *t)
 }
 
 bool
-pg_turns_away(const struct pg_target *t)
+pg_connect_turned_away(const struct pg_target *t)
 {
 	const char *const keywords[] = {"dbname", "connect_timeout", NULL};
 	const char *const values[] = {t->conninfo, "2", NULL};

@@ -1,6 +1,6 @@
 /* A database to connect to, and connecting to it. */
-#ifndef PG_TARGET_H
-#define PG_TARGET_H
+#ifndef PG_CONNECT_H
+#define PG_CONNECT_H
 
 #include "pg/pg.h"
 
@@ -19,16 +19,16 @@ struct pg_target {
  * neither conninfo nor any of libpq's own variables; and, with EXIT_USAGE, a
  * conninfo with a password that is not the one in the environment's variable.
  */
-int pg_check_target(const struct pg_target *t, const char *variable);
+int pg_connect_check(const struct pg_target *t, const char *variable);
 
 /* Connects, for 30 s at most; a server older than version 14 is EXIT_CONFIG.
  * *pg is closed by pg_close, whatever the result. */
-int pg_open(struct pg *pg, const struct pg_target *t);
+int pg_connect(struct pg *pg, const struct pg_target *t);
 
 /*
  * Does the server of t turn new sessions away, as it does while it starts or
  * shuts down?  Asks it, for two seconds at most.
  */
-bool pg_turns_away(const struct pg_target *t);
+bool pg_connect_turned_away(const struct pg_target *t);
 
 #endif
