@@ -3,10 +3,10 @@
 
 #include "base/clock.h"
 #include "base/exitcode.h"
-#include "base/json_write.h"
 #include "base/log.h"
 #include "base/opts.h"
 #include "base/signals.h"
+#include "base/utf8.h"
 #include "batcher/batcher.h"
 #include "pg/pg_connect.h"
 

@@ -4,10 +4,10 @@
 #include <sys/stat.h>
 
 #include "base/exitcode.h"
-#include "base/json_write.h"
 #include "base/log.h"
 #include "base/opts.h"
 #include "base/signals.h"
+#include "base/utf8.h"
 #include "pg/pg_connect.h"
 #include "reader/check.h"
 #include "reader/provision.h"

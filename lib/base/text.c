@@ -3,6 +3,7 @@
 #include <stdint.h>
 
 #include "base/json_write.h"
+#include "base/utf8.h"
 
 #define NO_CHARACTER 0xfffd
 

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "stream/event_json.h"
+#include "stream/event_write.h"
 
 void
 batch_queue_reset(struct batch_queue *q, int64_t last_id, uint64_t total)
@@ -49,7 +49,7 @@ batch_queue_add(struct batch_queue *q, const struct event *e, int64_t write_no)
 {
 	size_t before = q->text.len;
 
-	event_json_put(&q->text, e);
+	event_write(&q->text, e);
 	if (q->text.failed || !make_room(q))
 		return false;
 	q->lines[q->n++] = (struct batch_line){

@@ -8,7 +8,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "base/signals.h"
-#include "stream/event_json.h"
+#include "stream/event_write.h"
 
 #define ACK_MS 10000       /* for the last acks */
 #define PIECE  (64 * 1024) /* of a batch, queued for stdout at a time */
@@ -73,7 +73,7 @@ write_checkpoint(struct delivery *d, const struct batch *b)
 {
 	char mark[20];
 
-	event_json_put_checkpoint(&d->out.b,
+	event_write_checkpoint(&d->out.b,
 	    (struct view){mark, num_format_u64(mark, (uint64_t)b->last_id)});
 	return push(d);
 }

@@ -14,9 +14,9 @@
 #include "base/clock.h"
 #include "base/exitcode.h"
 #include "base/fdio.h"
-#include "base/json_write.h"
 #include "base/log.h"
 #include "base/signals.h"
+#include "base/utf8.h"
 
 /* together less than a supervisor waits for us */
 #define STOP_MS      5000 /* for a handler to end once we are to stop */

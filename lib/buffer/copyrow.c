@@ -1,34 +1,26 @@
 /*
- * file    = "PGCOPY\n\377\r\n\0" int32 flags int32 extension-length row* int16
- * -1 row     = int16 number-of-fields field* field   = int32 length (-1: null)
- * byte* text, json   the characters      bigint, pg_lsn   8 bytes timestamptz
- * 8 bytes: microseconds since 2000-01-01, signed All integers are big-endian.
+ * Binary COPY (PostgreSQL manual, "COPY", Binary Format):
+ *
+ *	file	= "PGCOPY\n\377\r\n\0" int32 flags int32 extension-length
+ *		  row* int16 -1
+ *	row	= int16 number-of-fields field*
+ *	field	= int32 length (-1: null) byte*
+ *
+ *	text, json	the characters
+ *	bigint, pg_lsn	8 bytes
+ *	timestamptz	8 bytes: microseconds since 2000-01-01, signed
+ *
+ * All integers are big-endian.
  */
 #include "buffer/copyrow.h"
+
+#include "base/bytes.h"
 
 #define SIGNATURE       "PGCOPY\n\377\r\n\0"
 #define SIGNATURE_BYTES 11
 #define HEADER_BYTES    (SIGNATURE_BYTES + 8)
 #define FIELDS_IN       13
 #define FIELDS_OUT      15
-
-static char *
-store_be(char *to, uint64_t v, size_t bytes)
-{
-	for (size_t i = 0; i < bytes; i++)
-		to[i] = (char)(unsigned char)(v >> (8 * (bytes - 1 - i)));
-	return to + bytes;
-}
-
-static uint64_t
-load_be(const char *from, size_t bytes)
-{
-	uint64_t v = 0;
-
-	for (size_t i = 0; i < bytes; i++)
-		v = v << 8 | (unsigned char)from[i];
-	return v;
-}
 
 void
 copyrow_put_header(struct buf *b)
@@ -47,8 +39,8 @@ static char *
 put_view(char *to, struct view v)
 {
 	if (v.p == NULL)
-		return store_be(to, UINT32_MAX, 4);
-	to = store_be(to, v.n, 4);
+		return bytes_store(to, UINT32_MAX, 4);
+	to = bytes_store(to, v.n, 4);
 	if (v.n > 0)
 		memcpy(to, v.p, v.n);
 	return to + v.n;
@@ -58,8 +50,8 @@ static char *
 put_u64(char *to, uint64_t v, bool present)
 {
 	if (!present)
-		return store_be(to, UINT32_MAX, 4);
-	return store_be(store_be(to, 8, 4), v, 8);
+		return bytes_store(to, UINT32_MAX, 4);
+	return bytes_store(bytes_store(to, 8, 4), v, 8);
 }
 
 void
@@ -73,7 +65,7 @@ copyrow_put(struct buf *b, const struct event *e)
 
 	if (to == NULL)
 		return;
-	to = store_be(to, FIELDS_IN, 2);
+	to = bytes_store(to, FIELDS_IN, 2);
 	to = put_view(to, e->source_id);
 	to = put_view(to, e->schema_name);
 	to = put_view(to, e->table_name);
@@ -106,7 +98,7 @@ get_view(struct row *r)
 		r->bad = true;
 		return VIEW_NULL;
 	}
-	n = load_be(r->rest.p, 4);
+	n = bytes_load(r->rest.p, 4);
 	r->rest = (struct view){r->rest.p + 4, r->rest.n - 4};
 	if (n == UINT32_MAX)
 		return VIEW_NULL;
@@ -130,7 +122,7 @@ get_u64(struct row *r, bool *present)
 		*present = v.p != NULL;
 	else if (v.p == NULL)
 		r->bad = true;
-	return v.p != NULL && v.n == 8 ? load_be(v.p, 8) : 0;
+	return v.p != NULL && v.n == 8 ? bytes_load(v.p, 8) : 0;
 }
 
 static void
@@ -165,16 +157,16 @@ copyrow_get(struct view message, bool first, struct event *e)
 		/* no flags and no extension are known */
 		if (r.rest.n < HEADER_BYTES ||
 		    memcmp(r.rest.p, SIGNATURE, SIGNATURE_BYTES) != 0 ||
-		    load_be(r.rest.p + SIGNATURE_BYTES, 8) != 0)
+		    bytes_load(r.rest.p + SIGNATURE_BYTES, 8) != 0)
 			return COPYROW_BAD;
 		r.rest = (struct view){
 		    r.rest.p + HEADER_BYTES, r.rest.n - HEADER_BYTES};
 	}
 	if (r.rest.n < 2)
 		return COPYROW_BAD;
-	if (load_be(r.rest.p, 2) == UINT16_MAX)
+	if (bytes_load(r.rest.p, 2) == UINT16_MAX)
 		return r.rest.n == 2 ? COPYROW_END : COPYROW_BAD;
-	if (load_be(r.rest.p, 2) != FIELDS_OUT)
+	if (bytes_load(r.rest.p, 2) != FIELDS_OUT)
 		return COPYROW_BAD;
 	r.rest = (struct view){r.rest.p + 2, r.rest.n - 2};
 	get_fields(&r, e);

@@ -8,7 +8,7 @@
 #include "buffer/pooler.h"
 #include "pg/pg_connect.h"
 #include "sql.h"
-#include "stream/event_json.h"
+#include "stream/event.h"
 
 /* How a transaction that writes begins.  Neither role, database nor pooler is
  * to weaken what follows. */

@@ -20,7 +20,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "base/json_write.h"
+#include "base/utf8.h"
 #include "json/json_escape.h"
 #include "json/jsonb.h"
 

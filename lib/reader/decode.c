@@ -7,7 +7,7 @@
 #include "base/log.h"
 #include "base/lsn.h"
 #include "reader/heartbeat.h"
-#include "stream/event_json.h"
+#include "stream/event_write.h"
 
 #define HEX_BYTES 16
 
@@ -110,7 +110,7 @@ decode_take(struct decode *e, const struct walsender_message *m,
 		if (!is_wanted(e, &event))
 			continue;
 		event.source_id = buf_view(&e->source_id);
-		event_json_put(out, &event);
+		event_write(out, &event);
 	}
 	if (status == PGOUTPUT_BAD)
 		return refuse(e, m);

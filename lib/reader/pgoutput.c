@@ -29,6 +29,7 @@
 #include "base/clock.h"
 #include "base/json_write.h"
 #include "base/lsn.h"
+#include "base/utf8.h"
 #include "reader/relation.h"
 #include "reader/tuple.h"
 #include "reader/wire.h"

@@ -25,7 +25,7 @@
 #include "reader/repeat.h"
 #include "reader/sweep.h"
 #include "reader/walsender.h"
-#include "stream/event_json.h"
+#include "stream/event_write.h"
 
 #define OUT_BYTES      ((size_t)256 * 1024) /* queued before we stop reading */
 #define MESSAGES       10000 /* looked at before the rest has its turn */
@@ -43,7 +43,7 @@ struct reader {
 	const struct reader_options *o;
 	struct walsender stream;
 	struct walsender_system system;
-	struct decode emitter;
+	struct decode decode;
 	struct sweep sweep;
 	struct fdio_out out;
 	int64_t blocked_at; /* since when stdout has taken nothing; 0: it has */
@@ -69,7 +69,7 @@ send_checkpoint(struct reader *r)
 	char text[LSN_TEXT_MAX];
 	size_t n = lsn_format(text, r->progress.complete);
 
-	event_json_put_checkpoint(&r->out.b, (struct view){text, n});
+	event_write_checkpoint(&r->out.b, (struct view){text, n});
 	progress_sent(&r->progress, clock_ms());
 }
 
@@ -77,7 +77,7 @@ send_checkpoint(struct reader *r)
 static void
 maybe_checkpoint(struct reader *r)
 {
-	if (!decode_in_transaction(&r->emitter) &&
+	if (!decode_in_transaction(&r->decode) &&
 	    progress_due(
 		&r->progress, clock_ms(), r->dry, r->liveness.reply_wanted))
 		send_checkpoint(r);
@@ -89,8 +89,7 @@ static int64_t
 alive_at(const struct reader *r)
 {
 	if (!r->progress.acked || r->phase != STREAMING ||
-	    !decode_in_transaction(&r->emitter) ||
-	    fdio_out_pending(&r->out) > 0)
+	    !decode_in_transaction(&r->decode) || fdio_out_pending(&r->out) > 0)
 		return INT64_MAX;
 	return r->quiet_since + ALIVE_MS;
 }
@@ -102,7 +101,7 @@ maybe_alive(struct reader *r)
 
 	if (now < alive_at(r))
 		return;
-	event_json_put_alive(&r->out.b);
+	event_write_alive(&r->out.b);
 	r->quiet_since = now;
 }
 
@@ -113,7 +112,7 @@ on_data(struct reader *r, const struct walsender_message *m)
 {
 	size_t before = r->out.b.len;
 	uint64_t commit_end;
-	int rc = decode_take(&r->emitter, m, &r->out.b, &commit_end);
+	int rc = decode_take(&r->decode, m, &r->out.b, &commit_end);
 
 	if (r->out.b.len > before)
 		r->part = r->progress.events = true;
@@ -161,7 +160,7 @@ on_keepalive(struct reader *r, const struct walsender_message *m)
 	int rc = EXIT_DONE;
 
 	progress_receive(&r->progress, m->lsn);
-	if (!decode_in_transaction(&r->emitter))
+	if (!decode_in_transaction(&r->decode))
 		progress_complete(&r->progress, m->lsn);
 	if (m->reply_wanted)
 		rc = on_reply_request(r);
@@ -173,7 +172,7 @@ on_keepalive(struct reader *r, const struct walsender_message *m)
 static bool
 at_the_end(const struct reader *r)
 {
-	if (decode_in_transaction(&r->emitter))
+	if (decode_in_transaction(&r->decode))
 		return false;
 	return signals_stop_requested() ||
 	    (r->until != 0 && r->progress.complete >= r->until);
@@ -184,7 +183,7 @@ static int
 receive(struct reader *r)
 {
 	struct walsender_message m;
-	bool within = decode_in_transaction(&r->emitter);
+	bool within = decode_in_transaction(&r->decode);
 	int rc = EXIT_DONE;
 
 	r->dry = false;
@@ -373,9 +372,9 @@ advance(struct reader *r)
 
 	if (r->phase == STREAMING) {
 		rc = receive(r);
-		if (!decode_in_transaction(&r->emitter))
+		if (!decode_in_transaction(&r->decode))
 			sweep_work(&r->sweep,
-			    pgoutput_relations(r->emitter.decoder),
+			    pgoutput_relations(r->decode.decoder),
 			    r->progress.complete);
 		if (rc != EXIT_DONE) {
 			last_words(r);
@@ -428,7 +427,7 @@ next_timer(const struct reader *r)
 	at = clock_earlier(at, alive_at(r));
 	if (r->blocked_at != 0)
 		at = clock_earlier(at, r->blocked_at + LIVENESS_STALL_MS);
-	if (r->phase == STREAMING && !decode_in_transaction(&r->emitter))
+	if (r->phase == STREAMING && !decode_in_transaction(&r->decode))
 		at = clock_earlier(at, progress_due_at(&r->progress));
 	return at;
 }
@@ -524,7 +523,7 @@ look_back(const struct reader *r)
 	unsigned n;
 
 	if (r->o->failures == NULL || r->stream.failure[0] == '\0' ||
-	    !decode_in_transaction(&r->emitter))
+	    !decode_in_transaction(&r->decode))
 		return EXIT_RETRY;
 	n = repeat_count(r->o->failures, at, r->stream.failure);
 	if (n < REPEATS)
@@ -592,7 +591,7 @@ look_up(struct reader *r, uint64_t *start)
 		    &r->stream.pg, r->o->slot, r->o->publication, start);
 	if (rc == EXIT_DONE && r->o->tables != NULL)
 		rc = walsender_left_out(&r->stream, r->o->publication,
-		    r->o->tables, &r->emitter.left_out);
+		    r->o->tables, &r->decode.left_out);
 	return rc;
 }
 
@@ -604,12 +603,12 @@ set_up(struct reader *r, uint64_t *start)
 	if (rc != EXIT_DONE)
 		return rc;
 	if (r->o->source_id != NULL)
-		buf_adds(&r->emitter.source_id, r->o->source_id);
+		buf_adds(&r->decode.source_id, r->o->source_id);
 	else
-		buf_addf(&r->emitter.source_id, "postgres-%s",
+		buf_addf(&r->decode.source_id, "postgres-%s",
 		    PQdb(r->stream.pg.conn));
-	r->emitter.messages = r->o->messages;
-	rc = decode_init(&r->emitter);
+	r->decode.messages = r->o->messages;
+	rc = decode_init(&r->decode);
 	liveness_start(&r->liveness, clock_ms(), r->system.timeout_ms,
 	    r->o->server_timeout);
 	if (rc == EXIT_DONE)
@@ -632,7 +631,7 @@ stream(struct reader *r)
 		return rc;
 	if (r->o->ack != NULL) {
 		const struct stream_start line = {
-		    .source_id = buf_view(&r->emitter.source_id),
+		    .source_id = buf_view(&r->decode.source_id),
 		    .system_id = buf_view(&r->system.system_id),
 		    .timeline = r->system.timeline,
 		    .history = buf_view(&r->system.history),
@@ -643,7 +642,7 @@ stream(struct reader *r)
 
 		progress_start(&r->progress, start, clock_ms());
 		r->liveness.reported = start;
-		event_json_put_start(&r->out.b, &line);
+		event_write_start(&r->out.b, &line);
 	}
 	log_info("reading from %s", lsn_text(start).s);
 	rc = run_loop(r);
@@ -676,7 +675,7 @@ reader_run(const struct reader_options *o)
 	walsender_close(&r->stream);
 	walsender_system_release(&r->system);
 	ack_channel_close(&r->acks);
-	decode_release(&r->emitter);
+	decode_release(&r->decode);
 	sweep_release(&r->sweep);
 	free(r);
 	return rc != EXIT_DONE ? rc : closed;

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "base/exitcode.h"
 #include "base/fdio.h"
@@ -299,37 +300,20 @@ walsender_start(struct walsender *s, const char *slot, const char *publication,
 	return rc;
 }
 
-static uint64_t
-load_u64(const char *from)
-{
-	uint64_t v = 0;
-
-	for (int i = 0; i < 8; i++)
-		v = v << 8 | (unsigned char)from[i];
-	return v;
-}
-
-static void
-store_u64(char *to, uint64_t v)
-{
-	for (int i = 0; i < 8; i++)
-		to[i] = (char)(unsigned char)(v >> (8 * (7 - i)));
-}
-
 static int
 parse(struct walsender_message *m, struct view raw)
 {
 	if (raw.n >= XLOGDATA_BYTES && raw.p[0] == 'w') {
 		m->kind = WALSENDER_DATA;
-		m->lsn = load_u64(raw.p + 1);
-		m->time = (int64_t)load_u64(raw.p + 17);
+		m->lsn = bytes_load(raw.p + 1, 8);
+		m->time = (int64_t)bytes_load(raw.p + 17, 8);
 		m->data = (struct view){
 		    raw.p + XLOGDATA_BYTES, raw.n - XLOGDATA_BYTES};
 		return EXIT_DONE;
 	}
 	if (raw.n == KEEPALIVE_BYTES && raw.p[0] == 'k') {
 		m->kind = WALSENDER_KEEPALIVE;
-		m->lsn = load_u64(raw.p + 1);
+		m->lsn = bytes_load(raw.p + 1, 8);
 		m->reply_wanted = raw.p[17] != 0;
 		return EXIT_DONE;
 	}
@@ -483,10 +467,10 @@ walsender_feedback(
 {
 	char status[STATUS_BYTES] = {'r'};
 
-	store_u64(status + 1, received);
-	store_u64(status + 9, durable);
-	store_u64(status + 17, durable);
-	store_u64(status + 25, (uint64_t)clock_pg());
+	bytes_store(status + 1, received, 8);
+	bytes_store(status + 9, durable, 8);
+	bytes_store(status + 17, durable, 8);
+	bytes_store(status + 25, (uint64_t)clock_pg(), 8);
 	status[33] = answer ? 1 : 0;
 	if (PQputCopyData(s->pg.conn, status, STATUS_BYTES) < 0)
 		return pg_failed(&s->pg, "send feedback to the source", NULL);

@@ -8,7 +8,8 @@
 
 #include <stdint.h>
 
-#include "base/json_write.h"
+#include "base/bytes.h"
+#include "base/utf8.h"
 #include "base/view.h"
 
 struct wire {
@@ -26,14 +27,13 @@ wire_fail(struct wire *w, const char *reason)
 static inline uint64_t
 wire_uint(struct wire *w, size_t bytes)
 {
-	uint64_t v = 0;
+	uint64_t v;
 
 	if (w->rest.n < bytes)
 		wire_fail(w, "the message is truncated");
 	if (w->reason != NULL)
 		return 0;
-	for (size_t i = 0; i < bytes; i++)
-		v = v << 8 | (unsigned char)w->rest.p[i];
+	v = bytes_load(w->rest.p, bytes);
 	w->rest = (struct view){w->rest.p + bytes, w->rest.n - bytes};
 	return v;
 }

@@ -34,6 +34,20 @@ struct event {
 	int64_t created_at; /* meaningful if id is set */
 };
 
+/*
+ * The start line: where the producer is and where it starts.  history is JSON
+ * text, an array of [timeline, "switch point"] in ascending order.
+ */
+struct stream_start {
+	struct view source_id;
+	struct view system_id;
+	uint32_t timeline;
+	struct view history;
+	struct view slot;
+	uint64_t lsn;   /* the slot's confirmed_flush_lsn */
+	uint64_t flush; /* the server's WAL flush position */
+};
+
 /* Identity and order of two events of one source: <0, 0, >0. */
 static inline int
 event_order(

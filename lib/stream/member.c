@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/json_write.h"
 #include "base/lsn.h"
 #include "base/num.h"
 

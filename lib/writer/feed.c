@@ -20,7 +20,7 @@ name_row(const void *arg, uint64_t row, struct buf *to)
 {
 	const struct feed *f = arg;
 
-	rowmap_describe(&f->places, f->copy.before + row - 1, to);
+	rowmap_describe(&f->rowmap, f->copy.before + row - 1, to);
 }
 
 void
@@ -59,7 +59,7 @@ feed_row(struct feed *f, const struct event *e, uint64_t line)
 
 	copyrow_put(&f->rows, e);
 	f->count++;
-	if (rowmap_add(&f->places, &at) && !f->rows.failed)
+	if (rowmap_add(&f->rowmap, &at) && !f->rows.failed)
 		return EXIT_DONE;
 	log_error("could not encode a row: out of memory");
 	return EXIT_OS;
@@ -98,7 +98,7 @@ feed_drop(struct feed *f)
 {
 	if (f->streaming)
 		return false;
-	rowmap_drop(&f->places, f->count - f->complete_count);
+	rowmap_drop(&f->rowmap, f->count - f->complete_count);
 	f->rows.len = f->complete;
 	f->count = f->complete_count;
 	f->inside = false;
@@ -337,7 +337,7 @@ feed_release(struct feed *f)
 {
 	copyin_release(&f->copy);
 	rejects_close(&f->rejects);
-	rowmap_release(&f->places);
+	rowmap_release(&f->rowmap);
 	buf_release(&f->rows);
 	buf_release(&f->ack);
 	buf_release(&f->ack_under_way);

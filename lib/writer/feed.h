@@ -40,7 +40,7 @@ struct feed {
 	struct rejects
 	    rejects; /* the caller's; on disk before what is behind */
 
-	struct rowmap places;
+	struct rowmap rowmap;
 	struct buf rows;
 	uint64_t count;          /* of rows in it */
 	size_t complete;         /* bytes of them, */

@@ -3,7 +3,7 @@
 #include "base/exitcode.h"
 #include "base/log.h"
 #include "base/lsn.h"
-#include "json/history.h"
+#include "writer/history.h"
 
 /* Why the stream does not go on where the buffer ends; null: it does.  Without
  * a checkpoint it may go on anywhere, but what was stored from streams without

@@ -5,7 +5,7 @@
 #define GAP_H
 
 #include "buffer/store.h"
-#include "stream/event_json.h"
+#include "stream/event.h"
 
 /*
  * Compares start with the state of its source and brings both in line: the

@@ -14,6 +14,7 @@
 #include "base/json_write.h"
 #include "base/log.h"
 #include "base/lsn.h"
+#include "base/utf8.h"
 
 #define WRITE_BYTES ((size_t)64 * 1024)
 #define NAME_BYTES  512 /* of a name in a reason, the line has the rest */

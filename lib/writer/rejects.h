@@ -13,7 +13,7 @@
 #ifndef REJECTS_H
 #define REJECTS_H
 
-#include "stream/event_json.h"
+#include "stream/event_read.h"
 
 struct rejects {
 	const char *path; /* NULL: there is no such file */

@@ -7,13 +7,13 @@
 
 #include "base/clock.h"
 #include "base/exitcode.h"
-#include "base/json_write.h"
 #include "base/line.h"
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/signals.h"
+#include "base/utf8.h"
 #include "buffer/store.h"
-#include "stream/event_json.h"
+#include "stream/event_read.h"
 #include "writer/feed.h"
 #include "writer/gap.h"
 
@@ -32,7 +32,7 @@ struct writer {
 	struct pg pg;
 	struct feed feed;
 	struct line_reader in;
-	struct event_json_reader json;
+	struct event_reader json;
 	bool skipping; /* a line that was too long, into the rejects */
 
 	struct buf source;        /* of the rows; empty: none yet */
@@ -220,9 +220,9 @@ on_long(struct writer *w, struct view text)
 	struct line_error e = {.reason = "is longer than --max-line",
 	    .offset = (size_t)w->o->max_line,
 	    .too_long = true,
-	    .control = event_json_is_control(text)};
+	    .control = event_read_is_control(text)};
 
-	event_json_identify(&w->json, text, &e);
+	event_read_identify(&w->json, text, &e);
 	return reject_line(w, text, &e);
 }
 
@@ -349,7 +349,7 @@ on_line(struct writer *w, struct view text)
 	struct stream_line line = {0};
 	struct line_error e = {0};
 
-	if (!event_json_get(&w->json, text, &line, &e))
+	if (!event_read(&w->json, text, &line, &e))
 		return reject_line(w, text, &e);
 	switch (line.kind) {
 	case LINE_EVENT:
@@ -536,7 +536,7 @@ writer_run(const struct writer_options *o)
 	closed = feed_release(&w.feed);
 	pg_close(&w.pg);
 	store_state_release(&w.state);
-	event_json_reader_release(&w.json);
+	event_reader_release(&w.json);
 	line_release(&w.in);
 	buf_release(&w.source);
 	return rc != EXIT_DONE ? rc : closed;

@@ -16,7 +16,8 @@
 #include "batcher/batch.h"
 #include "buffer/copyrow.h"
 #include "reader/pgoutput.h"
-#include "stream/event_json.h"
+#include "stream/event_read.h"
+#include "stream/event_write.h"
 
 #define RELATION     16384
 #define PIECE_BYTES  65536 /* as the tools write */
@@ -198,7 +199,7 @@ make_inputs(size_t n)
 
 		if (status != PGOUTPUT_EVENT)
 			continue;
-		event_json_put(&lines.bytes, &e);
+		event_write(&lines.bytes, &e);
 		lines.bytes.len--; /* the newline is line.c's */
 		end_part(&lines);
 		put_row_out(&e, i);
@@ -219,7 +220,7 @@ read_messages(void)
 		if (status == PGOUTPUT_BAD)
 			return false;
 		if (status == PGOUTPUT_EVENT)
-			event_json_put(&out, &e);
+			event_write(&out, &e);
 		if (out.len >= PIECE_BYTES || i + 1 == messages.n) {
 			produced += out.len;
 			buf_clear(&out);
@@ -233,13 +234,13 @@ read_messages(void)
 static bool
 write_lines(void)
 {
-	struct event_json_reader r = {0};
+	struct event_reader r = {0};
 	struct stream_line line;
 	struct line_error e;
 	struct buf out = BUF_INIT;
 
 	for (size_t i = 0; i < lines.n; i++) {
-		if (!event_json_get(&r, part(&lines, i), &line, &e))
+		if (!event_read(&r, part(&lines, i), &line, &e))
 			return false;
 		copyrow_put(&out, &line.event);
 		if (out.len >= PIECE_BYTES || i + 1 == lines.n) {
@@ -248,7 +249,7 @@ write_lines(void)
 		}
 	}
 	buf_release(&out);
-	event_json_reader_release(&r);
+	event_reader_release(&r);
 	return true;
 }
 

@@ -11,7 +11,8 @@
 
 #include "reader/pgoutput.h"
 #include "same.h"
-#include "stream/event_json.h"
+#include "stream/event_read.h"
+#include "stream/event_write.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -23,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct run {
 	struct pgoutput *decoder;
-	struct event_json_reader reader;
+	struct event_reader reader;
 	struct buf line;
 	uint64_t lsn;
 	uint64_t commit_lsn; /* of the event before */
@@ -40,12 +41,12 @@ check_event(struct run *r, struct event *e)
 
 	e->source_id = VIEW_LIT("s");
 	buf_clear(&r->line);
-	event_json_put(&r->line, e);
+	event_write(&r->line, e);
 	line = buf_view(&r->line);
 	MUST(!r->line.failed && line.n > 1 && line.p[line.n - 1] == '\n');
 	line.n--;
 	MUST(memchr(line.p, '\n', line.n) == NULL);
-	MUST(event_json_get(&r->reader, line, &l, &error));
+	MUST(event_read(&r->reader, line, &l, &error));
 	MUST(l.kind == LINE_EVENT);
 	MUST(same_event(e, &l.event));
 }
@@ -105,7 +106,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		size -= n;
 	}
 	pgoutput_free(r.decoder);
-	event_json_reader_release(&r.reader);
+	event_reader_release(&r.reader);
 	buf_release(&r.line);
 	return 0;
 }

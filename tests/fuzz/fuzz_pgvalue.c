@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "base/json_write.h"
+#include "base/utf8.h"
 #include "reader/pgvalue.h"
 #include "json/json_read.h"
 

@@ -1,7 +1,7 @@
 #include <stdio.h>
 
 #include "batcher/batch.h"
-#include "stream/event_json.h"
+#include "stream/event_write.h"
 #include "tap.h"
 
 static struct event
@@ -24,7 +24,7 @@ size_of(int64_t id)
 	struct buf b = BUF_INIT;
 	size_t n;
 
-	event_json_put(&b, &e);
+	event_write(&b, &e);
 	n = b.len;
 	buf_release(&b);
 	return n;
@@ -51,7 +51,7 @@ is_batch(const struct batch_queue *q, const struct batch *b, int64_t first_id,
 	for (int64_t id = first_id; id <= last_id; id++) {
 		struct event e = event(id);
 
-		event_json_put(&wanted, &e);
+		event_write(&wanted, &e);
 	}
 	ok(b->events == (uint64_t)(last_id - first_id + 1) &&
 		b->first_id == first_id && b->last_id == last_id,

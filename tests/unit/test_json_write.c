@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "base/json_write.h"
+#include "base/utf8.h"
 #include "tap.h"
 #include "json/json_read.h"
 

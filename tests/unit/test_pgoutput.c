@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "base/json_write.h"
 #include "base/lsn.h"
+#include "base/utf8.h"
 #include "reader/pgoutput.h"
 #include "tap.h"
 #include "json/json_read.h"

@@ -3,7 +3,6 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "base/json_write.h"
 #include "tap.h"
 #include "json/json_escape.h"
 

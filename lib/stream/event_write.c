@@ -1,9 +1,10 @@
-/* Members are written in the order of the grammar in event_json.c. */
+/* Members are written in the order of the grammar in event_read.c. */
+#include "stream/event_write.h"
+
 #include "base/clock.h"
 #include "base/json_write.h"
 #include "base/lsn.h"
 #include "base/num.h"
-#include "stream/event_json.h"
 
 static void
 put_u64(struct buf *b, uint64_t v)
@@ -58,7 +59,7 @@ put_metadata(struct buf *b, const struct event *e)
 }
 
 void
-event_json_put(struct buf *b, const struct event *e)
+event_write(struct buf *b, const struct event *e)
 {
 	buf_addc(b, '{');
 	if (e->id != 0) {
@@ -99,7 +100,7 @@ event_json_put(struct buf *b, const struct event *e)
 }
 
 void
-event_json_put_checkpoint(struct buf *b, struct view ack)
+event_write_checkpoint(struct buf *b, struct view ack)
 {
 	buf_addv(b, VIEW_LIT("{\"control\":\"checkpoint\",\"ack\":"));
 	json_write_string(b, ack);
@@ -107,13 +108,13 @@ event_json_put_checkpoint(struct buf *b, struct view ack)
 }
 
 void
-event_json_put_alive(struct buf *b)
+event_write_alive(struct buf *b)
 {
 	buf_addv(b, VIEW_LIT("{\"control\":\"alive\"}\n"));
 }
 
 void
-event_json_put_start(struct buf *b, const struct stream_start *s)
+event_write_start(struct buf *b, const struct stream_start *s)
 {
 	buf_addv(b, VIEW_LIT("{\"control\":\"start\",\"source_id\":"));
 	json_write_string(b, s->source_id);

@@ -9,9 +9,9 @@
  * checkpoint = { control:"checkpoint" ack }
  * other      = { control:string … }
  *
- * Members may come in any order; event_put.c writes them in this one.
+ * Members may come in any order; event_write.c writes them in this one.
  */
-#include "stream/event_json.h"
+#include "stream/event_read.h"
 
 #include "base/lsn.h"
 #include "base/num.h"
@@ -100,7 +100,7 @@ static const struct known {
 /* One line being read. */
 struct reading {
 	struct member_reader f;
-	struct event_json_reader *r;
+	struct event_reader *r;
 	struct stream_line *l;
 };
 
@@ -368,7 +368,7 @@ classify(struct reading *g)
 /* Room for all that may be decoded, so that scratch never moves: decoded text
  * is no longer than the raw, and metadata is taken apart once more. */
 static bool
-reserve_scratch(struct event_json_reader *r)
+reserve_scratch(struct event_reader *r)
 {
 	size_t need = 16;
 
@@ -419,8 +419,8 @@ identify(struct reading *g)
 }
 
 void
-event_json_identify(
-    struct event_json_reader *r, struct view line, struct line_error *e)
+event_read_identify(
+    struct event_reader *r, struct view line, struct line_error *e)
 {
 	struct stream_line l = {0};
 	struct reading g = {{&r->scratch, line, e, false, false}, r, &l};
@@ -434,7 +434,7 @@ event_json_identify(
 }
 
 bool
-event_json_is_control(struct view line)
+event_read_is_control(struct view line)
 {
 	static const struct view start = NAME("{\"control\"");
 
@@ -442,8 +442,8 @@ event_json_is_control(struct view line)
 }
 
 bool
-event_json_get(struct event_json_reader *r, struct view line,
-    struct stream_line *l, struct line_error *e)
+event_read(struct event_reader *r, struct view line, struct stream_line *l,
+    struct line_error *e)
 {
 	struct reading g = {{&r->scratch, line, e, false, false}, r, l};
 	const struct known *known;
@@ -455,8 +455,8 @@ event_json_get(struct event_json_reader *r, struct view line,
 	buf_clear(&r->scratch);
 	if (!json_read_object(&r->json, line, &je)) {
 		member_refuse_json(&g.f, line, VIEW_NULL, &je);
-		e->control = event_json_is_control(line);
-		event_json_identify(r, line, e);
+		e->control = event_read_is_control(line);
+		event_read_identify(r, line, e);
 		return false;
 	}
 	g.f.storable = r->json.storable;
@@ -479,7 +479,7 @@ event_json_get(struct event_json_reader *r, struct view line,
 }
 
 void
-event_json_reader_release(struct event_json_reader *r)
+event_reader_release(struct event_reader *r)
 {
 	json_reader_release(&r->json);
 	json_reader_release(&r->nested);

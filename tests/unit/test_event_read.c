@@ -5,9 +5,11 @@
 #include "../fuzz/same.h"
 #include "base/json_write.h"
 #include "base/lsn.h"
-#include "stream/event_json.h"
+#include "base/utf8.h"
+#include "stream/event_read.h"
+#include "stream/event_write.h"
 #include "tap.h"
-#include "json/history.h"
+#include "writer/history.h"
 
 /*
  * JSON in this file is written with ' for ", and ^ stands in front of the byte
@@ -19,7 +21,7 @@
 	"'event_time':'2000-01-01T00:00:00Z'"
 #define EVENT NAMES REST
 
-static struct event_json_reader reader;
+static struct event_reader reader;
 static struct stream_line got;
 static struct line_error why;
 static char *line; /* of the last get: exactly its bytes, no NUL */
@@ -33,7 +35,7 @@ get(struct view text)
 		abort();
 	if (text.n > 0)
 		memcpy(line, text.p, text.n);
-	return event_json_get(&reader, (struct view){line, text.n}, &got, &why);
+	return event_read(&reader, (struct view){line, text.n}, &got, &why);
 }
 
 /* Appends the JSON that quoted stands for; where its ^ is, or 0. */
@@ -244,7 +246,7 @@ comes_back(const struct event *e)
 	struct buf b = BUF_INIT;
 	bool good;
 
-	event_json_put(&b, e);
+	event_write(&b, e);
 	wanted.id = wanted.created_at = 0;
 	good = b.len > 0 && memchr(b.data, '\n', b.len) == b.data + b.len - 1;
 	b.len -= good;
@@ -313,7 +315,7 @@ test_put(void)
 	};
 	struct buf b = BUF_INIT, wanted = BUF_INIT;
 
-	event_json_put(&b, &e);
+	event_write(&b, &e);
 	unquote(&wanted,
 	    "{'source_id':'shop','schema_name':'public',"
 	    "'table_name':'or\\'ders','operation':'UPDATE','lsn':'0/1A2B3C4',"
@@ -333,7 +335,7 @@ test_put(void)
 	    .lsn = VIEW_LIT("0/0"),
 	    .metadata = VIEW_LIT("{\"a\":1}"),
 	    .created_at = -1};
-	event_json_put(&b, &e);
+	event_write(&b, &e);
 	unquote(&wanted,
 	    "{'id':7,'source_id':'s','schema_name':'','table_name':'',"
 	    "'operation':'MESSAGE','lsn':'0/0','transaction_id':null,"
@@ -671,7 +673,7 @@ checkpoint_back(struct view ack)
 	struct buf b = BUF_INIT;
 	bool good;
 
-	event_json_put_checkpoint(&b, ack);
+	event_write_checkpoint(&b, ack);
 	b.len--; /* the newline */
 	good = get(buf_view(&b));
 	buf_release(&b);
@@ -683,7 +685,7 @@ test_checkpoint(void)
 {
 	struct buf b = BUF_INIT;
 
-	event_json_put_checkpoint(&b, VIEW_LIT("0/1A2B4F0"));
+	event_write_checkpoint(&b, VIEW_LIT("0/1A2B4F0"));
 	is_view(buf_view(&b),
 	    VIEW_LIT("{\"control\":\"checkpoint\",\"ack\":\"0/1A2B4F0\"}\n"),
 	    "a checkpoint as a line");
@@ -701,7 +703,7 @@ test_checkpoint(void)
 		got.kind == LINE_CHECKPOINT,
 	    "a checkpoint in another order");
 	buf_clear(&b);
-	event_json_put_alive(&b);
+	event_write_alive(&b);
 	is_view(buf_view(&b), VIEW_LIT("{\"control\":\"alive\"}\n"),
 	    "a sign of life as a line");
 	ok(get_quoted("{'control':'alive'}") && got.kind == LINE_ALIVE,
@@ -752,7 +754,7 @@ test_start(void)
 	    0x1a2b300, UINT64_MAX};
 	struct buf b = BUF_INIT, wanted = BUF_INIT;
 
-	event_json_put_start(&b, &s);
+	event_write_start(&b, &s);
 	unquote(&wanted,
 	    "{'control':'start','source_id':'shop',"
 	    "'system_id':'7412345678901234567','timeline':4294967295,"
@@ -914,7 +916,7 @@ test_scratch(void)
 {
 	struct buf b = BUF_INIT;
 
-	event_json_reader_release(&reader); /* so that it starts small */
+	event_reader_release(&reader); /* so that it starts small */
 	buf_adds(&b,
 	    "{'source_id':'\\u0061bcdefghijklmnopqrstuvwxyz',"
 	    "'schema_name':'p','table_name':'t'," REST
@@ -950,7 +952,7 @@ main(void)
 	test_start_limits();
 	test_escaped_keys();
 	test_scratch();
-	event_json_reader_release(&reader);
+	event_reader_release(&reader);
 	free(line);
 	return done_testing();
 }
