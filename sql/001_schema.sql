@@ -2,6 +2,7 @@
 --
 --     psql -d buffer -f sql/001_schema.sql
 --
+-- It includes the files in schema/ beside it, which psql finds with -f only.
 -- It may be loaded again at any time, also while tools run.  It is one
 -- transaction: the schema is there as a whole or not at all.  A plain table
 -- philotes.cdc_events is converted, and an older schema is upgraded with its
