@@ -290,7 +290,7 @@ version_1()
 	grep -q '^ERROR *schema *version 1, but the tools need 3' <<<"$output"
 	refute grep -qE '^[A-Za-z]+ +(role|buffer) ' <<<"$output"
 	expect_code 1 philotes status
-	[[ $output == *"its schema is older, philotes init upgrades it"* ]]
+	[[ $output == *"its schema is older than the tools; \"philotes init\" upgrades it"* ]]
 	before=$(buf_psql "$state")
 	expect_code 0 philotes init
 	[[ $(buf_psql "$state") == "$before" ]]
