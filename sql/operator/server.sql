@@ -1,4 +1,4 @@
--- Goes before the others: an old server does not know what they ask for.
+-- Runs before the other files, which older servers do not understand.
 SET search_path = pg_catalog, pg_temp;
 DO $$
 BEGIN
