@@ -269,7 +269,7 @@ untouched()
 	buf_psql "DROP FUNCTION public.f; DROP TABLE public.child"
 	untouched
 	buf_psql "ALTER TABLE philotes.cdc_events ADD mine text"
-	refused 'by its columns mine' "ALTER TABLE philotes.cdc_events
+	refused 'in the columns mine' "ALTER TABLE philotes.cdc_events
 	    DROP mine"
 	buf_psql "INSERT INTO philotes.cdc_events SELECT 0, 's', '', '', '', '', 1,
 	    NULL, NULL, NULL, now(), NULL, now(), NULL"
