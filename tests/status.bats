@@ -48,6 +48,12 @@ field()
 	philotes status --json | jq -r "$1"
 }
 
+# said TEXT: the number of lines of status that have it
+said()
+{
+	philotes status | grep -cF "$1" || :
+}
+
 # One run to a finished file, without a supervisor: COUNT events, processed.
 filled()
 {
@@ -148,12 +154,6 @@ databases_quiet()
 {
 	wait_for src_psql "SELECT active FROM pg_replication_slots
 	    WHERE slot_name = '$PHILOTES_SLOT'" f
-}
-
-# said TEXT: the number of lines of status that have it
-said()
-{
-	philotes status | grep -cF "$1" || :
 }
 
 @test "a stage that waits for its restart is degraded" {

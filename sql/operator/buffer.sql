@@ -112,10 +112,10 @@ SELECT 'store' AS kind,
        (SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class
         WHERE relnamespace = 'philotes'::regnamespace AND relkind = 'r')
        AS bytes,
-       :version AS schema_version,
        CASE WHEN a.s > -1 THEN greatest(a.s, 0) END AS gc_seconds,
        g.events AS gc_events, g.partitions AS gc_partitions,
-       regexp_replace(g.held_by, '[\x01-\x1f]', '?', 'g') AS held_by
+       regexp_replace(g.held_by, '[\x01-\x1f]', '?', 'g') AS held_by,
+       :version AS schema_version
 FROM (SELECT) one
 LEFT JOIN (SELECT * FROM philotes.cdc_gc_runs
            ORDER BY ended_at <= clock_timestamp() DESC, started_at DESC

@@ -1,5 +1,5 @@
--- The slot :slot on the source, for philotes status, metrics and check.  One
--- row, which scripts/lib/facts.sh reads by the names of the columns:
+-- The slot :slot on the source, for philotes status and metrics.  One row,
+-- which scripts/lib/facts.sh reads by the names of the columns:
 --
 --   database              the source's name for itself
 --   current_lsn           the end of its WAL
