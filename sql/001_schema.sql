@@ -48,8 +48,8 @@ BEGIN
 	PERFORM pg_advisory_xact_lock(hashtextextended('philotes.schema', 0));
 	IF to_regprocedure('philotes.schema_version()') IS NOT NULL THEN
 		EXECUTE 'SELECT philotes.schema_version()' INTO v;
-		IF v > 3 THEN
-			RAISE EXCEPTION 'schema philotes has version %, newer than 3', v;
+		IF v > 4 THEN
+			RAISE EXCEPTION 'schema philotes has version %, newer than 4', v;
 		END IF;
 	END IF;
 END $$;
@@ -58,7 +58,7 @@ CREATE SCHEMA IF NOT EXISTS philotes;
 
 -- Every tool checks the version first.
 CREATE OR REPLACE FUNCTION philotes.schema_version() RETURNS int
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT 3';
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT 4';
 
 \ir schema/plain_table.sql
 \ir schema/tables.sql

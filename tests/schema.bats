@@ -31,7 +31,7 @@ copy_session()
 	insert a 3
 	psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
 	[[ $(buf_psql "SELECT count(*) FROM philotes.cdc_events") == 3 ]]
-	[[ $(buf_psql "SELECT philotes.schema_version()") == 3 ]]
+	[[ $(buf_psql "SELECT philotes.schema_version()") == 4 ]]
 }
 
 @test "cdc_events has exactly the columns of the plain table, in order" {
@@ -60,6 +60,38 @@ copy_session()
 	[[ $(buf_psql "SELECT bool_and(l.n = w.events) FROM philotes.cdc_writes w
 	    CROSS JOIN LATERAL (SELECT count(*) n FROM philotes.cdc_log
 	    WHERE source_id = 'a' AND id BETWEEN first_id AND last_id) l") == t ]]
+}
+
+# lengths SOURCE: the ledger's bytes are about those of the lines
+lengths()
+{
+	local told lines
+	told=$(buf_psql "SELECT sum(bytes) FROM philotes.cdc_writes
+	    WHERE source_id = '$1'")
+	lines=$(buffer-batch --once --source-id "$1" | wc -c)
+	echo "$1: $told bytes in the ledger, $lines in lines"
+	((told > lines * 95 / 100 && told < lines * 105 / 100))
+}
+
+@test "the ledger knows about how many bytes the events are as lines" {
+	insert sql 100
+	buf_psql "INSERT INTO philotes.cdc_events (source_id, schema_name,
+	    table_name, operation, lsn, transaction_id, key_columns,
+	    before_data, after_data, event_time, metadata)
+	    SELECT 'large', 's', 't', 'UPDATE', '0/1A2B400', 742, '[\"id\"]',
+	        jsonb_build_object('id', n), jsonb_build_object('id', n,
+	        'x', repeat('x', 3 * n)), now(), jsonb_build_object(
+	        'commit_lsn', '0/1A2B400', 'seq', n, 'unchanged', '[\"y\"]')
+	    FROM generate_series(1, 1000) n"
+	buffer-batch --once --consumer copy |
+		sed 's/"source_id":"[a-z]*"/"source_id":"written"/' |
+		jq -c 'select(.metadata) | del(.id, .created_at)' |
+		buffer-write
+	lengths sql
+	lengths large
+	lengths written
+	[[ $(buf_psql "SELECT count(*) FROM philotes.cdc_writes
+	    WHERE bytes IS NULL OR events = 0 AND bytes <> 0") == 0 ]]
 }
 
 @test "a statement with runs of several sources writes a row for each run" {
@@ -276,18 +308,19 @@ version_1()
 	local source=postgres-t$BATS_TEST_NUMBER before tool
 	local state="SELECT e, w, b FROM (SELECT jsonb_agg(e ORDER BY id) AS e
 	        FROM philotes.cdc_events e) e,
-	    (SELECT jsonb_agg(w ORDER BY source_id, write_no) AS w
+	    (SELECT jsonb_agg(to_jsonb(w) - 'bytes' ORDER BY source_id,
+	        write_no) AS w
 	     FROM philotes.cdc_writes w) w,
 	    (SELECT jsonb_agg(to_jsonb(b) - 'batch_no' ORDER BY consumer,
 	        source_id, first_id) AS b FROM philotes.cdc_batches b) b"
 	version_1 >/dev/null
 	for tool in buffer-write buffer-batch buffer-gc; do
 		expect_code 78 "$tool"
-		expect_error 'version 3 is expected, 1 was found'
+		expect_error 'version 4 is expected, 1 was found'
 		[[ $stderr == *"hint: philotes init upgrades it"* ]]
 	done
 	expect_code 78 philotes check
-	grep -q '^ERROR *schema *version 1, but the tools need 3' <<<"$output"
+	grep -q '^ERROR *schema *version 1, but the tools need 4' <<<"$output"
 	refute grep -qE '^[A-Za-z]+ +(role|buffer) ' <<<"$output"
 	expect_code 1 philotes status
 	[[ $output == *"its schema is older than the tools; \"philotes init\" upgrades it"* ]]
@@ -319,6 +352,51 @@ version_1()
 	[[ $output == "deleted 15 events, dropped 0 partitions" ]]
 }
 
+# older VERSION: takes the schema back to it
+older()
+{
+	psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
+	psql_on "$PHILOTES_BUFFER_URL" -f "$root/tests/data/schema-3.sql"
+	if (($1 == 2)); then
+		buf_psql "DROP FUNCTION philotes.stored_to;
+		    CREATE OR REPLACE FUNCTION philotes.schema_version()
+		    RETURNS int LANGUAGE sql AS 'SELECT 2'"
+	fi
+}
+
+@test "the schema of versions 2 and 3 is upgraded in place, and all goes on" {
+	local version tool
+	for version in 2 3; do
+		buf_psql "DROP SCHEMA IF EXISTS philotes CASCADE" 2>/dev/null
+		older "$version"
+		insert a 3
+		for tool in buffer-write buffer-batch buffer-gc; do
+			expect_code 78 "$tool"
+			expect_error "version 4 is expected, $version was found"
+		done
+		expect_code 1 philotes status
+		[[ $output == *"its schema is older than the tools"* ]]
+		psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
+		psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
+		[[ $(buf_psql "SELECT philotes.schema_version()") == 4 ]]
+		# a tool that was started before goes on
+		buf_psql "DO 'DECLARE b record; BEGIN
+		    b := philotes.begin_write(''a'');
+		    INSERT INTO philotes.cdc_log (source_id, schema_name,
+		        table_name, operation, lsn, event_time)
+		    VALUES (''a'', ''s'', ''t'', ''INSERT'', ''0/1'', now());
+		    PERFORM philotes.end_write(''a'', b.write_no, b.first_id, 1,
+		        ''0/1'', 1, ''0/2'', 1); END'"
+		insert a
+		[[ $(buf_psql "SELECT string_agg(concat_ws('|', write_no, events,
+		        total, kind, bytes > 250), ' ' ORDER BY write_no)
+		    FROM philotes.cdc_writes") == \
+		    '1|3|3|sql 2|1|4|stream 3|1|5|sql|t' ]]
+		expect_code 0 buffer-batch --once
+		[[ $(wc -l <<<"$output") == 5 ]]
+	done
+}
+
 @test "no upgrade under a buffer-gc that is at work; psql < FILE does it afterwards" {
 	local held
 	buf_psql "DROP SCHEMA philotes CASCADE" 2>/dev/null
@@ -339,5 +417,5 @@ version_1()
 	wait_for buf_psql "SELECT count(*) FROM pg_locks
 	    WHERE locktype = 'advisory'" 0
 	(cd "$root/sql" && psql_on "$PHILOTES_BUFFER_URL" <001_schema.sql)
-	[[ $(buf_psql "SELECT philotes.schema_version()") == 3 ]]
+	[[ $(buf_psql "SELECT philotes.schema_version()") == 4 ]]
 }

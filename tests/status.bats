@@ -93,7 +93,7 @@ filled()
 	is .consumers[0].dead_letters 0
 	is '.buffer.partitions >= 3' true
 	is '.buffer.bytes > 100000' true
-	is .buffer.schema_version 3
+	is .buffer.schema_version 4
 	is '[.stages[].state] | unique[]' running
 	is '.stages | length' 5
 	is '.stages[1].stage' pg-cdc-read
@@ -351,7 +351,7 @@ finding()
 	expect_code 78 philotes check
 	finding ERROR schema
 	buf_psql "CREATE OR REPLACE FUNCTION philotes.schema_version()
-	    RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 3'"
+	    RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 4'"
 	# a role that lacks rights
 	psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/roles.sql"
 	expect_code 77 env \

@@ -18,6 +18,10 @@
 /* The columns of a row coming out. */
 #define COPYROW_OUT "id, " COPYROW_IN ", created_at"
 
+/* An event is about so many bytes longer as a line of the stream (with id and
+ * created_at) than as a row going in. */
+#define COPYROW_LINE 200
+
 void copyrow_put_header(struct buf *b);
 void copyrow_put(struct buf *b, const struct event *e);
 void copyrow_put_trailer(struct buf *b);

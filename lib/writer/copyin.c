@@ -57,6 +57,7 @@ copyin_rows(struct copyin *c, struct buf *rows, size_t n, uint64_t count)
 	}
 	c->count = count;
 	c->events += count;
+	c->bytes += n + count * COPYROW_LINE;
 }
 
 void
@@ -196,7 +197,8 @@ send_commit(struct copyin *c)
 	add_lsn(&sql, m->checkpoint);
 	if (m->timeline != 0)
 		buf_addf(&sql, ", %u", (unsigned)m->timeline);
-	buf_adds(&sql, "); COMMIT");
+	buf_addf(
+	    &sql, ", bytes => %llu); COMMIT", (unsigned long long)c->bytes);
 	return send(c, &sql, COPYIN_COMMIT);
 }
 
@@ -302,7 +304,7 @@ on_committed(struct copyin *c)
 	}
 	if (c->mark.checkpoint != 0)
 		c->known.checkpoint = c->mark.checkpoint;
-	c->events = 0;
+	c->events = c->bytes = 0;
 	c->closing = false;
 	c->state = COPYIN_CLOSED;
 }

@@ -68,6 +68,7 @@ struct copyin {
 	uint64_t all;       /* rows sent */
 	int64_t copy_until; /* when it is old */
 	uint64_t events;    /* rows of this transaction */
+	uint64_t bytes;     /* of them, as lines of the stream; about */
 	int64_t write_no;
 	int64_t first_id;
 	int64_t partitions_end; /* first id that no partition covers */

@@ -9,7 +9,7 @@ SET jit = off;
 \ir schema.sql
 
 SELECT philotes.schema_version() AS version,
-       philotes.schema_version() >= 3 AS known \gset
+       philotes.schema_version() >= 4 AS known \gset
 \if :known
 \else
 	DO 'BEGIN

@@ -8,7 +8,7 @@ SET search_path = pg_catalog, pg_temp;
 \ir schema.sql
 
 SELECT philotes.schema_version() AS version,
-       philotes.schema_version() >= 3 AS known \gset
+       philotes.schema_version() >= 4 AS known \gset
 SELECT 'version', :version;
 \if :known
 \else

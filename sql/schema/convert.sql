@@ -96,14 +96,14 @@ INSERT INTO philotes.cdc_sources (source_id, created_at)
 SELECT source_id, created_at FROM plain;
 
 INSERT INTO philotes.cdc_writes (source_id, write_no, first_id, last_id,
-    events, total, kind, written_at)
+    events, total, kind, written_at, bytes)
 SELECT source_id, chunk + 1, min(id), max(id), count(*),
        sum(count(*)) OVER (PARTITION BY source_id ORDER BY chunk), 'sql',
-       least(min(created_at), now())
-FROM (SELECT source_id, id, created_at,
+       least(min(created_at), now()), sum(bytes)
+FROM (SELECT source_id, id, created_at, philotes.line_bytes(l) AS bytes,
              (row_number() OVER (PARTITION BY source_id ORDER BY id) - 1)
              / :events AS chunk
-      FROM philotes.cdc_log) l
+      FROM philotes.cdc_log l) l
 GROUP BY source_id, chunk;
 
 INSERT INTO philotes.cdc_consumers (consumer)

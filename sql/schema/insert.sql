@@ -33,17 +33,19 @@ DECLARE
 	first  bigint := current_setting('philotes.run_first');
 	w      philotes.cdc_writes;
 	n      bigint;
+	bytes  bigint;
 BEGIN
 	PERFORM philotes.lock_source(source);
 	SELECT * INTO w FROM philotes.cdc_writes k
 	WHERE k.source_id = source ORDER BY k.write_no DESC LIMIT 1;
 	first := greatest(first, w.last_id + 1);
-	SELECT count(*) INTO n FROM philotes.cdc_log l
+	SELECT count(*), sum(philotes.line_bytes(l)) INTO n, bytes
+	FROM philotes.cdc_log l
 	WHERE l.source_id = source
 	  AND l.id BETWEEN first AND currval('philotes.cdc_log_id_seq');
 	IF n > 0 THEN
 		PERFORM philotes.end_write(source, coalesce(w.write_no, 0) + 1,
-		    first, n, NULL, NULL, kind => 'sql');
+		    first, n, NULL, NULL, kind => 'sql', bytes => bytes);
 	END IF;
 END $$;
 

@@ -49,7 +49,8 @@ CREATE TABLE IF NOT EXISTS philotes.cdc_consumers (
 -- and perhaps events of other sources.  A row with events = 0 only moves the
 -- checkpoint.  commit_lsn, seq, checkpoint, timeline, total and last_id are
 -- carried forward from row to row, so the newest row of a source is its
--- watermark.
+-- watermark.  bytes is about the length of the events as lines of the stream;
+-- null if it is not known: the row is from a tool of version 3 or older.
 CREATE TABLE IF NOT EXISTS philotes.cdc_writes (
 	source_id  text        NOT NULL,
 	write_no   bigint      NOT NULL,
@@ -64,6 +65,7 @@ CREATE TABLE IF NOT EXISTS philotes.cdc_writes (
 	kind       text        NOT NULL DEFAULT 'stream'
 	           CHECK (kind IN ('start', 'stream', 'gap', 'sql')),
 	written_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	bytes      bigint,
 	PRIMARY KEY (source_id, write_no)
 );
 -- One row per processed batch; the newest row of a consumer and source is its

@@ -4,6 +4,7 @@
 --
 --   version 2   cdc_sources.removed, cdc_batches.batch_no
 --   version 3   stored_to(), no column
+--   version 4   cdc_writes.bytes, null in the rows of older versions
 
 DO $$
 BEGIN
@@ -47,3 +48,17 @@ BEGIN
 	WHERE b.consumer = k.consumer AND b.source_id = k.source_id
 	  AND b.first_id = k.first_id AND b.batch_no < k.n;
 END $$;
+
+DO $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_attribute
+	               WHERE attrelid = 'philotes.cdc_writes'::regclass
+	                 AND attname = 'bytes') THEN
+		ALTER TABLE philotes.cdc_writes ADD COLUMN bytes bigint;
+	END IF;
+END $$;
+
+-- In version 4 it has one more parameter with a default.  Beside this one, calls
+-- without it, by tools of version 3, would be ambiguous.
+DROP FUNCTION IF EXISTS philotes.end_write(text, bigint, bigint, bigint, pg_lsn,
+    bigint, pg_lsn, int, text);

@@ -85,7 +85,7 @@ END $$;
 CREATE OR REPLACE FUNCTION philotes.end_write(source text, no bigint,
     first bigint, events bigint, commit_lsn pg_lsn, seq bigint,
     checkpoint pg_lsn DEFAULT NULL, timeline int DEFAULT NULL,
-    kind text DEFAULT 'stream') RETURNS void
+    kind text DEFAULT 'stream', bytes bigint DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
 	w philotes.cdc_writes;
@@ -102,8 +102,23 @@ BEGIN
 	         WHEN end_write.commit_lsn IS NULL THEN w.seq
 	         ELSE end_write.seq END,
 	    coalesce(end_write.checkpoint, w.checkpoint),
-	    coalesce(end_write.timeline, w.timeline), kind, clock_timestamp());
+	    coalesce(end_write.timeline, w.timeline), kind, clock_timestamp(),
+	    bytes);
 END $$;
+
+-- About the length of an event as a line of the stream, for callers that do not
+-- know the line.  The constants are for names, punctuation, numbers and times.
+CREATE OR REPLACE FUNCTION philotes.line_bytes(l philotes.cdc_log)
+RETURNS bigint LANGUAGE sql STABLE PARALLEL SAFE AS $$
+	SELECT 250::bigint + octet_length(l.source_id)
+	    + octet_length(l.schema_name) + octet_length(l.table_name)
+	    + octet_length(l.operation) + octet_length(l.lsn)
+	    + coalesce(octet_length(l.key_columns::text), 4)
+	    + coalesce(octet_length(l.before_data::text), 4)
+	    + coalesce(octet_length(l.after_data::text), 4)
+	    + coalesce(octet_length(l.metadata::text), 0)
+	    + CASE WHEN l.commit_lsn IS NULL THEN 4 ELSE 34 END
+$$;
 
 -- Records the first start of a source, or a gap that was accepted: from here on
 -- the source is the slot `slot_name` of the cluster `system`, read from
@@ -118,7 +133,7 @@ BEGIN
 	UPDATE philotes.cdc_sources SET system_id = system, slot = slot_name
 	WHERE source_id = source;
 	PERFORM philotes.end_write(source, b.write_no, b.first_id, 0, NULL, NULL,
-	    start_source.checkpoint, start_source.timeline, start_source.kind);
+	    start_source.checkpoint, start_source.timeline, start_source.kind, 0);
 END $$;
 
 -- The total of a source up to an id, and the row of cdc_writes that holds the

@@ -4,6 +4,7 @@
 
 #include "../fuzz/same.h"
 #include "buffer/copyrow.h"
+#include "stream/event_write.h"
 #include "tap.h"
 
 static void
@@ -371,6 +372,37 @@ test_flags(void)
 	buf_release(&b);
 }
 
+/* The length of a line, estimated from the row. */
+static void
+test_line(void)
+{
+	struct buf row = BUF_INIT, line = BUF_INIT;
+	struct event e = {
+	    .source_id = VIEW_LIT("shop"),
+	    .schema_name = VIEW_LIT("public"),
+	    .table_name = VIEW_LIT("orders"),
+	    .operation = VIEW_LIT("UPDATE"),
+	    .lsn = VIEW_LIT("0/1A2B3C4"),
+	    .transaction_id = 742,
+	    .has_transaction_id = true,
+	    .commit_lsn = UINT64_C(0x1a2b400),
+	    .seq = 3,
+	    .key_columns = VIEW_LIT("[\"id\"]"),
+	    .after_data = VIEW_LIT("{\"id\":7,\"status\":\"paid\"}"),
+	};
+	size_t told;
+
+	copyrow_put(&row, &e);
+	told = row.len + COPYROW_LINE;
+	e.id = 123456789;
+	event_write(&line, &e);
+	ok(told + 20 > line.len && told < line.len + 20,
+	    "a row of %zu bytes is a line of about %zu, and is one of %zu",
+	    row.len, told, line.len);
+	buf_release(&row);
+	buf_release(&line);
+}
+
 int
 main(void)
 {
@@ -385,5 +417,6 @@ main(void)
 	test_bigints();
 	test_tail();
 	test_flags();
+	test_line();
 	return done_testing();
 }
