@@ -274,7 +274,7 @@ acknowledge()
 	unacknowledged
 	[ "$(buf_psql "SELECT philotes.mark_processed('default', 's', 5)")" = 4 ]
 	acknowledge
-	grep -F 'Another process marked it' "$BATS_TEST_TMPDIR/err"
+	grep -F 'Another process recorded it first' "$BATS_TEST_TMPDIR/err"
 	[ "$code" = 75 ]
 	[ "$(processed)" = "4|1" ]
 	exec 8>&-
@@ -286,7 +286,7 @@ acknowledge()
 	[ "$(buf_psql "SELECT philotes.drop_consumer('default')")" = t ]
 	[ "$(buf_psql "SELECT philotes.drop_consumer('default')")" = f ]
 	acknowledge
-	grep -F 'there is no consumer "default" any more' "$BATS_TEST_TMPDIR/err"
+	grep -F 'consumer "default" was dropped' "$BATS_TEST_TMPDIR/err"
 	[ "$code" = 69 ]
 	exec 8>&-
 	[ "$(rows cdc_batches)" = 0 ]
@@ -311,7 +311,7 @@ acknowledge()
 	jq -r '.ack // empty' "$BATS_TEST_TMPDIR/out" >&8
 	code=0
 	wait "$waiting" || code=$?
-	grep -F 'consumer "default" is elsewhere by now' "$BATS_TEST_TMPDIR/err"
+	grep -F 'the cursor of consumer "default" was moved' "$BATS_TEST_TMPDIR/err"
 	[ "$code" = 75 ]
 	exec 8>&-
 	expect_code 0 buffer-batch --once
@@ -327,7 +327,7 @@ acknowledge()
 	    [ "$PHILOTES_BATCH_EVENTS" != 1 ] ||
 		psql -Xqd "$1" -c "SELECT philotes.drop_consumer('"'default'"')"
 	    exit 1' "$BATS_TEST_TMPDIR/batch" "$PHILOTES_BUFFER_URL"
-	expect_error 'there is no consumer "default" any more'
+	expect_error 'consumer "default" was dropped'
 	[ "$(rows cdc_dead_letters) $(rows cdc_batches)" = "0 0" ]
 }
 
@@ -353,7 +353,7 @@ acknowledge()
 }
 
 # held SOURCE [OPTION ...]: another process of the consumer has the source, and
-# one batch of it that is not acknowledged before "let_go"
+# one batch of it that is not acknowledged before the test sends an ack
 hold_source()
 {
 	mkfifo "$BATS_TEST_TMPDIR/held.acks"
@@ -366,7 +366,7 @@ hold_source()
 # shellcheck disable=SC2329 # by wait_for
 waits()
 {
-	! grep -q 'waiting for the source "a": another process of consumer "default" has it' \
+	! grep -q 'waiting for the source "a": another process of consumer "default" has it locked' \
 		"$BATS_TEST_TMPDIR/log" || echo yes
 }
 
@@ -400,7 +400,7 @@ waits()
 	local once=$! status=0
 	exec 7>"$BATS_TEST_TMPDIR/acks"
 	expect_code 75 buffer-batch --once --source-id a
-	expect_error 'could not deliver the source "a": another process of consumer "default" has it'
+	expect_error 'could not deliver the source "a": another process of consumer "default" has it locked'
 	[ -z "$output" ]
 	jq -r 'select(.control == "checkpoint").ack' "$BATS_TEST_TMPDIR/out" >&7
 	wait "$once" || status=$?

@@ -131,7 +131,7 @@ connects()
 	start buffer-batch --flush-interval 10ms
 	wait_for lines "$BATS_TEST_TMPDIR/out" 1
 	freeze buf
-	ends 75 "look for events that wait: the buffer has not answered for 1 s"
+	ends 75 "look for waiting events: the buffer has not answered for 1 s"
 	thaw
 	start buffer-gc --interval 10ms
 	wait_for lines_come "$BATS_TEST_TMPDIR/out" yes
@@ -180,7 +180,7 @@ lines_come()
 	start buffer-batch --flush-interval 10ms
 	wait_for lines "$BATS_TEST_TMPDIR/out" 1
 	freeze_one "$(backend "cdc_batches")"
-	ends 75 "look for events that wait: the buffer has not answered for 1 s"
+	ends 75 "look for waiting events: the buffer has not answered for 1 s"
 	thaw
 	start buffer-batch --flush-interval 10ms
 	wait_for one_reads yes yes
@@ -209,7 +209,7 @@ one_reads()
 	freeze buf
 	sleep 0.2 # it asks at most 5 ms after that
 	kill -TERM "$tool"
-	ends 75 "look for events that wait: stopped while the server did not answer"
+	ends 75 "look for waiting events: stopped while the server did not answer"
 	# while it connects
 	start buffer-gc
 	sleep 0.2

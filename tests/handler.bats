@@ -138,7 +138,7 @@ letters()
 	# the first one there is: nothing tells whether the handler works
 	expect_code 69 buffer-batch --once --retries 0 \
 	    --on-failure dead-letter -- "$BATS_TEST_TMPDIR/picky"
-	expect_error 'with no event since has it succeeded'
+	expect_error 'the handler failed on this event and on the last good one too'
 	nothing letters
 	[ "$(processed)" = "0|0" ]
 	picky 2

@@ -112,7 +112,7 @@ untouched()
 	        'statement_timeout') = '5s' THEN 10 ELSE 0 END)) IS NOT NULL"
 	expect_code 0 buffer-batch --from '#1' --tables t0,nosuch
 	[ "$(numbers)" = "2 4 6" ]
-	[[ $stderr == *"warning: the log is too large to look whether"* ]]
+	[[ $stderr == *"warning: the log is too large to check that"* ]]
 }
 
 @test "a source that the buffer does not know is 78, or waited for in plain words" {
@@ -120,15 +120,15 @@ untouched()
 	for how in --once --peek "--from #1" "--to now" --dead-letters; do
 		# shellcheck disable=SC2086
 		expect_code 78 buffer-batch $how --source-id a --source-id nosuch
-		expect_error 'could not find the source "nosuch": the buffer has nothing'
+		expect_error 'could not find the source "nosuch": the buffer does not know it'
 		[[ $stderr == *"hint: The table philotes.cdc_sources"* ]]
 		[ -z "$output" ]
 	done
 	untouched
 	child buffer-batch --source-id later --flush-interval 0s \
 	    >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err"
-	wait_for cat "$BATS_TEST_TMPDIR/err" "buffer-batch: warning: the buffer has\
- nothing of the source \"later\" yet: waiting for it"
+	wait_for cat "$BATS_TEST_TMPDIR/err" "buffer-batch: warning: the buffer does\
+ not know the source \"later\" yet: waiting for it"
 	fill_log later 2
 	wait_for lines "$BATS_TEST_TMPDIR/out" 2
 }

@@ -397,6 +397,34 @@ older()
 	done
 }
 
+# processed: events of the consumer default
+processed()
+{
+	buf_psql "SELECT coalesce(sum(events), 0) FROM philotes.cdc_batches
+	    WHERE consumer = 'default'"
+}
+
+@test "events of an older version, whose length is not known, count as no bytes" {
+	older 3
+	insert a 3
+	psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
+	child buffer-batch --max-bytes 500 --flush-interval 1h
+	wait_for buf_psql "SELECT count(*) FROM philotes.cdc_consumers" 1
+	insert a 1
+	sleep 1
+	[[ $(processed) == 0 ]]
+	# full now, but for the last event
+	insert a 1
+	wait_for processed '' 4
+	kill_children
+	# they wait no longer than others
+	older 3
+	insert a 3
+	psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
+	child buffer-batch --flush-interval 1s
+	wait_for processed '' 8
+}
+
 @test "no upgrade under a buffer-gc that is at work; psql < FILE does it afterwards" {
 	local held
 	buf_psql "DROP SCHEMA philotes CASCADE" 2>/dev/null

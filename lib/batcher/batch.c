@@ -57,7 +57,7 @@ batch_queue_add(struct batch_queue *q, const struct event *e, int64_t write_no)
 	return true;
 }
 
-/* Looks at each line once, however often it is called. */
+/* Goes on where the last call ended, so it looks at each line once. */
 static bool
 is_complete(struct batch_queue *q, const struct batch_limits *l)
 {

@@ -1,12 +1,12 @@
 /*
- * Events that were read ahead, as lines of the stream, and the batches they
- * are cut into: consecutive lines of one source, limited in number and bytes.
+ * A queue of prefetched events, as lines of the stream, and the batches it is
+ * cut into: consecutive lines of one source, limited in number and bytes.
  *
- *	text:  | popped | batch | read ahead |
+ *	text:  | popped | batch | prefetched |
  *	                ^ head
  *
- * A batch is a place in the queue, counted from its head, so it stays what it
- * is while lines are added behind it.
+ * A batch is a range of lines counted from the head, so it stays valid while
+ * lines are added behind it.
  */
 #ifndef BATCH_H
 #define BATCH_H
@@ -32,12 +32,12 @@ struct batch_queue {
 	struct batch_line *lines; /* from the head on */
 	size_t n;
 	size_t room;
-	/* of the next batch: found to belong to it so far */
+	/* lines and bytes known to belong to the next batch */
 	size_t cut;
 	size_t cut_len;
-	/* the position before the first line */
+	/* the event before the first line */
 	int64_t last_id;
-	uint64_t total; /* of the source's events, up to there */
+	uint64_t total; /* the source's running total there */
 };
 
 struct batch {
@@ -49,28 +49,28 @@ struct batch {
 	int64_t last_id;
 };
 
-/* What a consumer's cursor becomes by a batch. */
+/* The row of cdc_batches that marks a batch as processed. */
 struct batch_mark {
-	int64_t first_id; /* after the event before */
+	int64_t first_id; /* the last_id before it + 1 */
 	int64_t last_id;
 	uint64_t events;
 	uint64_t total;
 	int64_t write_no;
 };
 
-/* Empties it; what is added next follows the event last_id. */
+/* Empties it; the line added next follows the event last_id. */
 void batch_queue_reset(struct batch_queue *q, int64_t last_id, uint64_t total);
 
 /* False: out of memory. */
 bool batch_queue_add(
     struct batch_queue *q, const struct event *e, int64_t write_no);
 
-/* Gives the memory of what was popped back to what will be added. */
+/* Makes the memory of popped lines free for new ones. */
 void batch_queue_compact(struct batch_queue *q);
 
 void batch_queue_release(struct batch_queue *q);
 
-/* Bytes of the lines in it. */
+/* The bytes of all lines in it. */
 static inline size_t
 batch_queue_len(const struct batch_queue *q)
 {
@@ -78,24 +78,25 @@ batch_queue_len(const struct batch_queue *q)
 }
 
 /*
- * The batch at the head, if it is complete: it has as many events as it may, or
- * the next line would take it beyond its bytes.  The first line always belongs
- * to it, however long.  With `all`, what there is, if anything.
+ * Cuts the batch at the head.  False: it is incomplete.  A batch is complete
+ * if it has as many events as allowed, or if the next line would exceed the
+ * bytes allowed; its first line may be of any length.  With `all`, all lines
+ * are a batch, too, if there are any.
  */
 bool batch_cut(struct batch_queue *q, const struct batch_limits *l, bool all,
     struct batch *b);
 
-/* n events of b, after its first `skip`. */
+/* The n events of b after its first `skip`. */
 struct batch batch_part(const struct batch_queue *q, const struct batch *b,
     uint64_t skip, uint64_t n);
 
-/* Its lines, until the queue changes. */
+/* Its lines; valid until the queue changes. */
 struct view batch_text(const struct batch_queue *q, const struct batch *b);
 
 struct batch_mark batch_mark(
     const struct batch_queue *q, const struct batch *b);
 
-/* Takes the batch, which must be at the head, off the queue. */
+/* Removes the batch, which must be at the head. */
 void batch_pop(struct batch_queue *q, const struct batch *b);
 
 #endif

@@ -11,11 +11,11 @@
 #include "sql.h"
 
 #define OTHER_MARKED \
-	"Another process marked it: the batch is delivered again or was."
+	"Another process recorded it first; the batch may be delivered twice."
 
 static const char marking[] = "mark the batch as processed";
 
-static const char looking[] = "look for events that wait";
+static const char looking[] = "look for waiting events";
 
 /* A parameter of a query. */
 struct number {
@@ -62,14 +62,16 @@ add_consumer(struct cursor_session *s)
 		log_error("could not find the consumer \"%s\": it is not "
 			  "registered",
 		    s->consumer);
-		log_hint("philotes consumer list shows those that are.");
+		log_hint("\"philotes consumer list\" shows the registered "
+			 "ones.");
 		rc = EXIT_CONFIG;
 	}
 	PQclear(res);
 	return rc;
 }
 
-/* That is a name mistyped, or a pipeline that has not begun. */
+/* A name that the buffer does not know is mistyped, or that of a pipeline that
+ * has not begun. */
 static int
 find_sources(struct cursor_session *s)
 {
@@ -85,13 +87,13 @@ find_sources(struct cursor_session *s)
 		name = pg_value(res, 0, 0);
 		if (s->once) {
 			log_error("could not find the source \"%.*s\": the "
-				  "buffer has nothing of it",
+				  "buffer does not know it",
 			    VIEW_FMT(name));
-			log_hint("The table philotes.cdc_sources has those "
-				 "that it knows.");
+			log_hint("The table philotes.cdc_sources lists the "
+				 "sources that it knows.");
 			rc = EXIT_CONFIG;
 		} else {
-			log_warning("the buffer has nothing of the source "
+			log_warning("the buffer does not know the source "
 				    "\"%.*s\" yet: waiting for it",
 			    VIEW_FMT(name));
 		}
@@ -113,7 +115,7 @@ cursor_open(struct cursor_session *s, const char *conninfo)
 	return rc == EXIT_DONE ? add_consumer(s) : rc;
 }
 
-/* What waits */
+/* Waiting events */
 
 /* The columns of pending.sql. */
 static bool
@@ -127,7 +129,9 @@ get_cursor(const PGresult *res, int row, struct cursor *c)
 	    num_parse_i64(pg_value(res, row, 4), &c->newest_id) &&
 	    num_parse_u64(pg_value(res, row, 5), &c->newest_total) &&
 	    (PQgetisnull(res, row, 6) ||
-		num_parse_i64(pg_value(res, row, 6), &c->age_ms));
+		num_parse_i64(pg_value(res, row, 6), &c->age_ms)) &&
+	    (PQgetisnull(res, row, 8) ||
+		num_parse_u64(pg_value(res, row, 8), &c->bytes));
 }
 
 void
@@ -144,19 +148,20 @@ or_null(const char *text)
 	return *text != '\0' ? text : NULL;
 }
 
-/* params holds the parameters; source is NULL for all. */
+/* Its parameters go into params; source NULL: all. */
 static struct pg_call
 pending_call(
-    const struct cursor_session *s, const char *source, const char *params[4])
+    const struct cursor_session *s, const char *source, const char *params[5])
 {
 	params[0] = s->consumer;
 	params[1] = s->sources;
 	params[2] = source;
 	params[3] = s->latest ? "t" : "f";
+	params[4] = s->batch_size;
 	switch (s->mode) {
 	case CURSOR_CONSUME:
 	case CURSOR_PEEK:
-		return (struct pg_call){SQL_PENDING, 4, params, NULL};
+		return (struct pg_call){SQL_PENDING, 5, params, NULL};
 	case CURSOR_LETTERS:
 		return (struct pg_call){SQL_LETTERS, 3, params, NULL};
 	case CURSOR_REPLAY:
@@ -191,7 +196,7 @@ fill_list(struct cursor_list *l, PGresult *res)
 int
 cursor_pending(struct cursor_session *s, struct cursor_list *l)
 {
-	const char *params[4];
+	const char *params[5];
 	struct pg_call pending = pending_call(s, NULL, params);
 	int rc = cursor_settle(s);
 
@@ -204,9 +209,9 @@ cursor_pending(struct cursor_session *s, struct cursor_list *l)
 	return fill_list(l, pending.res);
 }
 
-/* Claims */
+/* Locks */
 
-/* The parameters of claim.sql, want.sql and let_go.sql. */
+/* The parameters of lock.sql, request.sql and release.sql. */
 static void
 set_lock(
     const struct cursor_session *s, const char *source, const char *params[3])
@@ -216,30 +221,65 @@ set_lock(
 	params[2] = s->mode == CURSOR_LETTERS ? "letters" : "batch";
 }
 
+static bool
+needs_lock(const struct cursor_session *s)
+{
+	return s->mode == CURSOR_CONSUME || s->mode == CURSOR_LETTERS;
+}
+
+/* Another process may have moved the cursor since it was listed.  Takes res
+ * over. */
+static int
+refresh(struct cursor_session *s, struct cursor *c, PGresult *res)
+{
+	struct view source = c->source_id; /* outlives the list */
+	int64_t newest_id = c->newest_id;
+	struct cursor_list l = {0};
+	int rc = fill_list(&l, res);
+
+	if (rc == EXIT_DONE && l.n > 0)
+		*c = l.cursors[0];
+	else
+		c->last_id = c->newest_id;
+	c->source_id = source;
+	if (s->once && c->newest_id > newest_id)
+		c->newest_id = newest_id;
+	s->failing = c->failing;
+	cursor_list_release(&l);
+	return rc;
+}
+
+static int
+request(struct cursor_session *s, const char *params[3])
+{
+	s->requesting = true;
+	return pg_query(
+	    &s->pg, "request the source", SQL_REQUEST, 3, params, NULL);
+}
+
 int
-cursor_take(struct cursor_session *s, struct view source, bool *got,
-    struct cursor_list *l)
+cursor_lock(struct cursor_session *s, struct cursor *c, bool *locked)
 {
 	struct buf name = BUF_INIT;
-	const char *lock[3], *params[4];
-	struct pg_call calls[2] = {{SQL_CLAIM, 3, lock, NULL}};
-	bool claims = s->mode != CURSOR_PEEK;
+	const char *lock[3], *params[5];
+	struct pg_call calls[2] = {{SQL_LOCK, 3, lock, NULL}};
+	bool locks = needs_lock(s);
 	int rc = cursor_settle(s);
 
-	buf_addv(&name, source);
+	*locked = true;
+	if (s->mode == CURSOR_REPLAY)
+		return rc;
+	buf_addv(&name, c->source_id);
 	set_lock(s, buf_str(&name), lock);
 	calls[1] = pending_call(s, lock[1], params);
 	if (rc == EXIT_DONE)
-		rc = pg_query_again(
-		    &s->pg, looking, calls + !claims, 1 + claims);
-	*got = rc == EXIT_DONE && (!claims || is_true(calls[0].res));
-	if (*got) {
-		rc = fill_list(l, calls[1].res);
+		rc = pg_query_again(&s->pg, looking, calls + !locks, 1 + locks);
+	*locked = rc == EXIT_DONE && (!locks || is_true(calls[0].res));
+	if (*locked) {
+		rc = refresh(s, c, calls[1].res);
 		calls[1].res = NULL;
 	} else if (rc == EXIT_DONE) {
-		s->waiting = true;
-		rc = pg_query(
-		    &s->pg, "wait for the source", SQL_WANT, 3, lock, NULL);
+		rc = request(s, lock);
 	}
 	PQclear(calls[0].res);
 	PQclear(calls[1].res);
@@ -248,23 +288,22 @@ cursor_take(struct cursor_session *s, struct view source, bool *got,
 }
 
 int
-cursor_let_go(struct cursor_session *s, struct view source, bool *wanted)
+cursor_release(struct cursor_session *s, struct view source, bool *requested)
 {
 	struct buf name = BUF_INIT;
 	const char *params[3];
-	struct pg_call call = {SQL_LET_GO, 3, params, NULL};
+	struct pg_call call = {SQL_RELEASE, 3, params, NULL};
 	int rc = cursor_settle(s);
 
-	*wanted = false;
-	if (s->mode == CURSOR_PEEK || s->mode == CURSOR_REPLAY)
+	*requested = false;
+	if (!needs_lock(s))
 		return rc;
-	s->waiting = false;
+	s->requesting = false;
 	buf_addv(&name, source);
 	set_lock(s, buf_str(&name), params);
 	if (rc == EXIT_DONE)
-		rc = pg_query_again(
-		    &s->pg, "unlock the source for reading", &call, 1);
-	*wanted = rc == EXIT_DONE && is_true(call.res);
+		rc = pg_query_again(&s->pg, "release the source", &call, 1);
+	*requested = rc == EXIT_DONE && is_true(call.res);
 	PQclear(call.res);
 	buf_release(&name);
 	return rc;
@@ -272,7 +311,7 @@ cursor_let_go(struct cursor_session *s, struct view source, bool *wanted)
 
 /* Marks */
 
-/* The parameters of mark.sql; park.sql has more behind them. */
+/* The parameters of mark.sql, with room for those that park.sql has more. */
 struct mark_params {
 	struct buf source;
 	struct number numbers[5];
@@ -296,7 +335,7 @@ set_params(struct mark_params *p, const struct cursor_session *s,
 		p->p[2 + i] = p->numbers[i].s;
 }
 
-/* Nothing was marked: the consumer was dropped, or its place moved. */
+/* mark.sql inserted no row: the consumer was dropped, or its cursor moved. */
 static int
 no_mark(struct cursor_session *s)
 {
@@ -309,17 +348,18 @@ no_mark(struct cursor_session *s)
 	if (rc != EXIT_DONE)
 		return rc;
 	if (!there) {
-		log_error("could not %s: there is no consumer \"%s\" any more",
-		    marking, s->consumer);
+		log_error("could not %s: consumer \"%s\" was dropped", marking,
+		    s->consumer);
 		return EXIT_OPERATOR;
 	}
-	log_error("could not %s: consumer \"%s\" is elsewhere by now", marking,
-	    s->consumer);
+	log_error("could not %s: the cursor of consumer \"%s\" was moved by "
+		  "another process",
+	    marking, s->consumer);
 	log_hint(OTHER_MARKED);
 	return EXIT_RETRY;
 }
 
-/* What became of a mark. */
+/* Explains the answer to a mark. */
 static int
 check_mark(struct cursor_session *s, int rc, const PGresult *res, bool count)
 {
@@ -348,18 +388,15 @@ cursor_settle(struct cursor_session *s)
 	return rc;
 }
 
-int
-cursor_mark(
+static int
+send_mark(
     struct cursor_session *s, struct view source, const struct batch_mark *m)
 {
 	bool letters = s->mode == CURSOR_LETTERS;
-	int n = letters ? 4 : 7, sent, rc = cursor_settle(s);
+	int n = letters ? 4 : 7, sent, rc;
 	struct mark_params p;
 	const char *name;
 
-	if (rc != EXIT_DONE || s->mode == CURSOR_PEEK ||
-	    s->mode == CURSOR_REPLAY)
-		return rc;
 	rc = pg_prepare(
 	    &s->pg, marking, letters ? SQL_CLOSE_LETTERS : SQL_MARK, n, &name);
 	if (rc != EXIT_DONE)
@@ -373,10 +410,40 @@ cursor_mark(
 	return EXIT_DONE;
 }
 
+/* The row of cdc_retries goes. */
+static int
+recovered(struct cursor_session *s, struct view source)
+{
+	struct buf name = BUF_INIT;
+	const char *params[] = {s->consumer, NULL};
+	int rc = cursor_settle(s);
+
+	buf_addv(&name, source);
+	params[1] = buf_str(&name);
+	if (rc == EXIT_DONE)
+		rc = pg_query(&s->pg, "record that the batch fails no more",
+		    SQL_RECOVERED, 2, params, NULL);
+	s->failing = rc != EXIT_DONE;
+	buf_release(&name);
+	return rc;
+}
+
+int
+cursor_mark(
+    struct cursor_session *s, struct view source, const struct batch_mark *m)
+{
+	int rc = cursor_settle(s);
+
+	if (rc != EXIT_DONE || !needs_lock(s))
+		return rc;
+	rc = send_mark(s, source, m);
+	return rc == EXIT_DONE && s->failing ? recovered(s, source) : rc;
+}
+
 /* Failures */
 
 int
-cursor_failing(struct cursor_session *s, struct view source,
+cursor_failed(struct cursor_session *s, struct view source,
     const struct batch *b, const char *status)
 {
 	const struct batch_mark m = {
@@ -386,6 +453,7 @@ cursor_failing(struct cursor_session *s, struct view source,
 
 	if (rc != EXIT_DONE || s->mode != CURSOR_CONSUME)
 		return rc;
+	s->failing = true;
 	set_params(&p, s, source, &m);
 	p.p[4] = status;
 	rc = pg_query(
@@ -395,24 +463,7 @@ cursor_failing(struct cursor_session *s, struct view source,
 }
 
 int
-cursor_recovered(struct cursor_session *s, struct view source)
-{
-	struct buf name = BUF_INIT;
-	const char *params[] = {s->consumer, NULL};
-	int rc = cursor_settle(s);
-
-	if (rc != EXIT_DONE || s->mode != CURSOR_CONSUME)
-		return rc;
-	buf_addv(&name, source);
-	params[1] = buf_str(&name);
-	rc = pg_query(&s->pg, "record that the batch fails no more",
-	    SQL_RECOVERED, 2, params, NULL);
-	buf_release(&name);
-	return rc;
-}
-
-int
-cursor_letters(struct cursor_session *s, uint64_t *n)
+cursor_count_letters(struct cursor_session *s, uint64_t *n)
 {
 	static const char doing[] = "count the dead letters";
 	PGresult *res;
@@ -427,38 +478,72 @@ cursor_letters(struct cursor_session *s, uint64_t *n)
 	return rc;
 }
 
+/* The arrays of park.sql and park_again.sql. */
+struct letter_arrays {
+	struct buf b[4];
+};
+
+/* Into the parameters from params on. */
+static void
+add_letters(struct letter_arrays *a, const char **params,
+    const struct cursor_letter *letters, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		pg_array_add(&a->b[0], view_of(signed_number(letters[i].id).s));
+		pg_array_add(&a->b[1], view_of(letters[i].status));
+		pg_array_add(&a->b[2],
+		    view_of(signed_number((int64_t)letters[i].attempts).s));
+		pg_array_add(&a->b[3], buf_view(&letters[i].stderr_tail));
+	}
+	for (size_t i = 0; i < 4; i++)
+		params[i] = pg_array_end(&a->b[i]);
+}
+
+static void
+release_letters(struct letter_arrays *a)
+{
+	for (size_t i = 0; i < 4; i++)
+		buf_release(&a->b[i]);
+}
+
 int
 cursor_park(struct cursor_session *s, struct view source,
     const struct cursor_letter *letters, size_t n, const struct batch_mark *m)
 {
-	static const struct batch_mark none = {0};
-	struct buf arrays[4] = {BUF_INIT, BUF_INIT, BUF_INIT, BUF_INIT};
+	struct letter_arrays a = {0};
 	struct mark_params p;
 	PGresult *res = NULL;
 	int rc = cursor_settle(s);
 
-	set_params(&p, s, source, m != NULL ? m : &none);
-	for (size_t i = 0; i < n; i++) {
-		pg_array_add(
-		    &arrays[0], view_of(signed_number(letters[i].id).s));
-		pg_array_add(&arrays[1], view_of(letters[i].status));
-		pg_array_add(&arrays[2],
-		    view_of(signed_number((int64_t)letters[i].attempts).s));
-		pg_array_add(&arrays[3], buf_view(&letters[i].stderr_tail));
-	}
-	for (size_t i = 0; i < 4; i++)
-		p.p[(m != NULL ? 7 : 2) + i] = pg_array_end(&arrays[i]);
-	if (rc == EXIT_DONE && m != NULL) {
+	set_params(&p, s, source, m);
+	add_letters(&a, p.p + 7, letters, n);
+	if (rc == EXIT_DONE) {
 		rc = pg_query(&s->pg, "park the events that failed", SQL_PARK,
 		    11, p.p, &res);
 		rc = check_mark(s, rc, res, true);
-	} else if (rc == EXIT_DONE) {
-		rc = pg_query(&s->pg, "record that letters failed again",
-		    SQL_PARK_AGAIN, 6, p.p, &res);
 	}
+	s->failing = false; /* park.sql has removed the row */
 	PQclear(res);
-	for (size_t i = 0; i < 4; i++)
-		buf_release(&arrays[i]);
+	release_letters(&a);
+	buf_release(&p.source);
+	return rc;
+}
+
+int
+cursor_park_again(struct cursor_session *s, struct view source,
+    const struct cursor_letter *letters, size_t n)
+{
+	static const struct batch_mark none = {0};
+	struct letter_arrays a = {0};
+	struct mark_params p;
+	int rc = cursor_settle(s);
+
+	set_params(&p, s, source, &none);
+	add_letters(&a, p.p + 2, letters, n);
+	if (rc == EXIT_DONE)
+		rc = pg_query(&s->pg, "record that letters failed again",
+		    SQL_PARK_AGAIN, 6, p.p, NULL);
+	release_letters(&a);
 	buf_release(&p.source);
 	return rc;
 }

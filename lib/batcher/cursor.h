@@ -1,30 +1,56 @@
 /*
- * A consumer's place in the sources: what waits, whose turn it is, and the
- * record of what was processed.  The ledgers are polled, never the log.
+ * A consumer's cursors, one in each source: which events wait, who works on a
+ * source, and the record of what was processed.  The ledgers (cdc_writes and
+ * cdc_batches) are polled, never the log.
  *
- * All of it is done on one session, which holds the claims: if its backend is
- * ended, another process takes over and the marks of this one fail.
+ * Everything is done in one session, which holds the locks of the sources.  If
+ * its backend ends, another process gets the locks, and the marks that this
+ * process still makes fail.
  */
 #ifndef CURSOR_H
 #define CURSOR_H
 
-#include "batcher/prefetch.h"
+#include "batcher/batch.h"
+#include "pg/pg.h"
 
 enum cursor_mode {
 	CURSOR_CONSUME,
-	CURSOR_PEEK,    /* what would come next; nothing is recorded */
-	CURSOR_REPLAY,  /* what is still there; no consumer takes part */
+	CURSOR_PEEK,    /* the next batch of each source; marks nothing */
+	CURSOR_REPLAY,  /* a part of the log, without a consumer */
 	CURSOR_LETTERS, /* the consumer's open dead letters */
 };
 
-/* What CURSOR_REPLAY reads; "" in text form: no limit. */
+/* A consumer's place in a source, and the events behind it. */
+struct cursor {
+	struct view source_id;
+	int64_t last_id;   /* the last event processed; 0: none */
+	uint64_t total;    /* the source's running total of events there */
+	int64_t write_no;  /* the row of cdc_writes that holds last_id */
+	int64_t newest_id; /* the last event to read */
+	uint64_t newest_total;
+	int64_t age_ms; /* since the first waiting event was written, by the
+			 * server's clock; 0 if that was set back */
+	bool failing;   /* cdc_retries has a row of the next batch */
+	uint64_t bytes; /* about, of the waiting events, unless they fill a
+			 * batch by their number; those that tools of schema
+			 * version 3 stored count as 0 */
+};
+
+static inline uint64_t
+cursor_waiting(const struct cursor *c)
+{
+	return c->newest_total - c->total;
+}
+
+/* What CURSOR_REPLAY reads, as text; "": no limit. */
 struct cursor_span {
 	char from_id[24];
 	char to_id[24];
 	char from_lsn[24];
 };
 
-/* Sources with events waiting.  Owns its texts; zero-initialise. */
+/* Cursors of the sources with waiting events.  Owns their texts;
+ * zero-initialise. */
 struct cursor_list {
 	struct cursor *cursors;
 	size_t n;
@@ -33,49 +59,58 @@ struct cursor_list {
 
 void cursor_list_release(struct cursor_list *l);
 
-/* sources is an SQL array in text form, or NULL for all. */
+/* Zero-initialise; set mode to span. */
 struct cursor_session {
 	struct pg pg;
 	enum cursor_mode mode;
 	const char *consumer;
-	const char *sources;
-	bool once;   /* who waits for nothing wants no unknown sources */
-	bool latest; /* where the consumer begins if it is not registered */
+	const char *sources; /* an SQL array as text; NULL: all */
+	char batch_size[24]; /* events of a full batch, as text */
+	bool once;           /* deliver what is there at the start, and end */
+	bool latest; /* a consumer that is not registered begins at the end */
 	struct cursor_span span;
-	bool marking; /* a mark was sent, its answer not read */
-	bool waiting; /* for a source that another process has */
+
+	/* private */
+	bool marking;    /* a mark was sent, and its answer was not read */
+	bool failing;    /* cdc_retries has a row of the locked source */
+	bool requesting; /* a source that another process has locked */
 };
 
-/* Connects, sets up the session, registers a consumer that is not.  A source
- * that the buffer does not know is EXIT_CONFIG with `once`, else a warning. */
+/*
+ * Connects, sets up the session, and registers the consumer if it is new.  A
+ * source that the buffer does not know is EXIT_CONFIG with `once`, else a
+ * warning.
+ */
 int cursor_open(struct cursor_session *s, const char *conninfo);
 
-/* What waits, into l. */
+/* Lists the sources with waiting events. */
 int cursor_pending(struct cursor_session *s, struct cursor_list *l);
 
 /*
- * Takes the source for this session, so that no other process of the consumer
- * works on it; *got says whether that succeeded.  Then l holds the cursor as it
- * is by now, or nothing if no event waits any more.  Who does not get it is
- * known to wait for it until cursor_let_go.  Not for CURSOR_REPLAY, which takes
- * nothing.
+ * Locks the source of c, which was listed, so that no other process of the
+ * consumer works on it.  *locked: it succeeded, and c was read again; last_id
+ * is newest_id if no event waits any more.  If another process has the lock,
+ * it can see our request until cursor_release.  CURSOR_PEEK and CURSOR_REPLAY
+ * need no lock.
  */
-int cursor_take(struct cursor_session *s, struct view source, bool *got,
-    struct cursor_list *l);
-
-/* Gives up all that was taken or is waited for.  *wanted: another process waits
- * for this source, which may be a null view if nobody asks. */
-int cursor_let_go(struct cursor_session *s, struct view source, bool *wanted);
+int cursor_lock(struct cursor_session *s, struct cursor *c, bool *locked);
 
 /*
- * Records that events were processed.  The answer is not waited for: a mark
- * that is refused is an error of the next call, EXIT_RETRY if somebody else
- * made it.
+ * Releases all locks and requests.  *requested: another process waits for this
+ * source; the source may be a null view.
+ */
+int cursor_release(
+    struct cursor_session *s, struct view source, bool *requested);
+
+/*
+ * Records that events were processed.  Returns before the server has answered:
+ * if it refuses the mark, the next call fails, with EXIT_RETRY if another
+ * process has marked the events.
  */
 int cursor_mark(
     struct cursor_session *s, struct view source, const struct batch_mark *m);
 
-/* Waits for the answer. */
+/* Waits for the answer to the last mark. */
 int cursor_settle(struct cursor_session *s);
 
 /* Failures */
@@ -87,25 +122,26 @@ struct cursor_letter {
 	struct buf stderr_tail;
 };
 
-/* A batch failed for the nth time; cursor_recovered ends that. */
-int cursor_failing(struct cursor_session *s, struct view source,
+/* Records in cdc_retries that the batch failed once more; the next mark of the
+ * source removes the row. */
+int cursor_failed(struct cursor_session *s, struct view source,
     const struct batch *b, const char *status);
-int cursor_recovered(struct cursor_session *s, struct view source);
 
-/* How many dead letters of the consumer are open. */
-int cursor_letters(struct cursor_session *s, uint64_t *n);
+/* Counts the consumer's open dead letters. */
+int cursor_count_letters(struct cursor_session *s, uint64_t *n);
 
-/*
- * Parks the events, and marks what they are part of in the same statement; of
- * letters (mode CURSOR_LETTERS) it records how they failed again, m being
- * NULL.
- */
+/* Parks the events as dead letters, and marks m, which they are part of, in the
+ * same statement. */
 int cursor_park(struct cursor_session *s, struct view source,
     const struct cursor_letter *letters, size_t n, const struct batch_mark *m);
 
+/* CURSOR_LETTERS: records that these letters failed again. */
+int cursor_park_again(struct cursor_session *s, struct view source,
+    const struct cursor_letter *letters, size_t n);
+
 /*
- * Into the empty queue q, the newest event before id that the consumer has
- * processed, dead letters left out; none, if there is none any more.
+ * Reads into the empty queue q the newest event before id that the consumer has
+ * processed and not parked; nothing, if the log has none.
  */
 int cursor_neighbour(struct cursor_session *s, struct view source, int64_t id,
     struct batch_queue *q);

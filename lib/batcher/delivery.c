@@ -18,10 +18,22 @@ delivery_open(struct delivery *d)
 {
 	d->acks.fd = -1;
 	d->out.fd = -1;
-	/* a handler's stdout is ours: it stays as it is */
-	if (d->attempts.handler.argv == NULL)
+	d->handler.guard.fd = -1;
+	d->retry.handler = &d->handler;
+	d->retry.session = d->session;
+	d->retry.prefetch = d->prefetch;
+	/* a handler inherits our stdout: leave its flags alone */
+	if (d->handler.argv == NULL)
 		fdio_out_init(&d->out, STDOUT_FILENO, "stdout");
 	return d->ack != NULL ? ack_channel_open(&d->acks, d->ack) : EXIT_DONE;
+}
+
+int
+delivery_start(struct delivery *d)
+{
+	return d->handler.argv != NULL
+	    ? guard_start(&d->handler.guard, PQsocket(d->session->pg.conn))
+	    : EXIT_DONE;
 }
 
 int
@@ -30,10 +42,11 @@ delivery_close(struct delivery *d)
 	int rc = fdio_out_close(&d->out);
 
 	ack_channel_close(&d->acks);
+	guard_end(&d->handler.guard);
 	return rc;
 }
 
-/* Standard output */
+/* Writing to stdout */
 
 /* Writes what is queued. */
 static int
@@ -45,21 +58,21 @@ push(struct delivery *d)
 	while (rc == EXIT_DONE && fdio_out_pending(&d->out) > 0) {
 		if (signals_stop_requested())
 			return fdio_out_drain(&d->out, 0);
-		rc = prefetch_wait(d->attempts.ahead, &p, 1, -1);
+		rc = prefetch_wait(d->prefetch, &p, 1, -1);
 		if (rc == EXIT_DONE)
 			rc = fdio_out_flush(&d->out);
 	}
 	return rc;
 }
 
-/* Piece by piece: the queue that holds the batch may move meanwhile. */
+/* Piece by piece: each wait may move the queue that holds the batch. */
 static int
 write_batch(struct delivery *d, const struct batch *b)
 {
 	int rc = EXIT_DONE;
 
 	for (size_t done = 0, n; rc == EXIT_DONE && done < b->len; done += n) {
-		struct view text = batch_text(&d->attempts.ahead->queue, b);
+		struct view text = batch_text(&d->prefetch->queue, b);
 
 		n = text.n - done < PIECE ? text.n - done : PIECE;
 		buf_add(&d->out.b, text.p + done, n);
@@ -71,10 +84,10 @@ write_batch(struct delivery *d, const struct batch *b)
 static int
 write_checkpoint(struct delivery *d, const struct batch *b)
 {
-	char mark[20];
+	char position[20];
+	size_t n = num_format_u64(position, (uint64_t)b->last_id);
 
-	event_write_checkpoint(&d->out.b,
-	    (struct view){mark, num_format_u64(mark, (uint64_t)b->last_id)});
+	event_write_checkpoint(&d->out.b, (struct view){position, n});
 	return push(d);
 }
 
@@ -89,7 +102,7 @@ mark_acked(struct delivery *d, size_t first, size_t n)
 	for (size_t i = 0; i < n && rc == EXIT_DONE; i++) {
 		struct delivery_sent *s = &d->sent[(first + i) % ACK_WINDOW];
 
-		rc = cursor_mark(d->attempts.session, s->source, &s->mark);
+		rc = cursor_mark(d->session, s->source, &s->mark);
 	}
 	return rc;
 }
@@ -101,7 +114,8 @@ on_ack(struct delivery *d, struct view text)
 	uint64_t id;
 
 	if (!num_parse_u64(text, &id))
-		return ack_refuse(&d->acks, text, "not a checkpoint's value");
+		return ack_refuse(
+		    &d->acks, text, "not the ack of a checkpoint");
 	switch (ack_received(&d->window, id, &popped)) {
 	case ACK_NEW:
 		return mark_acked(d, first, popped);
@@ -110,7 +124,7 @@ on_ack(struct delivery *d, struct view text)
 	case ACK_UNKNOWN:
 		break;
 	}
-	return ack_refuse(&d->acks, text, "no checkpoint that was sent");
+	return ack_refuse(&d->acks, text, "no such checkpoint was sent");
 }
 
 static int
@@ -135,18 +149,23 @@ acks_ended(const struct delivery *d, bool expected)
 	return expected || signals_stop_requested() ? EXIT_RETRY : EXIT_IO;
 }
 
-/* Has the consumer taken all that we wrote? */
+/* The consumer has read all that we wrote. */
 static bool
-all_was_taken(const struct delivery *d)
+all_was_read(const struct delivery *d)
 {
 	int left = 0;
 
 	return ioctl(d->out.fd, FIONREAD, &left) != 0 || left == 0;
 }
 
-/* Waits until at most `left` batches are unacknowledged; at the end of the
- * stream not for ever.  More than that are, if all was taken and none ever
- * acknowledged of a stream that will end: that may be what is waited for. */
+/*
+ * Waits until at most `left` batches are unacknowledged; after `end` or a stop
+ * it closes stdout and waits ACK_MS at most.
+ *
+ * With --once the consumer may be waiting for the end of the stream before it
+ * sends an ack.  So if it has read everything and has never sent one, this
+ * returns after ACK_MS, although more than `left` are unacknowledged.
+ */
 static int
 wait_acks(struct delivery *d, size_t left, bool end)
 {
@@ -168,12 +187,12 @@ wait_acks(struct delivery *d, size_t left, bool end)
 				  "checkpoint was not acknowledged");
 			return EXIT_RETRY;
 		} else if (limited && clock_left(until) == 0) {
-			if (all_was_taken(d))
+			if (all_was_read(d))
 				return rc;
 			until = clock_ms() + ACK_MS;
 		}
 		if (rc == EXIT_DONE)
-			rc = prefetch_wait(d->attempts.ahead, &p, 1,
+			rc = prefetch_wait(d->prefetch, &p, 1,
 			    limited ? clock_left(until) : -1);
 		if (rc == EXIT_DONE)
 			rc = read_acks(d);
@@ -181,7 +200,7 @@ wait_acks(struct delivery *d, size_t left, bool end)
 	return rc;
 }
 
-/* The stream ends early, so that the consumer gets on. */
+/* Ends the stream early, for a consumer that waits for its end. */
 static int
 end_early(struct delivery *d)
 {
@@ -191,14 +210,14 @@ end_early(struct delivery *d)
 		return rc;
 	log_error("could not deliver all: the first batches were acknowledged "
 		  "only when the stream ended");
-	log_hint("Such a consumer gets %d batches of a source in a run.",
+	log_hint("Such a consumer gets at most %d batches of a source per run.",
 	    DELIVERY_UNACKED);
 	return EXIT_RETRY;
 }
 
 /* Batches */
 
-/* Waits until one more may be on the way; false in *room: a stop came. */
+/* Waits until one more batch may be sent; *room is false after a stop. */
 static int
 make_room(struct delivery *d, bool *room)
 {
@@ -218,23 +237,29 @@ static int
 to_stdout(
     struct delivery *d, struct view source, const struct batch *b, bool *done)
 {
-	struct delivery_sent s = {
-	    source, batch_mark(&d->attempts.ahead->queue, b)};
-	int rc = EXIT_DONE;
+	struct batch_mark mark = batch_mark(&d->prefetch->queue, b);
+	int rc = write_batch(d, b);
 
-	*done = true;
-	if (d->ack != NULL)
-		rc = make_room(d, done);
-	if (rc == EXIT_DONE && *done)
+	*done = rc == EXIT_DONE;
+	return *done ? cursor_mark(d->session, source, &mark) : rc;
+}
+
+/* The ack will mark it. */
+static int
+with_acks(
+    struct delivery *d, struct view source, const struct batch *b, bool *done)
+{
+	struct delivery_sent s = {source, batch_mark(&d->prefetch->queue, b)};
+	bool room = true;
+	int rc = make_room(d, &room);
+
+	if (rc == EXIT_DONE && room)
 		rc = write_batch(d, b);
-	if (rc == EXIT_DONE && *done && d->ack != NULL)
+	if (rc == EXIT_DONE && room)
 		rc = write_checkpoint(d, b);
-	if (rc != EXIT_DONE || !*done) {
-		*done = false;
+	*done = rc == EXIT_DONE && room;
+	if (!*done)
 		return rc;
-	}
-	if (d->ack == NULL)
-		return cursor_mark(d->attempts.session, source, &s.mark);
 	d->sent[(d->window.first + d->window.n) % ACK_WINDOW] = s;
 	ack_sent(&d->window, (uint64_t)b->last_id);
 	return read_acks(d);
@@ -252,8 +277,10 @@ delivery_batch(
 {
 	int rc;
 
-	if (d->attempts.handler.argv != NULL)
-		rc = retry_process(&d->attempts, source, b, done);
+	if (d->handler.argv != NULL)
+		rc = retry_process(&d->retry, source, b, done);
+	else if (d->ack != NULL)
+		rc = with_acks(d, source, b, done);
 	else
 		rc = to_stdout(d, source, b, done);
 	if (rc == EXIT_DONE && *done)
@@ -270,7 +297,7 @@ delivery_settle(struct delivery *d, bool end)
 
 	if (d->ack != NULL)
 		rc = wait_acks(d, 0, end);
-	return rc == EXIT_DONE ? cursor_settle(d->attempts.session) : rc;
+	return rc == EXIT_DONE ? cursor_settle(d->session) : rc;
 }
 
 int
@@ -281,7 +308,7 @@ delivery_idle(struct delivery *d, int64_t wait_ms)
 	    /* to notice when its reader has gone */
 	    {d->out.fd, 0, 0},
 	};
-	int rc = prefetch_wait(d->attempts.ahead, p, 2, wait_ms);
+	int rc = prefetch_wait(d->prefetch, p, 2, wait_ms);
 
 	if (rc == EXIT_DONE && (p[1].revents & POLLERR) != 0) {
 		log_error("could not write \"stdout\": its reader has gone");

@@ -1,7 +1,10 @@
 /*
- * The three ways of a batch to the consumer, and what counts as processed: it
- * was wholly written to stdout, or its checkpoint came back through the ack
- * channel, or the handler said so.  What is processed is marked here.
+ * Delivers batches in one of three ways, and marks them when they count as
+ * processed:
+ *
+ *	stdout		when the batch was written
+ *	stdout, acks	when its checkpoint came back through the ack channel
+ *	handler		when the command has processed it (handler.h)
  */
 #ifndef DELIVERY_H
 #define DELIVERY_H
@@ -10,54 +13,60 @@
 #include "batcher/retry.h"
 #include "stream/ack.h"
 
-#define DELIVERY_UNACKED 4 /* batches of a source at the most */
+#define DELIVERY_UNACKED 4 /* batches of a source, at most */
 
-/* Written, and on its way to be acknowledged. */
+/* A batch that was written and is not acknowledged yet. */
 struct delivery_sent {
 	struct view source;
 	struct batch_mark mark;
 };
 
-/* Zero-initialise; set ack, once and attempts. */
+/* Zero-initialise; set session to once. */
 struct delivery {
-	const char *ack;       /* path of the channel; NULL: none */
-	bool once;             /* the stream ends by itself */
-	struct retry attempts; /* handler.argv NULL: stdout */
+	struct cursor_session *session; /* takes the marks */
+	struct prefetch *prefetch;      /* its queue holds the batches */
+	struct handler handler;         /* argv NULL: stdout */
+	struct retry retry;             /* set the limits only */
+	const char *ack;                /* path of the channel; NULL: none */
+	bool once;                      /* the stream will end */
 
 	/* private */
 	struct fdio_out out;
 	struct ack_channel acks;
 	struct ack_window window;
 	struct delivery_sent sent[ACK_WINDOW]; /* beside those of the window */
-	size_t turn;                           /* batches since it began */
+	size_t turn;                           /* batches in this turn */
 	bool heard;                            /* a batch was acknowledged */
 };
 
-/* Opens the channel and takes stdout over.  Returns an exit code. */
+/* Opens the ack channel and takes stdout over.  Returns an exit code. */
 int delivery_open(struct delivery *d);
 
-/* An error of closing stdout is one of writing it. */
+/* Starts the handler's guard.  If we are killed, it holds the locks of the
+ * session, which must be open, until the handler is gone. */
+int delivery_start(struct delivery *d);
+
+/* Returns an exit code: stdout may fail when it is closed. */
 int delivery_close(struct delivery *d);
 
-/* A turn begins: what was sent before is of other sources. */
+/* A turn of a source begins: batches sent before are of other sources. */
 void delivery_turn(struct delivery *d);
 
 /*
- * Delivers the batch at the head of the ahead's queue.  *done: it is processed,
- * or on its way to be; else a stop came between.  source lasts until that is
- * settled.
+ * Delivers the batch, which is at the head of the prefetch's queue.  *done: it
+ * is processed, or will be when its ack comes; else a stop was requested first.
+ * source must last until delivery_settle.
  */
 int delivery_batch(
     struct delivery *d, struct view source, const struct batch *b, bool *done);
 
 /*
- * Waits until all batches are processed and marked.  At the end of the stream
- * stdout is closed first, since a consumer may hold its acks back until it sees
- * that.
+ * Waits until all batches are processed and marked.  With `end` it closes
+ * stdout first: a consumer may send its acks only at the end of its input.
  */
 int delivery_settle(struct delivery *d, bool end);
 
-/* Waits so long; a consumer that goes away is an error. */
+/* Waits so long, handling acks.  Fails if the consumer goes away. */
 int delivery_idle(struct delivery *d, int64_t wait_ms);
 
 #endif

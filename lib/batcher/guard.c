@@ -18,7 +18,7 @@
 extern char **environ;
 
 #define GONE_MS 5000 /* for a killed group to be gone */
-#define LOOK_US 2000
+#define LOOK_US 2000 /* between looks */
 
 static int
 failed(const char *what)
@@ -29,8 +29,8 @@ failed(const char *what)
 
 /* The guard's side */
 
-/* Of /proc/PID/stat, "PID (NAME) STATE PARENT GROUP ...": is it of the group,
- * and more than a zombie, which waits for its parent only? */
+/* Reads /proc/PID/stat, "PID (NAME) STATE PARENT GROUP ...".  A zombie does not
+ * count: it is dead. */
 static bool
 is_live_member(const char *pid, pid_t group)
 {
@@ -76,7 +76,7 @@ end_group(pid_t group)
 		clock_doze_us(LOOK_US);
 }
 
-/* 0 is the pipe, 1 what is kept. */
+/* The pipe becomes descriptor 0, keep_fd 1. */
 static void
 keep_only(int pipe_fd, int keep_fd)
 {
@@ -102,7 +102,7 @@ stand_by(int pipe_fd, int keep_fd)
 	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
 		signal(signals[i], SIG_IGN);
 	setsid();
-	/* it needs no secrets */
+	/* wipe the secrets that it does not need */
 	for (char **var = environ; *var != NULL; var++)
 		memset(*var, 0, strlen(*var));
 	prctl(PR_SET_NAME, "handler-guard");
@@ -140,7 +140,7 @@ guard_start(struct guard *g, int keep_fd)
 	return g->pid < 0 ? failed("start the handler's guard") : EXIT_DONE;
 }
 
-/* Small enough to be written as a whole or not at all. */
+/* Less than PIPE_BUF, so it is written as a whole or not at all. */
 static bool
 tell(const struct guard *g, pid_t group)
 {

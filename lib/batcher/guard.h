@@ -1,11 +1,12 @@
 /*
- * A process that stands by while commands run: if we end in any way, kill -9
- * included, it kills the process group of the command that runs.  Until that is
- * gone it keeps a descriptor open, such as the connection that holds a lock for
- * us, so that nobody takes over before.
+ * The guard: a process that kills a running handler's process group if we end
+ * in any way, kill -9 included.  It keeps a descriptor open until the group is
+ * gone.  That is the connection whose session holds our locks, so no other
+ * process takes a source over before the handler is dead.
  *
- * It learns which group that is, and that we have ended, from a pipe.  It is a
- * session of its own, with no other descriptors, and costs a write a command.
+ * A pipe tells the guard which group it is, and that we have ended.  It runs in
+ * a session of its own, with no other descriptors, and costs one write per
+ * run of the handler.
  */
 #ifndef GUARD_H
 #define GUARD_H
@@ -22,14 +23,14 @@ struct guard {
 int guard_start(struct guard *g, int keep_fd);
 
 /*
- * In a child before exec, which is the leader of a group: from now on it is
- * guarded.  False: it must not run.
+ * Call it in the child before exec, when it leads a group: from now on the
+ * group is guarded.  False: do not exec.
  */
 bool guard_join(const struct guard *g);
 
 /*
- * The group needs no guard any more: before its leader is reaped, after which
- * another may get its number.  EXIT_OS if the guard has gone.
+ * Ends the guarding of the group.  Call it before the leader is reaped: after
+ * that, another group may get the number.  EXIT_OS if the guard is gone.
  */
 int guard_clear(const struct guard *g);
 

@@ -18,11 +18,11 @@
 #include "base/signals.h"
 #include "base/utf8.h"
 
-/* together less than a supervisor waits for us */
-#define STOP_MS      5000 /* for a handler to end once we are to stop */
+/* together less than the supervisor waits for us to stop */
+#define STOP_MS      5000 /* for the handler to end after a stop request */
 #define KILL_MS      3000 /* between SIGTERM and SIGKILL */
 #define STATUS_LATER 75
-#define BLIND_MS     100 /* between looks at a child, the connection lost */
+#define BLIND_MS     100 /* between polls of a child without a connection */
 #define PIECE        (64 * 1024) /* of the batch, queued at a time */
 
 extern char **environ;
@@ -30,14 +30,14 @@ extern char **environ;
 struct child {
 	const struct guard *guard;
 	pid_t pid;
-	int unread; /* our copy of the pipe's read end: what is left in it */
+	int unread; /* our copy of stdin's read end: counts unread bytes */
 	struct fdio_out in;
-	bool closed; /* all was written, or it cannot be */
-	bool lost;   /* not all was written */
+	bool closed; /* all was written, or writing failed */
+	bool lost;   /* writing failed */
 	bool ended;
-	size_t queued;    /* of the batch, so far */
-	int err;          /* its stderr, or -1: that is ours */
-	struct buf *tail; /* what came from there last */
+	size_t queued;    /* bytes of the batch, so far */
+	int err;          /* a pipe from its stderr; -1: it has ours */
+	struct buf *tail; /* the end of what came from err */
 	int status;       /* of waitpid */
 	int64_t deadline; /* 0: none */
 	int killed;       /* the last signal we sent */
@@ -50,11 +50,11 @@ failed(const char *what)
 	return EXIT_OS;
 }
 
-/* In the child. */
+/* In the child */
 
-/* Whatever becomes of our parent: a group of its own, which is guarded.  The
- * signal is for the case that the guard is killed, too; exec of a program that
- * is set-uid takes it back. */
+/* Makes a process group that does not outlive our parent.  The guard sees to
+ * that; the signal is for the case that the guard is killed, too (exec of a
+ * set-uid program clears it). */
 static void
 tie_to(pid_t parent, const struct guard *guard)
 {
@@ -116,7 +116,7 @@ exec_child(const struct handler *h, const struct batch *b, struct view source,
 	_exit(errno == ENOENT ? 127 : 126);
 }
 
-/* In the parent. */
+/* In the parent */
 
 static bool
 make_pipe(int ends[2])
@@ -134,7 +134,7 @@ start(struct child *c, const struct handler *h, const struct batch *b,
 {
 	int in[2], err[2] = {-1, -1};
 	pid_t parent = getpid();
-	int rc = guard_clear(&h->guard); /* is it there? */
+	int rc = guard_clear(&h->guard); /* fails if it is gone */
 
 	if (rc != EXIT_DONE)
 		return rc;
@@ -159,14 +159,14 @@ start(struct child *c, const struct handler *h, const struct batch *b,
 	}
 	if (c->pid < 0)
 		return failed("start the handler");
-	setpgid(c->pid, c->pid); /* whoever of us is first */
+	setpgid(c->pid, c->pid); /* the child does the same: no race */
 	if (h->timeout_ms > 0)
 		c->deadline = clock_ms() + h->timeout_ms;
 	return EXIT_DONE;
 }
 
-/* Exit 0 alone is not enough: a handler that does not read its input has not
- * processed it. */
+/* Exit 0 alone is not enough: a handler that does not read all of its input has
+ * not processed it. */
 static bool
 all_was_read(const struct child *c)
 {
@@ -176,7 +176,8 @@ all_was_read(const struct child *c)
 	    ioctl(c->unread, FIONREAD, &left) == 0 && left == 0;
 }
 
-/* Until it is reaped nobody else gets its number, nor its group's. */
+/* Looks with WNOWAIT first: until waitpid no other process or group can get the
+ * child's number. */
 static void
 reap(struct child *c)
 {
@@ -190,14 +191,14 @@ reap(struct child *c)
 	c->ended = true;
 	good = c->killed == 0 && info.si_code == CLD_EXITED &&
 	    info.si_status == 0 && all_was_read(c);
-	/* it may have left others that are not to go on beside the next try */
+	/* kill its leftovers before the next attempt */
 	if (!good)
 		kill(-c->pid, SIGKILL);
 	guard_clear(c->guard);
 	waitpid(c->pid, &c->status, 0);
 }
 
-/* Queues the batch piece by piece: the queue it is in may move. */
+/* Queues the batch piece by piece: each wait may move the queue it is in. */
 static void
 push(struct child *c, struct view batch)
 {
@@ -216,7 +217,7 @@ push(struct child *c, struct view batch)
 	fdio_out_close(&c->in);
 }
 
-/* Passes on what it writes to stderr, and keeps the end of it. */
+/* Copies the child's stderr to ours, and keeps the end of it. */
 static void
 listen_to(struct child *c)
 {
@@ -240,7 +241,7 @@ listen_to(struct child *c)
 	}
 }
 
-/* Whole lines, if they are not too long, and nothing that is no text. */
+/* Cuts to whole lines; replaces what is not valid text. */
 static void
 tidy(struct buf *tail)
 {
@@ -274,27 +275,27 @@ enforce_deadline(struct child *c)
 	c->deadline = clock_ms() + KILL_MS;
 }
 
-/* The child's end wakes us through SIGCHLD; between looking for it and waiting
- * the signal's byte is kept in the pipe. */
+/* Feeds the child until it ends.  SIGCHLD wakes the wait; one that arrives
+ * before the wait leaves a byte in the signal pipe, so it is not missed. */
 static int
-attend(struct child *c, struct prefetch *a, const struct batch_queue *q,
+attend(struct child *c, struct prefetch *p, const struct batch_queue *q,
     const struct batch *b)
 {
-	struct pollfd p[2];
+	struct pollfd fds[2];
 	int rc = EXIT_DONE;
 
 	while (!c->ended) {
 		push(c, batch_text(q, b));
 		listen_to(c);
-		p[0] = (struct pollfd){c->closed ? -1 : c->in.fd, POLLOUT, 0};
-		p[1] = (struct pollfd){c->err, POLLIN, 0};
+		fds[0] = (struct pollfd){c->closed ? -1 : c->in.fd, POLLOUT, 0};
+		fds[1] = (struct pollfd){c->err, POLLIN, 0};
 		enforce_deadline(c);
-		/* the connection's failure is told when the child has ended */
+		/* report a lost connection after the child has ended */
 		if (rc == EXIT_DONE)
-			rc = prefetch_wait(a, p, 2,
+			rc = prefetch_wait(p, fds, 2,
 			    c->deadline != 0 ? clock_left(c->deadline) : -1);
 		else
-			poll(p, 2, BLIND_MS);
+			poll(fds, 2, BLIND_MS);
 		reap(c);
 	}
 	listen_to(c);
@@ -337,7 +338,7 @@ judge(const struct child *c, const char *name, struct handler_result *r)
 }
 
 int
-handler_run(const struct handler *h, struct prefetch *a,
+handler_run(const struct handler *h, struct prefetch *p,
     const struct batch_queue *q, const struct batch *b, struct view source,
     struct handler_result *r)
 {
@@ -350,7 +351,7 @@ handler_run(const struct handler *h, struct prefetch *a,
 
 	buf_clear(&r->stderr_tail);
 	if (rc == EXIT_DONE) {
-		rc = attend(&c, a, q, b);
+		rc = attend(&c, p, q, b);
 		judge(&c, h->argv[0], r);
 	}
 	close(c.unread);

@@ -8,39 +8,40 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "base/signals.h"
+#include "batcher/cursor.h"
 #include "buffer/copyrow.h"
 #include "buffer/store.h"
 #include "sql.h"
 
-#define ROOM       (UINT64_C(2) * 1024 * 1024) /* what a batch does not need */
-#define COPY_ROWS  10000                       /* more do not make it faster */
-#define LINE_LEN   1024                        /* before one is known */
+#define ROOM       (UINT64_C(2) * 1024 * 1024) /* unless a batch needs more */
+#define COPY_ROWS  10000                       /* more are not faster */
+#define LINE_LEN   1024                        /* until lines have come */
 #define PAGE       2000                        /* rows of the ledger */
-#define GAP_IDS    64  /* ids of others that are cheaper to read than to skip */
+#define GAP_IDS    64  /* so many ids of other sources are not worth a range */
 #define MAX_RANGES 100 /* in one COPY */
 
 static const char doing[] = "read the events";
 
 int
-prefetch_open(struct prefetch *a, const char *conninfo)
+prefetch_open(struct prefetch *p, const char *conninfo)
 {
-	int rc = store_open_beside(&a->pg, conninfo);
+	int rc = store_open_beside(&p->pg, conninfo);
 
-	a->line_len = LINE_LEN;
+	p->line_len = LINE_LEN;
 	if (rc == EXIT_DONE)
-		rc = pg_query(&a->pg, "set up the session on the buffer",
+		rc = pg_query(&p->pg, "set up the session on the buffer",
 		    SQL_SESSION_READ, 0, NULL, NULL);
 	return rc;
 }
 
 void
-prefetch_close(struct prefetch *a)
+prefetch_close(struct prefetch *p)
 {
-	pg_close(&a->pg);
-	PQclear(a->writes);
-	buf_release(&a->filter);
-	buf_release(&a->source);
-	batch_queue_release(&a->queue);
+	pg_close(&p->pg);
+	PQclear(p->writes);
+	buf_release(&p->filter);
+	buf_release(&p->source);
+	batch_queue_release(&p->queue);
 }
 
 static int
@@ -50,7 +51,7 @@ failed(const char *why)
 	return EXIT_BUG;
 }
 
-/* The ledger's page */
+/* The page of the ledger */
 
 struct write {
 	int64_t write_no;
@@ -68,57 +69,57 @@ get_write(const PGresult *res, int row, struct write *w)
 	    num_parse_u64(pg_value(res, row, 3), &w->total);
 }
 
-/* Sees to it that `row` is a write that is not read to its end; false in *more:
- * there is none. */
+/* Makes p->row a write that is not read to its end, fetching a page if need be.
+ * *more is false if there is none. */
 static int
-find_write(struct prefetch *a, bool *more)
+find_write(struct prefetch *p, bool *more)
 {
 	char write_no[24], id[24], limit[24];
-	const char *params[] = {buf_str(&a->source), write_no, id, limit};
+	const char *params[] = {buf_str(&p->source), write_no, id, limit};
 	struct pg_call ranges = {SQL_RANGES, 4, params, NULL};
 	int rc;
 
 	*more = true;
-	if (a->writes != NULL && a->row < PQntuples(a->writes))
+	if (p->writes != NULL && p->row < PQntuples(p->writes))
 		return EXIT_DONE;
-	PQclear(a->writes);
-	a->row = 0;
-	snprintf(write_no, sizeof(write_no), "%lld", (long long)a->write_no);
-	snprintf(id, sizeof(id), "%lld", (long long)a->read_to);
+	PQclear(p->writes);
+	p->row = 0;
+	snprintf(write_no, sizeof(write_no), "%lld", (long long)p->write_no);
+	snprintf(id, sizeof(id), "%lld", (long long)p->read_to);
 	snprintf(limit, sizeof(limit), "%d", PAGE);
-	rc = pg_query_again(&a->pg, "find the next events", &ranges, 1);
-	a->writes = ranges.res;
-	*more = rc == EXIT_DONE && PQntuples(a->writes) > 0;
+	rc = pg_query_again(&p->pg, "find the next events", &ranges, 1);
+	p->writes = ranges.res;
+	*more = rc == EXIT_DONE && PQntuples(p->writes) > 0;
 	return rc;
 }
 
-/* After a COPY: skips the writes that are wholly read. */
+/* After a COPY: skips the writes that were read to their end. */
 static bool
-skip_writes(struct prefetch *a)
+skip_writes(struct prefetch *p)
 {
 	struct write w;
 
-	for (; a->row < PQntuples(a->writes); a->row++) {
-		if (!get_write(a->writes, a->row, &w))
+	for (; p->row < PQntuples(p->writes); p->row++) {
+		if (!get_write(p->writes, p->row, &w))
 			return false;
-		a->write_no = w.write_no;
-		if (w.last_id > a->read_to)
+		p->write_no = w.write_no;
+		if (w.last_id > p->read_to)
 			break;
 	}
 	return true;
 }
 
-/* The write that holds id, which is at or behind the one asked for before. */
+/* Finds the write that holds id; ids must come in ascending order. */
 static bool
-locate(struct prefetch *a, int64_t id, int64_t *write_no)
+locate(struct prefetch *p, int64_t id, int64_t *write_no)
 {
 	struct write w;
 
 	*write_no = 0;
-	if (!a->by_ledger)
+	if (!p->by_ledger)
 		return true;
-	for (; a->at_row < PQntuples(a->writes); a->at_row++) {
-		if (!get_write(a->writes, a->at_row, &w))
+	for (; p->at_row < PQntuples(p->writes); p->at_row++) {
+		if (!get_write(p->writes, p->at_row, &w))
 			return false;
 		*write_no = w.write_no;
 		if (w.last_id >= id)
@@ -127,59 +128,59 @@ locate(struct prefetch *a, int64_t id, int64_t *write_no)
 	return false;
 }
 
-/* Taking in what a COPY brings */
+/* Receiving a COPY */
 
-/* A batch that is not complete may need more. */
+/* How many bytes the queue may hold: an incomplete batch may need more. */
 static uint64_t
-room(const struct prefetch *a)
+room(const struct prefetch *p)
 {
-	return a->limits.bytes > ROOM ? a->limits.bytes : ROOM;
+	return p->limits.bytes > ROOM ? p->limits.bytes : ROOM;
 }
 
-/* Tells the server to send no more: what there is no room for is read later. */
+/* Cancels the COPY: the queue is full.  The rest is read later. */
 static void
-cancel(struct prefetch *a)
+cancel(struct prefetch *p)
 {
-	a->cancelled = true;
-	pg_cancel(&a->pg);
+	p->cancelled = true;
+	pg_cancel(&p->pg);
 }
 
 static int
-add_event(struct prefetch *a, const struct event *e)
+add_event(struct prefetch *p, const struct event *e)
 {
 	int64_t write_no;
 
-	if (e->id <= a->read_to)
+	if (e->id <= p->read_to)
 		return failed("ids are not in order");
-	if (!locate(a, e->id, &write_no))
+	if (!locate(p, e->id, &write_no))
 		return failed("an id is in no row of the ledger");
-	if (!batch_queue_add(&a->queue, e, write_no)) {
+	if (!batch_queue_add(&p->queue, e, write_no)) {
 		log_error("could not %s: out of memory", doing);
 		return EXIT_OS;
 	}
-	a->read_to = e->id;
-	a->rows++;
-	a->line_len += (a->queue.lines[a->queue.n - 1].len + 15) / 16 -
-	    a->line_len / 16;
+	p->read_to = e->id;
+	p->rows++;
+	p->line_len += (p->queue.lines[p->queue.n - 1].len + 15) / 16 -
+	    p->line_len / 16;
 	return EXIT_DONE;
 }
 
 static int
-on_message(struct prefetch *a, struct view message)
+on_message(struct prefetch *p, struct view message)
 {
 	struct event e;
-	bool first = a->first;
+	bool first = p->first;
 
-	a->first = false;
-	if (a->cancelled)
+	p->first = false;
+	if (p->cancelled)
 		return EXIT_DONE;
 	switch (copyrow_get(message, first, &e)) {
 	case COPYROW_END:
 		return EXIT_DONE;
 	case COPYROW_EVENT:
-		if (batch_queue_len(&a->queue) < room(a))
-			return add_event(a, &e);
-		cancel(a);
+		if (batch_queue_len(&p->queue) < room(p))
+			return add_event(p, &e);
+		cancel(p);
 		return EXIT_DONE;
 	case COPYROW_BAD:
 		break;
@@ -188,53 +189,53 @@ on_message(struct prefetch *a, struct view message)
 }
 
 static int
-end_copy(struct prefetch *a)
+end_copy(struct prefetch *p)
 {
-	bool to_the_end = !a->cancelled && a->rows < a->asked;
+	bool to_the_end = !p->cancelled && p->rows < p->asked;
 	struct write w;
 	PGresult *res;
 	int rc;
 
-	a->copying = false;
-	/* cancelled, or it was through before that */
-	a->pg.expected = a->cancelled ? "57014" : NULL;
-	rc = pg_finish(&a->pg, doing, &res);
-	if (a->cancelled && pg_is_state(res, "57014"))
+	p->copying = false;
+	/* unless the COPY had ended before it was cancelled */
+	p->pg.expected = p->cancelled ? "57014" : NULL;
+	rc = pg_finish(&p->pg, doing, &res);
+	if (p->cancelled && pg_is_state(res, "57014"))
 		rc = EXIT_DONE;
-	a->pg.expected = NULL;
+	p->pg.expected = NULL;
 	PQclear(res);
 	if (rc != EXIT_DONE)
 		return rc;
-	a->read_total += a->rows;
+	p->read_total += p->rows;
 	if (to_the_end)
-		a->read_to = a->range_end;
-	if (!a->by_ledger)
+		p->read_to = p->range_end;
+	if (!p->by_ledger)
 		return rc;
-	if (to_the_end && a->range_row > a->row) {
-		if (!get_write(a->writes, a->range_row - 1, &w))
+	if (to_the_end && p->range_row > p->row) {
+		if (!get_write(p->writes, p->range_row - 1, &w))
 			return failed("unexpected answer");
-		a->read_total = w.total;
+		p->read_total = w.total;
 	}
-	return skip_writes(a) ? rc : failed("unexpected answer");
+	return skip_writes(p) ? rc : failed("unexpected answer");
 }
 
-/* What has arrived. */
+/* Receives what has arrived. */
 static int
-take_in(struct prefetch *a)
+receive(struct prefetch *p)
 {
 	char *message;
 	int n, rc = EXIT_DONE;
 
-	if (!a->copying)
+	if (!p->copying)
 		return rc;
-	pg_heard(&a->pg);
-	if (PQconsumeInput(a->pg.conn) == 0)
-		return pg_failed(&a->pg, doing, NULL);
+	pg_heard(&p->pg);
+	if (PQconsumeInput(p->pg.conn) == 0)
+		return pg_failed(&p->pg, doing, NULL);
 	while (rc == EXIT_DONE &&
-	    (n = PQgetCopyData(a->pg.conn, &message, 1)) != 0) {
+	    (n = PQgetCopyData(p->pg.conn, &message, 1)) != 0) {
 		if (n < 0)
-			return end_copy(a);
-		rc = on_message(a, (struct view){message, (size_t)n});
+			return end_copy(p);
+		rc = on_message(p, (struct view){message, (size_t)n});
 		PQfreemem(message);
 	}
 	return rc;
@@ -255,20 +256,20 @@ add_range(struct buf *sql, const struct range *r, const char *after)
 }
 
 /*
- * The ranges of the writes from `row` on, as far as they are needed and not too
- * many; ranges that nearly touch are one.
+ * Adds the ranges of the writes from p->row on, until they hold the rows asked
+ * for or are MAX_RANGES.  Merges ranges that nearly touch.
  */
 static bool
-add_ranges(struct prefetch *a, struct buf *sql)
+add_ranges(struct prefetch *p, struct buf *sql)
 {
 	struct range r = {0, 0};
 	struct write w = {0};
 	int n = 1;
 
-	for (a->range_row = a->row; a->range_row < PQntuples(a->writes) &&
-	     w.total < a->read_total + a->asked && w.last_id < a->until;
-	     a->range_row++) {
-		if (!get_write(a->writes, a->range_row, &w))
+	for (p->range_row = p->row; p->range_row < PQntuples(p->writes) &&
+	     w.total < p->read_total + p->asked && w.last_id < p->until;
+	     p->range_row++) {
+		if (!get_write(p->writes, p->range_row, &w))
 			return false;
 		if (r.from != 0 && w.first_id - r.to > GAP_IDS) {
 			if (n++ == MAX_RANGES)
@@ -277,115 +278,115 @@ add_ranges(struct prefetch *a, struct buf *sql)
 			r.from = 0;
 		}
 		if (r.from == 0)
-			r.from = w.first_id > a->read_to ? w.first_id
-							 : a->read_to + 1;
-		r.to = w.last_id < a->until ? w.last_id : a->until;
+			r.from = w.first_id > p->read_to ? w.first_id
+							 : p->read_to + 1;
+		r.to = w.last_id < p->until ? w.last_id : p->until;
 	}
-	a->range_end = r.to;
+	p->range_end = r.to;
 	add_range(sql, &r, "");
 	return true;
 }
 
 static bool
-put_copy(struct prefetch *a, struct buf *sql)
+put_copy(struct prefetch *p, struct buf *sql)
 {
-	/* one index scan a range, in order: the rows need no sort, and a range
-	 * of any size is read no further than the limit */
+	/* one index scan per range, in order: the rows need no sort, and the
+	 * scans stop at the limit */
 	buf_adds(sql, "COPY (SELECT l.* FROM (VALUES ");
-	if (a->by_ledger) {
-		if (!add_ranges(a, sql))
+	if (p->by_ledger) {
+		if (!add_ranges(p, sql))
 			return false;
 	} else {
-		a->range_end = a->until;
-		add_range(sql, &(struct range){a->read_to + 1, a->until}, "");
+		p->range_end = p->until;
+		add_range(sql, &(struct range){p->read_to + 1, p->until}, "");
 	}
 	buf_addf(sql,
 	    ") r (low, high), LATERAL (SELECT " COPYROW_OUT
 	    " FROM philotes.%s WHERE source_id = ",
-	    a->table);
-	if (!pg_add_literal(&a->pg, sql, buf_view(&a->source)))
+	    p->table);
+	if (!pg_add_literal(&p->pg, sql, buf_view(&p->source)))
 		return false;
-	buf_addv(sql, buf_view(&a->filter));
+	buf_addv(sql, buf_view(&p->filter));
 	buf_addf(sql,
 	    " AND id BETWEEN r.low AND r.high ORDER BY id) l "
 	    "LIMIT %llu) TO STDOUT (FORMAT binary)",
-	    (unsigned long long)a->asked);
+	    (unsigned long long)p->asked);
 	return buf_str(sql) != NULL;
 }
 
 static int
-start_copy(struct prefetch *a)
+start_copy(struct prefetch *p)
 {
-	uint64_t len = batch_queue_len(&a->queue);
-	uint64_t left = (len < ROOM ? ROOM : room(a)) - len;
+	uint64_t len = batch_queue_len(&p->queue);
+	uint64_t left = (len < ROOM ? ROOM : room(p)) - len;
 	struct buf sql = BUF_INIT;
 	PGresult *res = NULL;
 	int rc;
 
-	batch_queue_compact(&a->queue);
-	a->asked = left / a->line_len;
-	if (a->asked > COPY_ROWS)
-		a->asked = COPY_ROWS;
-	if (a->asked == 0)
-		a->asked = 1;
-	rc = put_copy(a, &sql) ? EXIT_DONE : failed("unexpected answer");
+	batch_queue_compact(&p->queue);
+	p->asked = left / p->line_len;
+	if (p->asked > COPY_ROWS)
+		p->asked = COPY_ROWS;
+	if (p->asked == 0)
+		p->asked = 1;
+	rc = put_copy(p, &sql) ? EXIT_DONE : failed("unexpected answer");
 	if (rc == EXIT_DONE)
-		rc = pg_query(&a->pg, doing, sql.data, 0, NULL, &res);
+		rc = pg_query(&p->pg, doing, sql.data, 0, NULL, &res);
 	PQclear(res);
 	buf_release(&sql);
-	a->copying = rc == EXIT_DONE;
-	pg_await(&a->pg);
-	a->first = true;
-	a->cancelled = false;
-	a->rows = 0;
-	a->at_row = a->row;
-	/* some of it may have come with the answer */
-	return rc == EXIT_DONE ? take_in(a) : rc;
+	p->copying = rc == EXIT_DONE;
+	pg_await(&p->pg);
+	p->first = true;
+	p->cancelled = false;
+	p->rows = 0;
+	p->at_row = p->row;
+	/* rows may have come with the answer */
+	return rc == EXIT_DONE ? receive(p) : rc;
 }
 
-/* Starts one if there is something to read, and room enough that it is worth
- * it. */
+/* Starts a COPY if there is something to read, and either a batch needs it or
+ * half of the room is free. */
 static int
-go_on(struct prefetch *a, bool needed)
+read_on(struct prefetch *p, bool needed)
 {
 	bool more = true;
 	int rc = EXIT_DONE;
 
-	if (a->copying || a->resting || a->read_to >= a->until)
+	if (p->copying || p->resting || p->read_to >= p->until)
 		return rc;
-	if (!needed && batch_queue_len(&a->queue) > ROOM / 2)
+	if (!needed && batch_queue_len(&p->queue) > ROOM / 2)
 		return rc;
-	if (a->by_ledger)
-		rc = find_write(a, &more);
+	if (p->by_ledger)
+		rc = find_write(p, &more);
 	if (rc == EXIT_DONE && more)
-		return start_copy(a);
-	a->read_to = a->until;
+		return start_copy(p);
+	p->read_to = p->until;
 	return rc;
 }
 
 int
 prefetch_wait(
-    struct prefetch *a, struct pollfd *p, nfds_t n, int64_t timeout_ms)
+    struct prefetch *p, struct pollfd *fds, nfds_t n, int64_t timeout_ms)
 {
 	struct pollfd all[PREFETCH_FDS + 2];
-	int64_t left = a->copying ? clock_left(pg_due_at(&a->pg)) : INT_MAX;
+	int64_t left = p->copying ? clock_left(pg_due_at(&p->pg)) : INT_MAX;
 	bool limited = timeout_ms >= 0 && timeout_ms < INT_MAX;
 	int rc = EXIT_DONE, found;
 
 	for (nfds_t i = 0; i < n; i++)
-		all[i] = p[i];
+		all[i] = fds[i];
 	all[n] = (struct pollfd){
-	    a->copying ? PQsocket(a->pg.conn) : -1, POLLIN, 0};
+	    p->copying ? PQsocket(p->pg.conn) : -1, POLLIN, 0};
 	all[n + 1] = (struct pollfd){signals_fd(), POLLIN, 0};
 	if (limited && timeout_ms < left)
 		left = timeout_ms;
 	found = poll(all, n + 2, left < INT_MAX ? (int)left : -1);
 	for (nfds_t i = 0; i < n; i++)
-		p[i].revents = found > 0 ? all[i].revents : 0;
+		fds[i].revents = found > 0 ? all[i].revents : 0;
 	if (found > 0 && all[n].revents != 0)
-		rc = take_in(a);
-	else if (a->copying)
-		rc = pg_lose_patience(&a->pg, doing);
+		rc = receive(p);
+	else if (p->copying)
+		rc = pg_lose_patience(&p->pg, doing);
 	if (found <= 0)
 		return rc;
 	if (all[n + 1].revents != 0)
@@ -396,52 +397,52 @@ prefetch_wait(
 /* Batches */
 
 int
-prefetch_aim(struct prefetch *a, const struct cursor *c)
+prefetch_aim(struct prefetch *p, const struct cursor *c)
 {
 	int rc = EXIT_DONE;
 
-	if (a->copying)
-		cancel(a);
-	while (rc == EXIT_DONE && a->copying && !signals_stop_requested())
-		rc = prefetch_wait(a, NULL, 0, -1);
-	buf_clear(&a->source);
-	buf_addv(&a->source, c->source_id);
-	PQclear(a->writes);
-	a->writes = NULL;
-	a->read_to = c->last_id;
-	a->read_total = c->total;
-	a->write_no = c->write_no;
-	a->until = c->newest_id;
-	a->resting = false;
-	batch_queue_reset(&a->queue, c->last_id, c->total);
+	if (p->copying)
+		cancel(p);
+	while (rc == EXIT_DONE && p->copying && !signals_stop_requested())
+		rc = prefetch_wait(p, NULL, 0, -1);
+	buf_clear(&p->source);
+	buf_addv(&p->source, c->source_id);
+	PQclear(p->writes);
+	p->writes = NULL;
+	p->read_to = c->last_id;
+	p->read_total = c->total;
+	p->write_no = c->write_no;
+	p->until = c->newest_id;
+	p->resting = false;
+	batch_queue_reset(&p->queue, c->last_id, c->total);
 	return rc;
 }
 
 void
-prefetch_rest(struct prefetch *a)
+prefetch_rest(struct prefetch *p)
 {
-	a->resting = true;
+	p->resting = true;
 }
 
 int
-prefetch_next(struct prefetch *a, bool all, struct batch *b)
+prefetch_next(struct prefetch *p, bool all, struct batch *b)
 {
-	int rc = take_in(a);
+	int rc = receive(p);
 	bool got;
 
 	for (;;) {
-		got = batch_cut(&a->queue, &a->limits, false, b);
+		got = batch_cut(&p->queue, &p->limits, false, b);
 		if (rc == EXIT_DONE)
-			rc = go_on(a, !got);
+			rc = read_on(p, !got);
 		if (rc != EXIT_DONE || got || signals_stop_requested())
 			break;
-		if (!a->copying && (a->resting || a->read_to >= a->until)) {
-			batch_cut(&a->queue, &a->limits,
-			    all && a->read_to >= a->until, b);
+		if (!p->copying && (p->resting || p->read_to >= p->until)) {
+			batch_cut(&p->queue, &p->limits,
+			    all && p->read_to >= p->until, b);
 			break;
 		}
-		if (a->copying)
-			rc = prefetch_wait(a, NULL, 0, -1);
+		if (p->copying)
+			rc = prefetch_wait(p, NULL, 0, -1);
 	}
 	if (rc != EXIT_DONE || signals_stop_requested())
 		*b = (struct batch){0};
@@ -449,19 +450,7 @@ prefetch_next(struct prefetch *a, bool all, struct batch *b)
 }
 
 void
-prefetch_done(struct prefetch *a, const struct batch *b)
+prefetch_done(struct prefetch *p, const struct batch *b)
 {
-	batch_pop(&a->queue, b);
-}
-
-int
-prefetch_measure(struct prefetch *a, const struct cursor *c, uint64_t *bytes)
-{
-	struct batch b;
-	int rc = prefetch_aim(a, c);
-
-	if (rc == EXIT_DONE)
-		rc = prefetch_next(a, true, &b);
-	*bytes = batch_queue_len(&a->queue);
-	return rc;
+	batch_pop(&p->queue, b);
 }

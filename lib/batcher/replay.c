@@ -10,7 +10,7 @@
 #include "batcher/when.h"
 #include "sql.h"
 
-static const char finding[] = "find the tables to be replayed";
+static const char finding[] = "find the tables to replay";
 
 bool
 replay_bound_parse(const char *text, int64_t now, struct replay_bound *b)
@@ -88,7 +88,7 @@ ask_for_tables(const struct replay *r, struct cursor_session *s, PGresult **res)
 	params[0] = pg_array_end(&schemas);
 	params[1] = pg_array_end(&names);
 	params[2] = s->sources;
-	/* the index that a session of ours reads by is no help here */
+	/* the primary key, which SQL_SESSION_READ prefers, is no help here */
 	rc = pg_query(&s->pg, finding,
 	    "BEGIN; SET LOCAL statement_timeout = '5s'; "
 	    "SET LOCAL enable_seqscan = on",
@@ -113,8 +113,8 @@ replay_find_tables(const struct replay *r, struct cursor_session *s)
 		return EXIT_DONE;
 	rc = ask_for_tables(r, s, &res);
 	if (pg_is_state(res, "57014")) {
-		log_warning("the log is too large to look whether it has "
-			    "events of every table that is wanted");
+		log_warning("the log is too large to check that it has "
+			    "events of every table");
 		rc = EXIT_DONE;
 	} else if (rc == EXIT_DONE && PQntuples(res) > 0) {
 		log_error("could not find the table \"%.*s\".\"%.*s\": the "
@@ -143,7 +143,7 @@ set_span(char *text, size_t n, const struct replay_bound *b)
 
 bool
 replay_apply(
-    const struct replay *r, struct cursor_session *s, struct prefetch *a)
+    const struct replay *r, struct cursor_session *s, struct prefetch *p)
 {
 	struct cursor_span *span = &s->span;
 
@@ -153,7 +153,7 @@ replay_apply(
 		set_span(span->from_id, sizeof(span->from_id), &r->from);
 	if (r->to.kind == REPLAY_ID)
 		set_span(span->to_id, sizeof(span->to_id), &r->to);
-	add_bound(&a->filter, &r->from, ">=");
-	add_bound(&a->filter, &r->to, "<=");
-	return add_tables(&a->filter, &r->tables, &a->pg) && !a->filter.failed;
+	add_bound(&p->filter, &r->from, ">=");
+	add_bound(&p->filter, &r->to, "<=");
+	return add_tables(&p->filter, &r->tables, &p->pg) && !p->filter.failed;
 }

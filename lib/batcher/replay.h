@@ -1,21 +1,22 @@
 /*
- * What a replay reads: from one place in the log to another, both included,
- * of some tables or all.
+ * The events that a replay reads: those from one bound to another, both
+ * included, of some tables or all.
  */
 #ifndef REPLAY_H
 #define REPLAY_H
 
 #include "batcher/cursor.h"
+#include "batcher/prefetch.h"
 #include "stream/tablelist.h"
 
 /*
  * bound = '#' id | lsn | time
  * lsn   = hex '/' hex, compared with an event's commit_lsn
- * time  = what when.h reads, compared with an event's event_time
+ * time  = as in when.h, compared with an event's event_time
  */
 struct replay_bound {
 	enum { REPLAY_OPEN, REPLAY_ID, REPLAY_LSN, REPLAY_TIME } kind;
-	uint64_t value; /* of REPLAY_TIME see clock.h */
+	uint64_t value; /* REPLAY_TIME: a time of clock.h */
 };
 
 struct replay {
@@ -24,22 +25,21 @@ struct replay {
 	struct table_list tables; /* n 0: all */
 };
 
-/* now is what relative times start from, see clock.h. */
+/* Relative times count from now, a time of clock.h. */
 bool replay_bound_parse(const char *text, int64_t now, struct replay_bound *b);
 
-/* False: from lies behind to. */
+/* False: from is later than to. */
 bool replay_in_order(const struct replay *r);
 
 /*
- * Refuses, with EXIT_CONFIG, a table of which the log has no event at all, in
- * the sources of s.  What takes longer than a few seconds is given up with a
- * warning: the log has no index on names, and may be large.
+ * EXIT_CONFIG if the log has no event of one of the tables, from the sources
+ * of s.  The log has no index on names and may be large: after a few seconds
+ * the check is given up with a warning.
  */
 int replay_find_tables(const struct replay *r, struct cursor_session *s);
 
-/* As the session's span, and as the filter of what is read ahead; false: no
- * memory. */
+/* Sets the span of s and the filter of p.  False: out of memory. */
 bool replay_apply(
-    const struct replay *r, struct cursor_session *s, struct prefetch *a);
+    const struct replay *r, struct cursor_session *s, struct prefetch *p);
 
 #endif

@@ -12,67 +12,62 @@
 #define BACKOFF_MS     100 /* after the first failure */
 #define BACKOFF_MAX_MS 60000
 
-/* Doubles, with jitter so that many do not come back at once. */
+/* Doubles with each failure, with jitter so that processes do not retry in
+ * step. */
 static int64_t
-backoff(uint64_t attempt)
+backoff(uint64_t failures)
 {
 	int64_t ms = BACKOFF_MS;
 
-	while (--attempt > 0 && ms < BACKOFF_MAX_MS)
+	while (--failures > 0 && ms < BACKOFF_MAX_MS)
 		ms *= 2;
 	if (ms > BACKOFF_MAX_MS)
 		ms = BACKOFF_MAX_MS;
 	return ms - clock_ms() % (ms / 4 + 1);
 }
 
-/* Between attempts; what is read ahead meanwhile is taken in. */
+/* Prefetches meanwhile. */
 static int
-wait_before(struct retry *a, uint64_t attempt)
+wait_after(struct retry *r, uint64_t failures)
 {
-	int64_t until = clock_ms() + backoff(attempt);
+	int64_t until = clock_ms() + backoff(failures);
 	int rc = EXIT_DONE;
 
 	while (rc == EXIT_DONE && !signals_stop_requested() &&
 	    clock_left(until) > 0)
-		rc = prefetch_wait(a->ahead, NULL, 0, clock_left(until));
+		rc = prefetch_wait(r->prefetch, NULL, 0, clock_left(until));
 	return rc;
 }
 
-/* A run, and further ones while it answers "later"; each that fails shows. */
+/* Runs the handler until it answers other than "later"; records failures. */
 static int
-run(struct retry *a, struct view source, const struct batch_queue *q,
-    const struct batch *b, struct handler_result *r)
+run(struct retry *r, struct view source, const struct batch_queue *q,
+    const struct batch *b, struct handler_result *result)
 {
 	int rc = EXIT_DONE;
 
-	r->answer = HANDLER_FAILED;
+	result->answer = HANDLER_FAILED;
 	for (uint64_t n = 1; rc == EXIT_DONE && !signals_stop_requested();
 	     n++) {
-		rc = handler_run(&a->handler, a->ahead, q, b, source, r);
-		if (rc != EXIT_DONE || r->answer == HANDLER_PROCESSED ||
+		rc = handler_run(r->handler, r->prefetch, q, b, source, result);
+		if (rc != EXIT_DONE || result->answer == HANDLER_PROCESSED ||
 		    signals_stop_requested())
 			return rc;
-		a->failing = true;
-		rc = cursor_failing(a->session, source, b, r->status);
-		if (rc != EXIT_DONE || r->answer != HANDLER_LATER)
+		rc = cursor_failed(r->session, source, b, result->status);
+		if (rc != EXIT_DONE || result->answer != HANDLER_LATER)
 			break;
-		rc = wait_before(a, n);
+		rc = wait_after(r, n);
 	}
-	return rc == EXIT_DONE && r->answer == HANDLER_CANNOT ? EXIT_CONFIG
-							      : rc;
+	return rc == EXIT_DONE && result->answer == HANDLER_CANNOT ? EXIT_CONFIG
+								   : rc;
 }
 
 static int
-mark(struct retry *a, struct view source, const struct batch *b)
+mark(struct retry *r, struct view source, const struct batch *b)
 {
-	struct batch_mark m = batch_mark(&a->ahead->queue, b);
-	int rc = cursor_mark(a->session, source, &m);
+	struct batch_mark m = batch_mark(&r->prefetch->queue, b);
 
-	if (rc == EXIT_DONE && a->failing) {
-		rc = cursor_recovered(a->session, source);
-		a->failing = rc != EXIT_DONE;
-	}
-	return rc;
+	return cursor_mark(r->session, source, &m);
 }
 
 static int
@@ -89,21 +84,20 @@ give_up(const struct batch *b, struct view source, uint64_t attempts)
 }
 
 /*
- * Taking a batch apart, from its first event to its last.  An event that fails
- * alone is a suspect until the handler has processed another one after it: then
- * it was not the handler that was at fault.  Suspects are parked and what
- * precedes is marked in one statement.
+ * Bisecting a batch, from its first event to its last.  An event that fails
+ * alone is a suspect until the handler has processed a later one: that shows
+ * that the event is at fault, not the handler.  One statement then parks the
+ * suspects and marks the events before them.
  */
 struct isolation {
-	struct retry *a;
+	struct retry *retry;
 	struct view source;
 	const struct batch *whole;
-	uint64_t attempts; /* at the whole, before */
-	uint64_t settled;  /* events of it that are marked */
-	uint64_t open;     /* letters that there are */
+	uint64_t settled; /* events of the batch that are marked */
+	uint64_t open;    /* dead letters of the consumer */
 	struct cursor_letter *suspects;
 	size_t n;
-	struct handler_result r;
+	struct handler_result result;
 	bool stopped;
 };
 
@@ -125,27 +119,24 @@ log_parked(const struct isolation *s)
 		    s->suspects[i].status);
 }
 
-/* The batch's first `events` are done with. */
+/* Marks the first `events` of the batch, parking the suspects among them. */
 static int
 settle(struct isolation *s, uint64_t events)
 {
+	const struct batch_queue *q = &s->retry->prefetch->queue;
 	struct batch part = batch_part(
-	    &s->a->ahead->queue, s->whole, s->settled, events - s->settled);
-	struct batch_mark m = batch_mark(&s->a->ahead->queue, &part);
+	    q, s->whole, s->settled, events - s->settled);
+	struct batch_mark m = batch_mark(q, &part);
 	int rc;
 
-	if (s->n == 0) {
-		rc = mark(s->a, s->source, &part);
-	} else {
-		rc = cursor_park(
-		    s->a->session, s->source, s->suspects, s->n, &m);
-		if (rc == EXIT_DONE)
-			log_parked(s);
-		s->a->failing = false;
-		s->open += s->n;
-		drop_suspects(s);
-	}
 	s->settled = events;
+	if (s->n == 0)
+		return cursor_mark(s->retry->session, s->source, &m);
+	rc = cursor_park(s->retry->session, s->source, s->suspects, s->n, &m);
+	if (rc == EXIT_DONE)
+		log_parked(s);
+	s->open += s->n;
+	drop_suspects(s);
 	return rc;
 }
 
@@ -160,16 +151,12 @@ flood(const struct isolation *s)
 	return EXIT_OPERATOR;
 }
 
-/* The event failed alone; a letter that failed again stays one. */
+/* The event failed alone. */
 static int
-suspect(struct isolation *s, const struct batch *event, uint64_t attempts)
+add_suspect(struct isolation *s, const struct batch *event, uint64_t attempts)
 {
-	bool again = s->a->session->mode == CURSOR_LETTERS;
-	struct cursor_letter *more = NULL, *l;
-	int rc;
+	struct cursor_letter *more, *l;
 
-	if (!again && s->open + s->n >= s->a->max_letters)
-		return flood(s);
 	more = realloc(s->suspects, (s->n + 1) * sizeof(*more));
 	if (more == NULL) {
 		log_error("could not park an event: out of memory");
@@ -179,38 +166,63 @@ suspect(struct isolation *s, const struct batch *event, uint64_t attempts)
 	l = &more[s->n++];
 	*l = (struct cursor_letter){
 	    .id = event->first_id, .attempts = attempts};
-	snprintf(l->status, sizeof(l->status), "%s", s->r.status);
-	buf_addv(&l->stderr_tail, buf_view(&s->r.stderr_tail));
-	if (!again)
-		return EXIT_DONE;
-	rc = cursor_park(s->a->session, s->source, l, 1, NULL);
+	snprintf(l->status, sizeof(l->status), "%s", s->result.status);
+	buf_addv(&l->stderr_tail, buf_view(&s->result.stderr_tail));
+	return EXIT_DONE;
+}
+
+/* A dead letter that fails again stays open, whatever the handler does next. */
+static int
+suspect(struct isolation *s, const struct batch *event, uint64_t attempts)
+{
+	bool again = s->retry->session->mode == CURSOR_LETTERS;
+	int rc;
+
+	if (!again && s->open + s->n >= s->retry->max_letters)
+		return flood(s);
+	rc = add_suspect(s, event, attempts);
+	if (rc != EXIT_DONE || !again)
+		return rc;
+	rc = cursor_park_again(s->retry->session, s->source, s->suspects, s->n);
 	drop_suspects(s);
-	s->settled = event->from - s->whole->from +
-	    1; /* it stays open, and we pass */
+	s->settled = event->from - s->whole->from + 1;
 	return rc;
 }
 
-/* n events after `skip`; attempts is how often they failed with others. */
+/* Runs the n events after `skip`; if they fail, their halves.  They have failed
+ * `attempts` times as part of a larger batch. */
 static int
-narrow(struct isolation *s, uint64_t skip, uint64_t n, uint64_t attempts)
+bisect(struct isolation *s, uint64_t skip, uint64_t n, uint64_t attempts)
 {
-	struct batch part = batch_part(&s->a->ahead->queue, s->whole, skip, n);
-	int rc = run(s->a, s->source, &s->a->ahead->queue, &part, &s->r);
+	const struct batch_queue *q = &s->retry->prefetch->queue;
+	struct batch part = batch_part(q, s->whole, skip, n);
+	int rc = run(s->retry, s->source, q, &part, &s->result);
 
-	if (rc == EXIT_DONE && s->r.answer == HANDLER_PROCESSED)
+	if (rc == EXIT_DONE && s->result.answer == HANDLER_PROCESSED)
 		return settle(s, skip + n);
 	s->stopped = signals_stop_requested();
 	if (rc != EXIT_DONE || s->stopped)
 		return rc;
 	if (n == 1)
 		return suspect(s, &part, attempts + 1);
-	rc = narrow(s, skip, n / 2, attempts + 1);
+	rc = bisect(s, skip, n / 2, attempts + 1);
 	if (rc == EXIT_DONE && !s->stopped)
-		rc = narrow(s, skip + n / 2, n - n / 2, attempts + 1);
+		rc = bisect(s, skip + n / 2, n - n / 2, attempts + 1);
 	return rc;
 }
 
-/* Suspects at the end: an event that was processed before must succeed. */
+static int
+handler_at_fault(const struct isolation *s)
+{
+	log_error("could not process event %lld of source \"%.*s\": the "
+		  "handler failed on this event and on the last good one too",
+	    (long long)s->suspects[0].id, VIEW_FMT(s->source));
+	log_hint("Fix the handler; nothing was parked.");
+	return EXIT_OPERATOR;
+}
+
+/* The batch ends with suspects: runs an event that was processed before, which
+ * must succeed again. */
 static int
 try_neighbour(struct isolation *s)
 {
@@ -218,76 +230,77 @@ try_neighbour(struct isolation *s)
 	struct batch_limits one = {1, 1};
 	struct batch b;
 	int rc = cursor_neighbour(
-	    s->a->session, s->source, s->suspects[0].id, &q);
+	    s->retry->session, s->source, s->suspects[0].id, &q);
 
 	if (rc == EXIT_DONE && batch_cut(&q, &one, true, &b))
-		rc = run(s->a, s->source, &q, &b, &s->r);
+		rc = run(s->retry, s->source, &q, &b, &s->result);
 	else if (rc == EXIT_DONE)
-		s->r.answer = HANDLER_FAILED;
+		s->result.answer = HANDLER_FAILED;
 	batch_queue_release(&q);
-	if (rc == EXIT_DONE && s->r.answer == HANDLER_PROCESSED)
+	if (rc == EXIT_DONE && s->result.answer == HANDLER_PROCESSED)
 		return settle(s, s->whole->events);
 	s->stopped = signals_stop_requested();
-	if (rc != EXIT_DONE || s->stopped)
-		return rc;
-	log_error("could not process event %lld of source \"%.*s\": its "
-		  "handler failed, and with no event since has it succeeded",
-	    (long long)s->suspects[0].id, VIEW_FMT(s->source));
-	log_hint("It seems to be the handler that fails, not the event: mend "
-		 "it; nothing was parked.");
-	return EXIT_OPERATOR;
+	return rc != EXIT_DONE || s->stopped ? rc : handler_at_fault(s);
 }
 
 static int
-isolate(struct retry *a, struct view source, const struct batch *b,
+isolate(struct retry *r, struct view source, const struct batch *b,
     uint64_t attempts, bool *done)
 {
-	struct isolation s = {.a = a, .source = source, .whole = b};
+	struct isolation s = {.retry = r, .source = source, .whole = b};
 	uint64_t half = b->events / 2;
-	int rc = cursor_letters(a->session, &s.open);
+	int rc = cursor_count_letters(r->session, &s.open);
 
-	log_warning("taking the batch %lld to %lld of source \"%.*s\" apart",
+	log_warning("bisecting the batch %lld to %lld of source \"%.*s\"",
 	    (long long)b->first_id, (long long)b->last_id, VIEW_FMT(source));
 	if (rc == EXIT_DONE && half > 0)
-		rc = narrow(&s, 0, half, attempts);
+		rc = bisect(&s, 0, half, attempts);
 	if (rc == EXIT_DONE && !s.stopped)
-		rc = narrow(&s, half, b->events - half, attempts);
+		rc = bisect(&s, half, b->events - half, attempts);
 	if (rc == EXIT_DONE && !s.stopped && s.n > 0)
 		rc = try_neighbour(&s);
 	*done = rc == EXIT_DONE && !s.stopped;
 	drop_suspects(&s);
 	free(s.suspects);
-	buf_release(&s.r.stderr_tail);
+	buf_release(&s.result.stderr_tail);
 	return rc;
+}
+
+/* The handler failed `attempts` times. */
+static int
+fail(struct retry *r, struct view source, const struct batch *b,
+    uint64_t attempts, bool *done)
+{
+	return r->dead_letters ? isolate(r, source, b, attempts, done)
+			       : give_up(b, source, attempts);
 }
 
 int
 retry_process(
-    struct retry *a, struct view source, const struct batch *b, bool *done)
+    struct retry *r, struct view source, const struct batch *b, bool *done)
 {
-	struct handler_result r = {0};
+	struct handler_result result = {0};
 	int rc = EXIT_DONE;
 
 	*done = false;
 	for (uint64_t n = 1; rc == EXIT_DONE && !signals_stop_requested();
 	     n++) {
-		rc = run(a, source, &a->ahead->queue, b, &r);
+		rc = run(r, source, &r->prefetch->queue, b, &result);
 		if (rc != EXIT_DONE)
 			break;
-		if (r.answer == HANDLER_PROCESSED) {
-			rc = mark(a, source, b);
+		if (result.answer == HANDLER_PROCESSED) {
+			rc = mark(r, source, b);
 			*done = rc == EXIT_DONE;
 			break;
 		}
 		if (signals_stop_requested())
 			break;
-		if (n > a->retries) {
-			rc = a->dead_letters ? isolate(a, source, b, n, done)
-					     : give_up(b, source, n);
+		if (n > r->retries) {
+			rc = fail(r, source, b, n, done);
 			break;
 		}
-		rc = wait_before(a, n);
+		rc = wait_after(r, n);
 	}
-	buf_release(&r.stderr_tail);
+	buf_release(&result.stderr_tail);
 	return rc;
 }

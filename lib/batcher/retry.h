@@ -1,7 +1,7 @@
 /*
- * A handler's attempts at a batch, and what is done when they fail: tried
- * again, then given up or, for dead letters, taken apart until the events that
- * fail stand alone.
+ * A batch's way through the handler: it runs until it succeeds.  If it fails
+ * too often, the batch is given up or, with dead_letters, bisected until the
+ * events that fail stand alone; those are parked as dead letters.
  */
 #ifndef RETRY_H
 #define RETRY_H
@@ -10,22 +10,23 @@
 #include "batcher/handler.h"
 
 struct retry {
-	struct handler handler;
-	uint64_t retries;     /* of a batch, before that */
-	bool dead_letters;    /* take it apart */
-	uint64_t max_letters; /* open ones of the consumer */
+	uint64_t retries;     /* of a batch, before it is given up */
+	bool dead_letters;    /* bisect it instead */
+	uint64_t max_letters; /* open dead letters of the consumer, at most */
+
+	/* borrowed; delivery_open sets them */
+	const struct handler *handler;
 	struct cursor_session *session;
-	struct prefetch *ahead;
-	bool failing; /* a row of cdc_retries says that it does */
+	struct prefetch *prefetch;
 };
 
 /*
- * Has the batch, at the head of the ahead's queue, processed, and marks it.
- * *done stays false if a stop came between: it is the next one's then.
- * EXIT_OPERATOR if it fails for good, EXIT_CONFIG if the handler cannot be
+ * Has the handler process the batch, which is at the head of the prefetch's
+ * queue, and marks it.  *done stays false if a stop was requested first.
+ * EXIT_OPERATOR if the handler failed too often, EXIT_CONFIG if it cannot be
  * run.
  */
 int retry_process(
-    struct retry *a, struct view source, const struct batch *b, bool *done);
+    struct retry *r, struct view source, const struct batch *b, bool *done);
 
 #endif

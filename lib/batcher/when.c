@@ -5,7 +5,7 @@
 
 #define DAY_US INT64_C(86400000000)
 
-/* With what people leave out. */
+/* Accepts abbreviated times: no zone, no seconds, date only. */
 static bool
 parse_date(const char *text, int64_t *t)
 {
@@ -24,8 +24,7 @@ parse_date(const char *text, int64_t *t)
 	return ok;
 }
 
-/* Takes a word off the front, and the spaces before it; empty: there is none.
- */
+/* Takes the first word, and the spaces before it, off s.  Empty at the end. */
 static struct view
 take_word(struct view *s)
 {
@@ -40,7 +39,7 @@ take_word(struct view *s)
 	return word;
 }
 
-/* Takes the number that the word begins with, if it does. */
+/* Takes the number at the beginning of the word off it, if there is one. */
 static struct view
 take_number(struct view *word)
 {
@@ -54,14 +53,14 @@ take_number(struct view *word)
 	return number;
 }
 
-/* The unit of a duration that the word means; 0: none. */
+/* The word's unit, as a duration has it; 0: it is no unit. */
 static char
 unit_of(struct view word)
 {
 	static const char *const names[] = {"s", "sec", "second", "m", "min",
 	    "minute", "h", "hr", "hour", "d", "day", "w", "week"};
 
-	/* the plural of a word; "ms" is none */
+	/* a plural; but "ms" is none */
 	if (word.n > 2 && word.p[word.n - 1] == 's')
 		word.n--;
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
@@ -71,8 +70,10 @@ unit_of(struct view word)
 	return 0;
 }
 
-/* Appends "2h" for 2hours, "2" for 2, "1" for an, after which *number says that
- * the unit is still to come, and "h" for that. */
+/*
+ * Appends a word as a duration has it: "2h" for 2hours; "2" for 2 and "1" for
+ * an, which set *number since the unit must follow; "h" for hours after that.
+ */
 static bool
 add_word(struct buf *b, struct view word, bool *number)
 {
@@ -100,7 +101,7 @@ add_word(struct buf *b, struct view word, bool *number)
 	return unit_of(word) != 0;
 }
 
-/* What the words say, as the duration that num.h reads: "1h30m". */
+/* Appends all words, as a duration of num.h: "1h30m". */
 static bool
 add_words(struct buf *b, struct view s)
 {
@@ -123,7 +124,7 @@ parse_span(struct view s, int64_t *ms)
 	return ok;
 }
 
-/* "-1h", "2 hours ago": takes off what says that it is in the past. */
+/* Takes the "-" of "-1h" or the " ago" of "2 hours ago" off s. */
 static bool
 take_past(struct view *s)
 {

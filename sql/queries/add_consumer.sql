@@ -1,2 +1,2 @@
--- consumer, from the newest event on?
+-- Registers consumer $1; $2: it begins after the newest event.
 SELECT philotes.add_consumer($1, $2)

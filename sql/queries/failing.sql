@@ -1,5 +1,5 @@
--- The batch $3 to $4 of consumer $1 and source $2 failed once more: $5.  Who was
--- dropped leaves no row.
+-- The batch $3 to $4 of consumer $1 and source $2 failed once more, with status
+-- $5.  A consumer that was dropped gets no row.
 INSERT INTO philotes.cdc_retries AS r
     (consumer, source_id, first_id, last_id, attempts, status)
 SELECT $1, $2, $3::bigint, $4::bigint, 1, $5

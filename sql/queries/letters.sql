@@ -1,5 +1,6 @@
--- In the columns of pending.sql, the open dead letters of consumer $1.
-SELECT source_id, 0, 0, 0, max(id), count(*), 0, false
+-- The open dead letters of consumer $1 per source, in the columns of
+-- pending.sql; $2 and $3 as there.
+SELECT source_id, 0, 0, 0, max(id), count(*), 0, false, NULL
 FROM philotes.cdc_dead_letters
 WHERE consumer = $1 AND closed_at IS NULL
   AND ($2::text[] IS NULL OR source_id = ANY ($2::text[]))

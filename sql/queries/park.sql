@@ -1,6 +1,5 @@
--- Events with the ids $8, their statuses, attempts and messages $9 to $11, become
--- dead letters of consumer $1, and what they are part of is marked as mark.sql
--- does.
+-- Parks the events with the ids $8 as dead letters of consumer $1; $9 to $11 are
+-- their statuses, attempts and messages.  Marks the batch as mark.sql does.
 WITH place AS (
 	SELECT 1 + coalesce(b.batch_no, 0) AS batch_no
 	FROM philotes.cdc_consumers c

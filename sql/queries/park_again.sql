@@ -1,5 +1,5 @@
--- Letters $3 of consumer $1 and source $2 failed again: statuses, attempts and
--- messages $4 to $6.
+-- The dead letters $3 of consumer $1 and source $2 failed again; $4 to $6 are
+-- their statuses, attempts and messages.
 UPDATE philotes.cdc_dead_letters d
 SET status = f.status, attempts = d.attempts + f.attempts,
     stderr = nullif(f.stderr, ''), parked_at = clock_timestamp()

@@ -1,13 +1,22 @@
--- What waits for consumer $1: sources (of the array $2, the one $3, if not
--- null) with events beyond the cursor, for how many milliseconds the first has
--- waited, and whether the next batch has failed before.  $4: one that is not
--- registered begins after the newest.
+-- The sources that have events waiting for consumer $1, as struct cursor has
+-- them: with the age of the first waiting event in milliseconds, whether the next
+-- batch has failed before, and the bytes of the waiting events, if these are less
+-- than $5.  Of a write whose events do not all wait, the bytes count in
+-- proportion.  $2 (an array) and $3 (one) restrict the sources, unless null.  $4:
+-- a consumer that is not registered begins after the newest event.
 SELECT s.source_id, coalesce(b.last_id, 0), coalesce(b.total, 0),
        coalesce(b.write_no, 0), w.last_id, w.total,
        greatest(0, extract(epoch FROM clock_timestamp() - f.written_at)
                    * 1000)::bigint,
        EXISTS (SELECT FROM philotes.cdc_retries r
-               WHERE r.consumer = $1 AND r.source_id = s.source_id)
+               WHERE r.consumer = $1 AND r.source_id = s.source_id),
+       CASE WHEN w.total - coalesce(b.total, 0) < $5::bigint THEN (
+	SELECT sum(n.bytes::float8 / n.events
+	           * least(n.events, n.total - coalesce(b.total, 0)))::bigint
+	FROM philotes.cdc_writes n
+	WHERE n.source_id = s.source_id AND n.events > 0
+	  AND n.write_no >= coalesce(b.write_no, 0)
+	  AND n.last_id > coalesce(b.last_id, 0)) END
 FROM philotes.cdc_sources s
 CROSS JOIN LATERAL (
 	SELECT last_id, total FROM philotes.cdc_writes

@@ -1,5 +1,0 @@
--- Gives up all that is claimed or waited for.  Does anybody wait for source $2?
-SELECT CASE WHEN pg_try_advisory_lock(key) THEN NOT pg_advisory_unlock(key)
-       ELSE true END, pg_advisory_unlock_all()
-FROM (SELECT hashtextextended(
-    'philotes.want.' || $3 || ':' || length($1) || ':' || $1 || $2, 0) AS key) k
