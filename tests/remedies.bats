@@ -307,7 +307,7 @@ passes_replication()
 }
 
 @test "a word that is one too many is named, unless it may be a secret" {
-	expect_remedy 64 '"cat" is one too many' 'A command goes behind --.' \
+	expect_remedy 64 '"cat" is one too many' 'Write -- before a command.' \
 		buffer-batch --once cat
 	expect_remedy 64 'a connection string without -d' '--help' \
 		buffer-batch postgresql://u:x@h/d

@@ -210,14 +210,40 @@ untouched()
 	refuse --to --dead-letters --to '#1' --dead-letters
 	refuse --from --consumer --from '#1' --consumer c
 	refuse --from --start --from '#1' --start latest
+	refuse --to --start --to '#1' --start earliest
+	refuse --from --flush-interval --from '#1' --flush-interval 1s
 	refuse --from --on-failure --from '#1' --on-failure dead-letter -- cat
 	refuse --peek --dead-letters --peek --dead-letters
 	refuse --peek 'a command' --peek -- cat
 	refuse --peek --ack --peek --ack x
-	refuse --dead-letters --start --dead-letters --start latest
-	refuse --on-failure 'no command' --on-failure dead-letter
-	expect_code 64 buffer-batch --tables t
-	expect_error '--tables without --from or --to'
+	refuse --peek --flush-interval --peek --flush-interval 1s
+	refuse --dead-letters --start --dead-letters --start earliest
+	refuse --dead-letters --flush-interval --dead-letters \
+	    --flush-interval 1s
+	refuse --dead-letters --max-dead-letters --dead-letters \
+	    --max-dead-letters 7 --on-failure dead-letter -- cat
+	refuse --once --flush-interval --once --flush-interval 1s
+}
+
+@test "an option without effect is refused, with what it needs" {
+	needs()
+	{
+		local one=$1 other=$2
+		shift 2
+		expect_code 64 buffer-batch "$@"
+		expect_error "$one without $other"
+	}
+	needs --retries 'a command' --retries 5
+	needs --timeout 'a command' --once --timeout 1s
+	needs --on-failure 'a command' --on-failure stop
+	needs --on-failure 'a command' --dead-letters --on-failure dead-letter
+	needs --max-dead-letters '--on-failure dead-letter' \
+	    --max-dead-letters 100
+	needs --max-dead-letters '--on-failure dead-letter' \
+	    --max-dead-letters 100 --on-failure stop -- cat
+	needs --tables '--from or --to' --tables t
+	# a variable is for every run
+	PHILOTES_BUFFER_FLUSH_INTERVAL=1s expect_code 0 buffer-batch --once
 }
 
 @test "places that are none are refused" {

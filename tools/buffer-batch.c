@@ -1,4 +1,4 @@
-/* Batches of events from the buffer: buffer-batch(1). */
+/* buffer-batch(1): delivers the events of the buffer in batches. */
 #include <string.h>
 
 #include "base/clock.h"
@@ -28,7 +28,7 @@ static const struct opt table[] = {
     {'d', "buffer", "CONNINFO", OPT_TEXT, &batcher.conninfo,
 	"PHILOTES_BUFFER_URL", "the database to read from", 0, NULL},
     {0, "source-id", "NAME", OPT_LIST, &sources, NULL,
-	"this source; may be given again (all)", 0, NULL},
+	"deliver this source; repeatable (all)", 0, NULL},
     {0, "consumer", "NAME", OPT_TEXT, &batcher.consumer, NULL,
 	"whose cursor to use (default)", 0, NULL},
     {0, "start", "earliest|latest", OPT_CHOICE, &start_choice, NULL,
@@ -39,19 +39,19 @@ static const struct opt table[] = {
 	"bytes in a batch (4194304)", 1, NULL},
     {0, "flush-interval", "DURATION", OPT_DURATION, &batcher.flush_interval,
 	"PHILOTES_BUFFER_FLUSH_INTERVAL",
-	"an incomplete batch waits so long (5s)", 0, NULL},
+	"how long an incomplete batch waits (5s)", 0, NULL},
     {0, "once", NULL, OPT_FLAG, &batcher.once, NULL,
-	"deliver what is there now, and exit", 0, NULL},
+	"deliver the events that are there, and exit", 0, NULL},
     {0, "ack", "FILE", OPT_TEXT, &batcher.ack, NULL,
-	"read acknowledged checkpoints from here", 0, NULL},
+	"read acks of checkpoints from this FIFO", 0, NULL},
     {0, "retries", "N", OPT_COUNT, &batcher.retries, NULL,
-	"of a batch whose command fails (5)", 0, NULL},
+	"retries of a batch that fails (5)", 0, NULL},
     {0, "timeout", "DURATION", OPT_DURATION, &batcher.handler.timeout_ms, NULL,
-	"for the command to process a batch (none)", 0, NULL},
+	"how long the command may take (no limit)", 0, NULL},
     {0, "on-failure", "stop|dead-letter", OPT_CHOICE, &failure_choice, NULL,
-	"after that many retries (stop)", 0, failures},
+	"what to do after the last retry (stop)", 0, failures},
     {0, "max-dead-letters", "N", OPT_COUNT, &batcher.max_letters, NULL,
-	"stop when so many are open (100)", 1, NULL},
+	"exit when so many are open (100)", 1, NULL},
     {0, "dead-letters", NULL, OPT_FLAG, &letters, NULL,
 	"deliver the consumer's open dead letters", 0, NULL},
     {0, "peek", NULL, OPT_FLAG, &peek, NULL,
@@ -63,27 +63,28 @@ static const struct opt table[] = {
     {0, "tables", "LIST", OPT_TEXT, &tables, NULL,
 	"replay the events of these tables (all)", 0, NULL},
     {0, "server-timeout", "DURATION", OPT_DURATION, &server_timeout,
-	"PHILOTES_SERVER_TIMEOUT",
-	"a server that does not answer is dead (60s)", 0, NULL},
+	"PHILOTES_SERVER_TIMEOUT", "give up on a silent server after (60s)", 0,
+	NULL},
 };
 
 static const struct opts opts = {
     "buffer-batch",
     "buffer-batch [-qv] [-d CONNINFO] [OPTION ...] [-- COMMAND [ARG ...]]",
-    "Hands on the events of the buffer in batches, to stdout or to a command.",
+    "Delivers the events of the buffer in batches, to stdout or to a command.",
     table,
     sizeof(table) / sizeof(*table),
     (const int[]){64, 69, 70, 71, 74, 75, 76, 77, 78, 0},
 };
 
-/* Options that do not go together. */
+/* Options that exclude each other. */
 static int
 check_pairs(bool command)
 {
 	const char *replay = from != NULL ? "--from"
 	    : to != NULL                  ? "--to"
 					  : NULL;
-	bool latest = start_choice == 1, bury = failure_choice == 1;
+	bool start = opts_given(&opts, &start_choice);
+	bool interval = opts_given(&opts, &batcher.flush_interval);
 	const struct {
 		bool both;
 		const char *one;
@@ -93,13 +94,18 @@ check_pairs(bool command)
 	    {replay && peek, replay, "--peek"},
 	    {replay && letters, replay, "--dead-letters"},
 	    {replay && batcher.consumer != NULL, replay, "--consumer"},
-	    {replay && latest, replay, "--start"},
-	    {replay && bury, replay, "--on-failure"},
+	    {replay && start, replay, "--start"},
+	    {replay && interval, replay, "--flush-interval"},
+	    {replay && failure_choice == 1, replay, "--on-failure"},
 	    {peek && letters, "--peek", "--dead-letters"},
 	    {peek && command, "--peek", "a command"},
 	    {peek && batcher.ack != NULL, "--peek", "--ack"},
-	    {letters && latest, "--dead-letters", "--start"},
-	    {bury && !command, "--on-failure", "no command"},
+	    {peek && interval, "--peek", "--flush-interval"},
+	    {letters && start, "--dead-letters", "--start"},
+	    {letters && interval, "--dead-letters", "--flush-interval"},
+	    {letters && opts_given(&opts, &batcher.max_letters),
+		"--dead-letters", "--max-dead-letters"},
+	    {batcher.once && interval, "--once", "--flush-interval"},
 	};
 
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
@@ -107,16 +113,39 @@ check_pairs(bool command)
 			return opts_usage(&opts, "%s and %s together",
 			    pairs[i].one, pairs[i].other);
 	}
-	if (tables != NULL && replay == NULL)
-		return opts_usage(&opts, "--tables without --from or --to");
+	return EXIT_DONE;
+}
+
+/* Options that have no effect without another. */
+static int
+check_needs(bool command)
+{
+	const struct {
+		const char *option;
+		const void *dest;
+		bool met;
+		const char *needs;
+	} needs[] = {
+	    {"--retries", &batcher.retries, command, "a command"},
+	    {"--timeout", &batcher.handler.timeout_ms, command, "a command"},
+	    {"--on-failure", &failure_choice, command, "a command"},
+	    {"--max-dead-letters", &batcher.max_letters, failure_choice == 1,
+		"--on-failure dead-letter"},
+	    {"--tables", &tables, from != NULL || to != NULL, "--from or --to"},
+	};
+
+	for (size_t i = 0; i < sizeof(needs) / sizeof(*needs); i++) {
+		if (!needs[i].met && opts_given(&opts, needs[i].dest))
+			return opts_usage(&opts, "%s without %s",
+			    needs[i].option, needs[i].needs);
+	}
 	return EXIT_DONE;
 }
 
 static int
 read_bound(const char *name, const char *text, struct replay_bound *b)
 {
-	/* one moment for both */
-	static int64_t now;
+	static int64_t now; /* the same for --from and --to */
 
 	now = now != 0 ? now : clock_pg();
 	if (text == NULL || replay_bound_parse(text, now, b))
@@ -153,7 +182,7 @@ check_names(void)
 	bool utf8 = utf8_valid(view_of(batcher.consumer)) &&
 	    (tables == NULL || utf8_valid(view_of(tables)));
 
-	/* it is a part of keys of the ledgers, as a source's is */
+	/* it is part of a primary key, as the name of a source is */
 	if (batcher.consumer != NULL &&
 	    strlen(batcher.consumer) > SOURCE_ID_MAX)
 		return opts_usage(&opts,
@@ -171,10 +200,12 @@ set_up(int argc, char **argv, int rest)
 
 	if (rest < argc && strcmp(argv[rest - 1], "--") != 0) {
 		rc = opts_extra(&opts, argv[rest]);
-		log_hint("A command goes behind --.");
+		log_hint("Write -- before a command.");
 		return rc;
 	}
 	rc = check_pairs(rest < argc);
+	if (rc == EXIT_DONE)
+		rc = check_needs(rest < argc);
 	if (rc == EXIT_DONE)
 		rc = read_replay();
 	if (rest < argc)
