@@ -6,7 +6,6 @@
 #include "base/exitcode.h"
 #include "base/log.h"
 #include "base/num.h"
-#include "buffer/copyrow.h"
 #include "buffer/store.h"
 #include "sql.h"
 
@@ -16,20 +15,6 @@
 static const char marking[] = "mark the batch as processed";
 
 static const char looking[] = "look for waiting events";
-
-/* A parameter of a query. */
-struct number {
-	char s[24];
-};
-
-static struct number
-signed_number(int64_t v)
-{
-	struct number n;
-
-	snprintf(n.s, sizeof(n.s), "%lld", (long long)v);
-	return n;
-}
 
 static int
 unexpected(const char *doing)
@@ -311,28 +296,22 @@ cursor_release(struct cursor_session *s, struct view source, bool *requested)
 
 /* Marks */
 
-/* The parameters of mark.sql, with room for those that park.sql has more. */
-struct mark_params {
-	struct buf source;
-	struct number numbers[5];
-	const char *p[11];
-};
-
-static void
-set_params(struct mark_params *p, const struct cursor_session *s,
+void
+cursor_params(struct cursor_params *p, const struct cursor_session *s,
     struct view source, const struct batch_mark *m)
 {
-	*p = (struct mark_params){.source = BUF_INIT};
+	const int64_t numbers[5] = {m->first_id, m->last_id, (int64_t)m->events,
+	    (int64_t)m->total, m->write_no};
+
+	*p = (struct cursor_params){.source = BUF_INIT};
 	buf_addv(&p->source, source);
 	p->p[0] = s->consumer;
 	p->p[1] = buf_str(&p->source);
-	p->numbers[0] = signed_number(m->first_id);
-	p->numbers[1] = signed_number(m->last_id);
-	p->numbers[2] = signed_number((int64_t)m->events);
-	p->numbers[3] = signed_number((int64_t)m->total);
-	p->numbers[4] = signed_number(m->write_no);
-	for (int i = 0; i < 5; i++)
-		p->p[2 + i] = p->numbers[i].s;
+	for (int i = 0; i < 5; i++) {
+		snprintf(p->numbers[i], sizeof(p->numbers[i]), "%lld",
+		    (long long)numbers[i]);
+		p->p[2 + i] = p->numbers[i];
+	}
 }
 
 /* mark.sql inserted no row: the consumer was dropped, or its cursor moved. */
@@ -359,9 +338,9 @@ no_mark(struct cursor_session *s)
 	return EXIT_RETRY;
 }
 
-/* Explains the answer to a mark. */
-static int
-check_mark(struct cursor_session *s, int rc, const PGresult *res, bool count)
+int
+cursor_check_mark(
+    struct cursor_session *s, int rc, const PGresult *res, bool count)
 {
 	if (rc != EXIT_DONE && pg_is_state(res, "23505")) {
 		log_hint(OTHER_MARKED);
@@ -383,7 +362,7 @@ cursor_settle(struct cursor_session *s)
 		return EXIT_DONE;
 	s->marking = false;
 	rc = pg_finish(&s->pg, marking, &res);
-	rc = check_mark(s, rc, res, s->mode == CURSOR_CONSUME);
+	rc = cursor_check_mark(s, rc, res, s->mode == CURSOR_CONSUME);
 	PQclear(res);
 	return rc;
 }
@@ -394,14 +373,14 @@ send_mark(
 {
 	bool letters = s->mode == CURSOR_LETTERS;
 	int n = letters ? 4 : 7, sent, rc;
-	struct mark_params p;
+	struct cursor_params p;
 	const char *name;
 
 	rc = pg_prepare(
 	    &s->pg, marking, letters ? SQL_CLOSE_LETTERS : SQL_MARK, n, &name);
 	if (rc != EXIT_DONE)
 		return rc;
-	set_params(&p, s, source, m);
+	cursor_params(&p, s, source, m);
 	sent = PQsendQueryPrepared(s->pg.conn, name, n, p.p, NULL, NULL, 0);
 	buf_release(&p.source);
 	if (sent == 0)
@@ -448,156 +427,16 @@ cursor_failed(struct cursor_session *s, struct view source,
 {
 	const struct batch_mark m = {
 	    .first_id = b->first_id, .last_id = b->last_id};
-	struct mark_params p;
+	struct cursor_params p;
 	int rc = cursor_settle(s);
 
 	if (rc != EXIT_DONE || s->mode != CURSOR_CONSUME)
 		return rc;
 	s->failing = true;
-	set_params(&p, s, source, &m);
+	cursor_params(&p, s, source, &m);
 	p.p[4] = status;
 	rc = pg_query(
 	    &s->pg, "record that the batch failed", SQL_FAILING, 5, p.p, NULL);
 	buf_release(&p.source);
 	return rc;
-}
-
-int
-cursor_count_letters(struct cursor_session *s, uint64_t *n)
-{
-	static const char doing[] = "count the dead letters";
-	PGresult *res;
-	int rc = cursor_settle(s);
-
-	if (rc != EXIT_DONE)
-		return rc;
-	rc = pg_query(&s->pg, doing, SQL_COUNT_LETTERS, 1, &s->consumer, &res);
-	if (rc == EXIT_DONE && !num_parse_u64(pg_value(res, 0, 0), n))
-		rc = unexpected(doing);
-	PQclear(res);
-	return rc;
-}
-
-/* The arrays of park.sql and park_again.sql. */
-struct letter_arrays {
-	struct buf b[4];
-};
-
-/* Into the parameters from params on. */
-static void
-add_letters(struct letter_arrays *a, const char **params,
-    const struct cursor_letter *letters, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		pg_array_add(&a->b[0], view_of(signed_number(letters[i].id).s));
-		pg_array_add(&a->b[1], view_of(letters[i].status));
-		pg_array_add(&a->b[2],
-		    view_of(signed_number((int64_t)letters[i].attempts).s));
-		pg_array_add(&a->b[3], buf_view(&letters[i].stderr_tail));
-	}
-	for (size_t i = 0; i < 4; i++)
-		params[i] = pg_array_end(&a->b[i]);
-}
-
-static void
-release_letters(struct letter_arrays *a)
-{
-	for (size_t i = 0; i < 4; i++)
-		buf_release(&a->b[i]);
-}
-
-int
-cursor_park(struct cursor_session *s, struct view source,
-    const struct cursor_letter *letters, size_t n, const struct batch_mark *m)
-{
-	struct letter_arrays a = {0};
-	struct mark_params p;
-	PGresult *res = NULL;
-	int rc = cursor_settle(s);
-
-	set_params(&p, s, source, m);
-	add_letters(&a, p.p + 7, letters, n);
-	if (rc == EXIT_DONE) {
-		rc = pg_query(&s->pg, "park the events that failed", SQL_PARK,
-		    11, p.p, &res);
-		rc = check_mark(s, rc, res, true);
-	}
-	s->failing = false; /* park.sql has removed the row */
-	PQclear(res);
-	release_letters(&a);
-	buf_release(&p.source);
-	return rc;
-}
-
-int
-cursor_park_again(struct cursor_session *s, struct view source,
-    const struct cursor_letter *letters, size_t n)
-{
-	static const struct batch_mark none = {0};
-	struct letter_arrays a = {0};
-	struct mark_params p;
-	int rc = cursor_settle(s);
-
-	set_params(&p, s, source, &none);
-	add_letters(&a, p.p + 2, letters, n);
-	if (rc == EXIT_DONE)
-		rc = pg_query(&s->pg, "record that letters failed again",
-		    SQL_PARK_AGAIN, 6, p.p, NULL);
-	release_letters(&a);
-	buf_release(&p.source);
-	return rc;
-}
-
-static void
-put_neighbour(
-    struct cursor_session *s, struct buf *sql, struct view source, int64_t id)
-{
-	buf_adds(sql,
-	    "COPY (SELECT " COPYROW_OUT " FROM philotes.cdc_log WHERE id = "
-	    "(SELECT l.id FROM philotes.cdc_writes w CROSS JOIN LATERAL "
-	    "(SELECT id FROM philotes.cdc_log WHERE source_id = w.source_id ");
-	buf_addf(sql,
-	    "AND id BETWEEN w.first_id AND least(w.last_id, %lld) AND id NOT "
-	    "IN (SELECT id FROM philotes.cdc_dead_letters WHERE consumer = ",
-	    (long long)id - 1);
-	pg_add_literal(&s->pg, sql, view_of(s->consumer));
-	buf_adds(sql, ") ORDER BY id DESC LIMIT 1) l WHERE w.source_id = ");
-	pg_add_literal(&s->pg, sql, source);
-	buf_addf(sql,
-	    " AND w.events > 0 AND w.first_id < %lld ORDER BY w.write_no DESC "
-	    "LIMIT 1)) TO STDOUT (FORMAT binary)",
-	    (long long)id);
-}
-
-int
-cursor_neighbour(struct cursor_session *s, struct view source, int64_t id,
-    struct batch_queue *q)
-{
-	static const char doing[] = "read an event that was processed";
-	struct buf sql = BUF_INIT;
-	struct event e;
-	bool first = true, ok;
-	char *message;
-	size_t n;
-	int rc = cursor_settle(s);
-
-	put_neighbour(s, &sql, source, id);
-	if (rc == EXIT_DONE)
-		rc = pg_query(&s->pg, doing, buf_str(&sql), 0, NULL, NULL);
-	buf_release(&sql);
-	if (rc != EXIT_DONE)
-		return rc;
-	while ((rc = pg_copy_data(&s->pg, doing, &message, &n)) == EXIT_DONE &&
-	    message != NULL) {
-		ok = copyrow_get((struct view){message, n}, first, &e) !=
-			COPYROW_EVENT ||
-		    batch_queue_add(q, &e, 0);
-		first = false;
-		PQfreemem(message);
-		if (ok)
-			continue;
-		log_error("could not %s: out of memory", doing);
-		return EXIT_OS;
-	}
-	return rc == EXIT_DONE ? pg_finish(&s->pg, doing, NULL) : rc;
 }

@@ -113,37 +113,25 @@ int cursor_mark(
 /* Waits for the answer to the last mark. */
 int cursor_settle(struct cursor_session *s);
 
-/* Failures */
-
-struct cursor_letter {
-	int64_t id;
-	uint64_t attempts;
-	char status[40];
-	struct buf stderr_tail;
-};
-
 /* Records in cdc_retries that the batch failed once more; the next mark of the
  * source removes the row. */
 int cursor_failed(struct cursor_session *s, struct view source,
     const struct batch *b, const char *status);
 
-/* Counts the consumer's open dead letters. */
-int cursor_count_letters(struct cursor_session *s, uint64_t *n);
+/* For statements that mark, too (letters.h) */
 
-/* Parks the events as dead letters, and marks m, which they are part of, in the
- * same statement. */
-int cursor_park(struct cursor_session *s, struct view source,
-    const struct cursor_letter *letters, size_t n, const struct batch_mark *m);
+/* The parameters of mark.sql, with room for those that park.sql has more. */
+struct cursor_params {
+	struct buf source; /* the caller releases it */
+	char numbers[5][24];
+	const char *p[11];
+};
 
-/* CURSOR_LETTERS: records that these letters failed again. */
-int cursor_park_again(struct cursor_session *s, struct view source,
-    const struct cursor_letter *letters, size_t n);
+void cursor_params(struct cursor_params *p, const struct cursor_session *s,
+    struct view source, const struct batch_mark *m);
 
-/*
- * Reads into the empty queue q the newest event before id that the consumer has
- * processed and not parked; nothing, if the log has none.
- */
-int cursor_neighbour(struct cursor_session *s, struct view source, int64_t id,
-    struct batch_queue *q);
+/* Explains rc and res, the answer to a mark.  count: no row is a failure. */
+int cursor_check_mark(
+    struct cursor_session *s, int rc, const PGresult *res, bool count);
 
 #endif

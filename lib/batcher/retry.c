@@ -5,9 +5,9 @@
 
 #include "base/clock.h"
 #include "base/exitcode.h"
-#include "base/fdio.h"
 #include "base/log.h"
 #include "base/signals.h"
+#include "batcher/letters.h"
 
 #define BACKOFF_MS     100 /* after the first failure */
 #define BACKOFF_MAX_MS 60000
@@ -95,7 +95,7 @@ struct isolation {
 	const struct batch *whole;
 	uint64_t settled; /* events of the batch that are marked */
 	uint64_t open;    /* dead letters of the consumer */
-	struct cursor_letter *suspects;
+	struct letter *suspects;
 	size_t n;
 	struct handler_result result;
 	bool stopped;
@@ -132,7 +132,7 @@ settle(struct isolation *s, uint64_t events)
 	s->settled = events;
 	if (s->n == 0)
 		return cursor_mark(s->retry->session, s->source, &m);
-	rc = cursor_park(s->retry->session, s->source, s->suspects, s->n, &m);
+	rc = letters_park(s->retry->session, s->source, s->suspects, s->n, &m);
 	if (rc == EXIT_DONE)
 		log_parked(s);
 	s->open += s->n;
@@ -155,7 +155,7 @@ flood(const struct isolation *s)
 static int
 add_suspect(struct isolation *s, const struct batch *event, uint64_t attempts)
 {
-	struct cursor_letter *more, *l;
+	struct letter *more, *l;
 
 	more = realloc(s->suspects, (s->n + 1) * sizeof(*more));
 	if (more == NULL) {
@@ -164,8 +164,7 @@ add_suspect(struct isolation *s, const struct batch *event, uint64_t attempts)
 	}
 	s->suspects = more;
 	l = &more[s->n++];
-	*l = (struct cursor_letter){
-	    .id = event->first_id, .attempts = attempts};
+	*l = (struct letter){.id = event->first_id, .attempts = attempts};
 	snprintf(l->status, sizeof(l->status), "%s", s->result.status);
 	buf_addv(&l->stderr_tail, buf_view(&s->result.stderr_tail));
 	return EXIT_DONE;
@@ -183,7 +182,8 @@ suspect(struct isolation *s, const struct batch *event, uint64_t attempts)
 	rc = add_suspect(s, event, attempts);
 	if (rc != EXIT_DONE || !again)
 		return rc;
-	rc = cursor_park_again(s->retry->session, s->source, s->suspects, s->n);
+	rc = letters_park_again(
+	    s->retry->session, s->source, s->suspects, s->n);
 	drop_suspects(s);
 	s->settled = event->from - s->whole->from + 1;
 	return rc;
@@ -229,7 +229,7 @@ try_neighbour(struct isolation *s)
 	struct batch_queue q = {0};
 	struct batch_limits one = {1, 1};
 	struct batch b;
-	int rc = cursor_neighbour(
+	int rc = letters_neighbour(
 	    s->retry->session, s->source, s->suspects[0].id, &q);
 
 	if (rc == EXIT_DONE && batch_cut(&q, &one, true, &b))
@@ -249,7 +249,7 @@ isolate(struct retry *r, struct view source, const struct batch *b,
 {
 	struct isolation s = {.retry = r, .source = source, .whole = b};
 	uint64_t half = b->events / 2;
-	int rc = cursor_count_letters(r->session, &s.open);
+	int rc = letters_count(r->session, &s.open);
 
 	log_warning("bisecting the batch %lld to %lld of source \"%.*s\"",
 	    (long long)b->first_id, (long long)b->last_id, VIEW_FMT(source));
