@@ -5,7 +5,7 @@
 #   transactions [N [M]]   N times three transactions on t, of 3, 1 and M rows
 #   whole                  demands that the buffer holds each event once, in
 #                          order, and whole transactions only
-#   complete               demands that it is whole and has all the source's rows
+#   complete               demands that it is whole and has every source row
 #   catch_up               runs the pipeline up to now, repeatedly while its
 #                          exit codes allow a restart
 #   start_sampling         begins to compare confirmed_flush_lsn with the stored

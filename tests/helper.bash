@@ -12,8 +12,8 @@
 #
 #   src_psql SQL, buf_psql SQL     run SQL in the test's database; print a|b
 #   wait_for COMMAND ARG VALUE [S] polls until `COMMAND ARG` prints VALUE
-#   child COMMAND ...              runs it in the background, its pid in $!; kills
-#                                  it at the end of the test if still there
+#   child COMMAND ...              runs it in the background, pid in $!; kills it
+#                                  at the end of the test if still there
 #   expect_code N COMMAND ...      runs it, demands this exit code; sets $output
 #                                  and $stderr
 #   expect_error REGEX             demands that $stderr has exactly one error

@@ -4,8 +4,8 @@
 -- (0 or 1), stream (a file of our lines), rules (SQL).
 --
 -- All become rows of the table `change`: the operation, the table, and each
--- value as the server's text.  The decoders differ by design in these cases, and
--- => says what is done about it:
+-- value as the server's text.  By design the decoders differ in these cases;
+-- => says what is done about each:
 --
 -- What              ours               test_decoding      wal2json
 -- ----------------  -----------------  -----------------  -------------------

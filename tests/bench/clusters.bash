@@ -9,7 +9,7 @@
 #   load_events LOAD        the workload's number of events
 #   load_until LOAD         the LSN where it ends
 #   lines_of LOAD           the file with its events as lines
-#   text_of LOAD            the file with its rows of cdc_log, in COPY text format
+#   text_of LOAD            file with its rows of cdc_log, in COPY text format
 # shellcheck shell=bash
 
 # the columns of cdc_log that a writer fills
