@@ -53,7 +53,7 @@ interrupt()
 {
 	local status=0
 	start_demo
-	[[ -z ${3-} ]] || wait_for heard_once "$3" yes
+	[[ -z ${3-} ]] || wait_for heard_once "$3" yes 60
 	kill "-$1" -- "-$demo"
 	wait "$demo" || status=$?
 	((status == $2)) || cat "$said"
