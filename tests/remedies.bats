@@ -306,8 +306,8 @@ passes_replication()
 	start_server buf
 }
 
-@test "a word that is one too many is named, unless it may be a secret" {
-	expect_remedy 64 '"cat" is one too many' 'A command goes behind --.' \
+@test "an unexpected argument is named, unless it may be a secret" {
+	expect_remedy 64 'unexpected argument "cat"' 'A command goes behind --.' \
 		buffer-batch --once cat
 	expect_remedy 64 'a connection string without -d' '--help' \
 		buffer-batch postgresql://u:x@h/d
