@@ -303,7 +303,7 @@ gone()
 	event 11 >&7
 	start_second buffer-gc
 	wait_for said "warning: waiting for the buffer to write to philotes.cdc_log" yes
-	wait_for said_second "warning: waiting for the buffer to take the connection" yes
+	wait_for said_second "warning: waiting for the buffer to accept the connection" yes
 	thaw
 	wait_for rows cdc_log 2
 	exec 7>&-
