@@ -20,7 +20,6 @@
 #ifndef LOG_H
 #define LOG_H
 
-#include <stdarg.h>
 #include <stdbool.h>
 
 #define LOG_BURST     20

@@ -6,9 +6,9 @@
 #ifndef OPTS_H
 #define OPTS_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
-
-#include "base/view.h"
 
 enum opt_kind {
 	OPT_FLAG,     /* bool *; its variable is true or false */

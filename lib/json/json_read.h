@@ -2,7 +2,6 @@
 #ifndef JSON_READ_H
 #define JSON_READ_H
 
-#include "json/json_escape.h"
 #include "json/json_scan.h"
 
 /* Reusable memory; zero-initialise. */

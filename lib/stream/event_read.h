@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "stream/event.h"
 #include "stream/member.h"
+#include "json/json_read.h"
 
 enum line_kind {
 	LINE_EVENT,

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/lsn.h"
 #include "base/num.h"
+#include "json/json_escape.h"
 
 #define NAME(s) \
 	{ \

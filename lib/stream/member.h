@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "json/json_read.h"
+#include "json/json_scan.h"
 
 /* Why a line was refused, and which event it holds, as far as known. */
 struct line_error {

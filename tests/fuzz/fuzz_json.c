@@ -7,6 +7,7 @@
 #define JSMN_STRICT
 #include <jsmn.h>
 
+#include "json/json_escape.h"
 #include "json/json_read.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

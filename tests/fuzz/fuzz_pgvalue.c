@@ -11,7 +11,7 @@
 
 #include "base/utf8.h"
 #include "reader/pgvalue.h"
-#include "json/json_read.h"
+#include "json/json_scan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -4,7 +4,6 @@
  * or replaced by another one.
  */
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max);

@@ -1,5 +1,3 @@
-#include <stdio.h>
-
 #include "batcher/batch.h"
 #include "stream/event_write.h"
 #include "tap.h"

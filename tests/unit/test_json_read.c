@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "tap.h"
+#include "json/json_escape.h"
 #include "json/json_read.h"
 
 static struct json_reader reader;

@@ -4,6 +4,7 @@
 #include "base/json_write.h"
 #include "base/utf8.h"
 #include "tap.h"
+#include "json/json_escape.h"
 #include "json/json_read.h"
 
 static struct buf out;

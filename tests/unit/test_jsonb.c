@@ -1,10 +1,8 @@
-#include <stdint.h>
 #include <stdlib.h>
 
 #include "base/buf.h"
 #include "tap.h"
 #include "json/json_scan.h"
-#include "json/jsonb.h"
 
 /*
  * What PostgreSQL 15 accepts and refuses as text::jsonb.  test_json_read tests

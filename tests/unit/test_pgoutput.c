@@ -6,7 +6,7 @@
 #include "base/utf8.h"
 #include "reader/pgoutput.h"
 #include "tap.h"
-#include "json/json_read.h"
+#include "json/json_scan.h"
 
 /*
  * Builds a message as fmt says, in memory that is valid for 32 messages:

@@ -1,10 +1,9 @@
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "reader/pgvalue.h"
 #include "tap.h"
-#include "json/json_read.h"
+#include "json/json_scan.h"
 
 /* OIDs of src/include/catalog/pg_type.dat */
 enum {

@@ -1,7 +1,6 @@
 #include "base/text.h"
 
 #include <stdint.h>
-#include <stdio.h>
 
 #include "tap.h"
 #include "json/json_escape.h"
