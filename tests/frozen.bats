@@ -252,7 +252,7 @@ open_transaction()
 	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
 	open_transaction
 	start pg-cdc-read --create
-	wait_for said "waiting for the source to create the replication slot, behind process $blocker, in a transaction since 20" yes
+	wait_for said "waiting for the source to create the replication slot, blocked by process $blocker, in a transaction since 20" yes
 	echo "COMMIT;" >&7
 	wait "$tool"
 	grep -q "created slot" "$BATS_TEST_TMPDIR/out"
@@ -269,7 +269,7 @@ said()
 	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
 	open_transaction
 	start pg-cdc-read --create
-	wait_for said "behind process" yes
+	wait_for said "blocked by process" yes
 	freeze src
 	ends 75 "create the replication slot: the source has not answered for 0.4 s"
 	thaw

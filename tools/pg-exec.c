@@ -196,8 +196,8 @@ use_service(struct split *s)
 	return EXIT_OS;
 }
 
-/* Splits the settings into secrets and visible ones.  A visible one that PSQL
- * gets from `defaults` anyhow (or NULL) is left out. */
+/* Splits the settings into secrets and visible ones, and leaves out visible
+ * ones that libpq finds in `defaults`, which may be NULL. */
 static int
 split(struct split *s, const PQconninfoOption *options,
     PQconninfoOption *defaults)
@@ -223,7 +223,8 @@ has_service(PQconninfoOption *parsed)
 	    getenv("PGSERVICE") != NULL;
 }
 
-/* The same with the settings of the service. */
+/* Splits the settings of the string and of its service, as libpq combines them.
+ */
 static int
 split_with_service(struct split *s, const char *conninfo)
 {

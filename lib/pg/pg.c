@@ -163,7 +163,8 @@ static void
 say_waiting(const struct pg *pg, const char *doing, const struct buf *blockers)
 {
 	log_warning("waiting for the %s to %s%s%.*s", pg->what, doing,
-	    blockers->len > 0 ? ", behind " : "", VIEW_FMT(buf_view(blockers)));
+	    blockers->len > 0 ? ", blocked by " : "",
+	    VIEW_FMT(buf_view(blockers)));
 }
 
 /* Logs what we wait for and, if the server tells within LOOK_MS, which sessions

@@ -503,7 +503,7 @@ test_member_counts(void)
 #define NOT_NAMES  "is not an array of strings"
 #define NOT_OP     "is not a known operation"
 
-/* ^ is in front of the value if it is not in it. */
+/* Without a ^ in the value, it is put before the value. */
 static const struct {
 	const char *key, *value, *reason;
 } bad_values[] = {

@@ -634,7 +634,7 @@ check_number(struct view number, bool storable, const char *name)
 	buf_release(&b);
 }
 
-/* The range of numeric: 131072 digits before the point, 16383 behind. */
+/* The range of numeric: 131072 digits before the point, 16383 after it. */
 static void
 check_digits(size_t zeros, size_t whole, size_t fraction, const char *tail,
     bool storable)
