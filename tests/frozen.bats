@@ -256,7 +256,7 @@ open_transaction()
 	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
 	open_transaction
 	start pg-cdc-read --create
-	wait_for said "waiting for the source to create the replication slot, behind process $blocker, in a transaction since 20" yes
+	wait_for said "waiting for the source to create the replication slot, blocked by process $blocker, in a transaction since 20" yes
 	echo "COMMIT;" >&7
 	wait "$tool"
 	grep -q "created slot" "$BATS_TEST_TMPDIR/out"
@@ -273,7 +273,7 @@ said()
 	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
 	open_transaction
 	start pg-cdc-read --create
-	wait_for said "behind process" yes
+	wait_for said "blocked by process" yes
 	freeze src
 	ends 75 "create the replication slot: the source has not answered for 0.4 s"
 	thaw
@@ -307,7 +307,7 @@ gone()
 	event 11 >&7
 	start_second buffer-gc
 	wait_for said "warning: waiting for the buffer to write to philotes.cdc_log" yes
-	wait_for said_second "warning: waiting for the buffer to take the connection" yes
+	wait_for said_second "warning: waiting for the buffer to accept the connection" yes
 	thaw
 	wait_for rows cdc_log 2
 	exec 7>&-

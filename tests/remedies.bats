@@ -119,7 +119,7 @@ pooled_psql()
 	dbname=nosuch|78|database "nosuch" does not exist|createdb makes one
 	port=1|75|o such file or directory|Check that the server runs, and the host and port
 	user=postgres options='-cnosuch=1'|78|nosuch|Take the setting out of the connection string
-	user=postgres sslmode=wrong|78|invalid sslmode|Mend it in the connection string
+	user=postgres sslmode=wrong|78|invalid sslmode|Correct it in the connection string
 	END
 	PGPASSWORD=wrong PHILOTES_BUFFER_URL=$(with user=scram "$buffer_url") \
 		expect_remedy 77 'password authentication failed' \
@@ -127,7 +127,7 @@ pooled_psql()
 	expect_remedy 78 'connection string of the buffer: it is malformed' \
 		"postgresql://USER@HOST:PORT/DATABASE" buffer-gc -d 'host='"'x"
 	expect_remedy 78 'connection string of the buffer: it is malformed' \
-		"The word is for philotes alone" buffer-gc -d embedded
+		"Only philotes understands" buffer-gc -d embedded
 	expect_remedy 78 'definition of service' \
 		"Services are defined in ~/.pg_service.conf" buffer-gc -d service=nosuch
 }
@@ -308,7 +308,7 @@ passes_replication()
 }
 
 @test "an unexpected argument is named, unless it may be a secret" {
-	expect_remedy 64 '"cat" is one too many' 'A command goes behind --.' \
+	expect_remedy 64 'unexpected argument "cat"' 'A command goes behind --.' \
 		buffer-batch --once cat
 	expect_remedy 64 'a connection string without -d' '--help' \
 		buffer-batch postgresql://u:x@h/d

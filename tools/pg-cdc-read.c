@@ -6,7 +6,6 @@
 #include "base/exitcode.h"
 #include "base/log.h"
 #include "base/opts.h"
-#include "base/signals.h"
 #include "base/utf8.h"
 #include "pg/pg_connect.h"
 #include "reader/check.h"
@@ -69,7 +68,8 @@ static const struct opts opts = {
     (const int[]){64, 65, 69, 70, 71, 74, 75, 76, 77, 78, 0},
 };
 
-/* Lets go a writer that waits in its open of the ack channel, then fails. */
+/* Opens the ack channel, so that a writer waiting in open() goes on; then
+ * fails. */
 static int
 fail(int rc)
 {
@@ -84,7 +84,7 @@ fail(int rc)
 	return rc;
 }
 
-/* The code for a wrong setting that came by a flag, or by its variable. */
+/* The exit code for a wrong setting, which came from a flag or a variable. */
 static int
 setting_code(const char *text, const char *variable)
 {
@@ -99,8 +99,8 @@ refuse_name(
 	return setting_code(text, variable);
 }
 
-/* As the server would have it, but before anything is made: it truncates a
- * name that is too long. */
+/* Checks names before anything is made: the server would truncate a name that
+ * is too long. */
 static int
 check_names(void)
 {
@@ -139,7 +139,7 @@ run(const struct table_list *list)
 	const struct pg_target target = {"source", reader.conninfo, false};
 	const struct provision_options source = {reader.conninfo, reader.slot,
 	    reader.publication, list, reader.heartbeat > 0};
-	int rc = pg_connect_check(&target, "PHILOTES_SOURCE_URL");
+	int rc = pg_connect_check(&target);
 
 	if (rc != EXIT_DONE)
 		return fail(rc);
@@ -179,11 +179,7 @@ main(int argc, char **argv)
 {
 	int rest, rc;
 
-	log_init(opts.tool);
-	rc = signals_init();
-	if (rc != EXIT_DONE)
-		return rc;
-	if (!opts_parse(&opts, argc, argv, &rest, &rc))
+	if (!opts_start(&opts, argc, argv, &rest, &rc))
 		return fail(rc);
 	if (rest < argc)
 		return fail(opts_extra(&opts, argv[rest]));
