@@ -213,6 +213,32 @@ publication \"philotes_pub\" and slot \"$PHILOTES_SLOT\" exist" ]
 	expect_error 'no database was given'
 }
 
+@test "an option without effect in a mode is 64, its variable is not" {
+	prepare
+	local mode option
+	for mode in --create --drop --check; do
+		for option in "--source-id x" "--ack x" "--failures x" \
+		    "--until now" --messages; do
+			# shellcheck disable=SC2086 # words
+			expect_code 64 pg-cdc-read $mode $option
+			expect_error "${option%% *} has no effect with $mode"
+		done
+	done
+	for mode in --create --drop; do
+		expect_code 64 pg-cdc-read --heartbeat 1s $mode
+		expect_error "--heartbeat has no effect with $mode"
+	done
+	expect_code 64 pg-cdc-read --drop --tables t
+	expect_error "--tables has no effect with --drop"
+	expect_code 64 pg-cdc-read --drop --check
+	expect_error "only one of --create, --drop and --check"
+	# variables are set for all programs of a pipeline
+	export PHILOTES_SOURCE_ID=x PHILOTES_TABLES=t PHILOTES_HEARTBEAT=1s
+	for mode in --create --check --drop; do
+		expect_code 0 pg-cdc-read "$mode" --server-timeout 20s
+	done
+}
+
 @test "a wrong password is 77, a role without REPLICATION too" {
 	prepare
 	local data=$BATS_FILE_TMPDIR/src
