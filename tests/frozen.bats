@@ -153,7 +153,7 @@ lines_come()
 	wait_for src_psql "SELECT active FROM pg_replication_slots
 	    WHERE slot_name = '$PHILOTES_SLOT'" t
 	freeze src
-	ends 75 "go on with replication: the server does not answer"
+	ends 75 "continue replication: the server does not answer"
 }
 
 @test "a frozen buffer takes no rows: 75 with its socket full, too" {

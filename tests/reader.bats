@@ -20,7 +20,7 @@ prepare()
 	src_psql "CREATE SCHEMA philotes; CREATE TABLE philotes.x (id int PRIMARY KEY)"
 	expect_code 0 pg-cdc-read --create
 	[[ $output == *'left out "public"."b": it has no primary key'* ]]
-	[[ $output == *'left out "public"."c": it is not logged'* ]]
+	[[ $output == *'left out "public"."c": it is unlogged'* ]]
 	[[ $output == *'created publication "philotes_pub"'* ]]
 	[[ $output == *"created slot \"$PHILOTES_SLOT\" at "* ]]
 	[ "$(src_psql "SELECT string_agg(tablename, ',' ORDER BY tablename)
@@ -65,7 +65,7 @@ publication \"philotes_pub\" and slot \"$PHILOTES_SLOT\" exist" ]
 		server_psql src "SELECT $make"
 		for option in --create --drop; do
 			expect_code 78 pg-cdc-read $option
-			expect_error 'not one of pgoutput in this database'
+			expect_error 'it is not a pgoutput slot of this database'
 		done
 		server_psql src "SELECT pg_drop_replication_slot('$PHILOTES_SLOT')"
 	done
@@ -293,7 +293,7 @@ publication \"philotes_pub\" and slot \"$PHILOTES_SLOT\" exist" ]
 }
 
 # shellcheck disable=SC2016 # for a shell or a server elsewhere
-@test "an early failure lets go who waits in the open of the ack channel" {
+@test "an early failure ends the wait of a writer that opens the ack channel" {
 	mkfifo "$BATS_TEST_TMPDIR/acks"
 	for args in --bogus "--until x" "--tables a,"; do
 		child sh -c 'exec 3>"$1"' - "$BATS_TEST_TMPDIR/acks"
@@ -340,7 +340,7 @@ catches_term()
 	expect_code 0 pg-cdc-read --until now --tables q,p2
 	[ "$(jq -r .table_name <<<"$output" | tr '\n' ' ')" = "p2 q " ]
 	expect_code 78 pg-cdc-read --until now --tables q,nosuch
-	expect_error '"public"."nosuch": the publication "philotes_pub" does not have it'
+	expect_error '"public"."nosuch": it is not in the publication "philotes_pub"'
 }
 
 @test "--create looks at the identity of partitions and children too" {
@@ -469,7 +469,7 @@ staging()
 	src_psql "$(staging_sql "$1")"
 }
 
-@test "tables that were dropped are forgotten once all of them has been read" {
+@test "dropped tables are forgotten once all their changes have been read" {
 	src_psql "CREATE PUBLICATION philotes_pub FOR ALL TABLES"
 	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
 	expect_code 0 pg-cdc-read --create
@@ -482,7 +482,7 @@ staging()
 	staging 300
 	src_psql "INSERT INTO t VALUES (1)"
 	wait_for lines_of "$BATS_TEST_TMPDIR/stream" 1051
-	awk '/forgot [0-9]+ tables/ { for (i = 1; i < NF; i++)
+	awk '/forgot [0-9]+ dropped tables/ { for (i = 1; i < NF; i++)
 	        if ($i == "forgot") n += $(i + 1) }
 	    END { print n, "forgotten"; exit n < 400 }' "$BATS_TEST_TMPDIR/log"
 	# one that is there is known as before
