@@ -101,9 +101,8 @@ look_back(const struct reader *r)
 	n = repeat_count(r->o->failures, at, r->stream.failure);
 	if (n < REPEATS)
 		return EXIT_RETRY;
-	log_hint(
-	    "The stream has failed here %u times in a row, after %s of slot "
-	    "\"%s\": a restart does not help.  See the server's log.",
+	log_hint("The stream has failed %u times in a row after %s of slot "
+		 "\"%s\": a restart does not help.  See the server's log.",
 	    n, lsn_text(at).s, r->o->slot);
 	return EXIT_OPERATOR;
 }
