@@ -303,7 +303,7 @@ probe()
 	await_reader
 	((SECONDS <= 10))
 	[ "$reader_code" = 75 ]
-	grep -q 'error: could not go on with replication: the server does not answer' \
+	grep -q 'error: could not continue replication: the server does not answer' \
 		"$BATS_TEST_TMPDIR/log"
 }
 
@@ -316,7 +316,7 @@ probe()
 	kill -STOP "$stopped"
 	await_reader
 	[ "$reader_code" = 75 ]
-	grep -q 'error: could not send a heartbeat to the source: it does not answer' \
+	grep -q 'error: could not send a heartbeat to the source: the server does not answer' \
 		"$BATS_TEST_TMPDIR/log"
 }
 

@@ -56,7 +56,7 @@ slot_sql()
 	found ok slot "\"$PHILOTES_SLOT\", confirmed up to $(slot_sql confirmed_flush_lsn)"
 	found ok publication '"philotes_pub"'
 	found ok tables '1 published'
-	found ok identity 'every table has one'
+	found ok identity 'every published table has a usable'
 	found ok encoding UTF8
 	found ok slots '3 of 4 are free'
 	found ok senders '3 of 4 are free'
@@ -78,7 +78,7 @@ slot_sql()
 		<(sed -E 's/^([a-z]+) +([a-z_]+) +/\1 \2 /' <<<"$text")
 	expect_code 69 pg-cdc-read --check --log-format json --slot nosuch
 	[ "$(jq -c 'select(.check == "slot")' <<<"$output")" = \
-	    '{"check":"slot","result":"error","code":69,"message":"could not use the replication slot \"nosuch\": it does not exist","hint":"Make it with pg-cdc-read --create; changes made before that are not captured."}' ]
+	    '{"check":"slot","result":"error","code":69,"message":"could not use the replication slot \"nosuch\": it does not exist","hint":"Create it with pg-cdc-read --create; changes made before that are not captured."}' ]
 	[ "$(jq -r .level <<<"$stderr")" = error ]
 }
 
@@ -99,12 +99,12 @@ slot_sql()
 		--publication nosuch
 	src_psql "SELECT pg_create_logical_replication_slot(
 	    'other_$PHILOTES_SLOT', 'test_decoding')"
-	expect_both 78 'it is not one of pgoutput in this database' \
+	expect_both 78 'it is not a pgoutput slot of this database' \
 		--slot "other_$PHILOTES_SLOT"
-	expect_both 78 '"public"."nosuch": the publication "philotes_pub" does not' \
+	expect_both 78 '"public"."nosuch": it is not in the publication "philotes_pub"' \
 		--tables t,nosuch
 	expect_code 0 pg-cdc-read --check --tables t
-	found ok tables '0 of them are left out by --tables'
+	found ok tables '0 published tables left out by --tables'
 }
 
 @test "a slot that is active elsewhere is 75" {
@@ -278,12 +278,12 @@ reading()
 	found WARNING identity '"public"."noid": it has no primary key'
 	found WARNING identity '"public"."a\?\?b": it has no primary key'
 	found WARNING tables '1 tables of the buffer itself are published'
-	found ok partitions "2, whose events carry the partition's name"
+	found ok partitions "2 partitions; their events carry the partition's name"
 	src_psql "ALTER PUBLICATION philotes_pub
 	    SET (publish_via_partition_root = true, publish = 'insert, truncate')"
 	expect_code 0 pg-cdc-read --check
-	found ok partitions "of 1 tables, whose events carry the root's name"
-	found WARNING tables 'UPDATE, DELETE is not published'
+	found ok partitions "1 partitioned tables; their events carry the root's name"
+	found WARNING tables 'UPDATE, DELETE not published'
 	# INSERT and TRUNCATE need no identity
 	refute grep -q identity <<<"$output"
 	src_psql "DROP PUBLICATION philotes_pub"

@@ -155,7 +155,7 @@ lines_come()
 	wait_for src_psql "SELECT active FROM pg_replication_slots
 	    WHERE slot_name = '$PHILOTES_SLOT'" t
 	freeze src
-	ends 75 "go on with replication: the server does not answer"
+	ends 75 "continue replication: the server does not answer"
 }
 
 @test "a frozen buffer while rows are sent: 75, even with a full socket" {

@@ -40,7 +40,7 @@ stored()
 	await_pipeline
 	[ "$reader_code" = 76 ]
 	stderr=$(<"$BATS_TEST_TMPDIR/reader.log")
-	expect_error 'could not decode the message at [0-9A-F]+/[0-9A-F]+: a column is of an unknown kind \(it begins 49[0-9a-f]{8}4e00023f[0-9a-f]{14}\)'
+	expect_error 'could not decode the message at [0-9A-F]+/[0-9A-F]+: unknown kind of field \(it begins with 49[0-9a-f]{8}4e00023f[0-9a-f]{14}\)'
 	[[ $stderr != *secret* && $stderr != *736563726574* ]]
 	[ "$(stored)" = 1 ]
 	confirmed="SELECT confirmed_flush_lsn <= '$bad' FROM pg_replication_slots

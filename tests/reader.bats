@@ -20,7 +20,7 @@ prepare()
 	src_psql "CREATE SCHEMA philotes; CREATE TABLE philotes.x (id int PRIMARY KEY)"
 	expect_code 0 pg-cdc-read --create
 	[[ $output == *'left out "public"."b": it has no primary key'* ]]
-	[[ $output == *'left out "public"."c": it is not logged'* ]]
+	[[ $output == *'left out "public"."c": it is unlogged'* ]]
 	[[ $output == *'created publication "philotes_pub"'* ]]
 	[[ $output == *"created slot \"$PHILOTES_SLOT\" at "* ]]
 	[ "$(src_psql "SELECT string_agg(tablename, ',' ORDER BY tablename)
@@ -65,7 +65,7 @@ publication \"philotes_pub\" and slot \"$PHILOTES_SLOT\" exist" ]
 		server_psql src "SELECT $make"
 		for option in --create --drop; do
 			expect_code 78 pg-cdc-read $option
-			expect_error 'not one of pgoutput in this database'
+			expect_error 'it is not a pgoutput slot of this database'
 		done
 		server_psql src "SELECT pg_drop_replication_slot('$PHILOTES_SLOT')"
 	done
@@ -213,6 +213,32 @@ publication \"philotes_pub\" and slot \"$PHILOTES_SLOT\" exist" ]
 	expect_error 'no database was given'
 }
 
+@test "an option without effect in a mode is 64, its variable is not" {
+	prepare
+	local mode option
+	for mode in --create --drop --check; do
+		for option in "--source-id x" "--ack x" "--failures x" \
+		    "--until now" --messages; do
+			# shellcheck disable=SC2086 # words
+			expect_code 64 pg-cdc-read $mode $option
+			expect_error "${option%% *} has no effect with $mode"
+		done
+	done
+	for mode in --create --drop; do
+		expect_code 64 pg-cdc-read --heartbeat 1s $mode
+		expect_error "--heartbeat has no effect with $mode"
+	done
+	expect_code 64 pg-cdc-read --drop --tables t
+	expect_error "--tables has no effect with --drop"
+	expect_code 64 pg-cdc-read --drop --check
+	expect_error "only one of --create, --drop and --check"
+	# variables are set for all programs of a pipeline
+	export PHILOTES_SOURCE_ID=x PHILOTES_TABLES=t PHILOTES_HEARTBEAT=1s
+	for mode in --create --check --drop; do
+		expect_code 0 pg-cdc-read "$mode" --server-timeout 20s
+	done
+}
+
 @test "a wrong password is 77, and so is a role without REPLICATION" {
 	prepare
 	local data=$BATS_FILE_TMPDIR/src
@@ -315,7 +341,7 @@ catches_term()
 	expect_code 0 pg-cdc-read --until now --tables q,p2
 	[ "$(jq -r .table_name <<<"$output" | tr '\n' ' ')" = "p2 q " ]
 	expect_code 78 pg-cdc-read --until now --tables q,nosuch
-	expect_error '"public"."nosuch": the publication "philotes_pub" does not have it'
+	expect_error '"public"."nosuch": it is not in the publication "philotes_pub"'
 }
 
 @test "--create checks the identity of partitions and children" {
@@ -458,7 +484,7 @@ staging()
 	staging 300
 	src_psql "INSERT INTO t VALUES (1)"
 	wait_for lines_of "$BATS_TEST_TMPDIR/stream" 1051
-	awk '/forgot [0-9]+ tables/ { for (i = 1; i < NF; i++)
+	awk '/forgot [0-9]+ dropped tables/ { for (i = 1; i < NF; i++)
 	        if ($i == "forgot") n += $(i + 1) }
 	    END { print n, "forgotten"; exit n < 400 }' "$BATS_TEST_TMPDIR/log"
 	# a table that still exists is known as before

@@ -182,7 +182,7 @@ pooled_psql()
 }
 
 @test "missing rights on the source: which one, and who grants it" {
-	local needs='needs REPLICATION, by a superuser'
+	local needs='ALTER ROLE ... REPLICATION'
 	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
 	PHILOTES_SOURCE_URL=$(with user=plain "$source_url")
 	expect_remedy 77 'create the publication: permission denied for database' \
@@ -196,11 +196,11 @@ pooled_psql()
 		-c "CREATE TABLE u (id int PRIMARY KEY)"
 	expect_code 0 pg-cdc-read --create
 	expect_remedy 77 'extend the publication: must be owner' \
-		'owner of the publication and of its tables' \
+		'owner of the publication and of the tables' \
 		pg-cdc-read --create --tables u
-	expect_remedy 78 'does not have it' 'ALTER PUBLICATION ... ADD TABLE' \
+	expect_remedy 78 'it is not in the publication' 'ALTER PUBLICATION ... ADD TABLE' \
 		pg-cdc-read --tables u --until now
-	expect_remedy 78 'there is no such table' 'Names are schema.table' \
+	expect_remedy 78 'there is no such table' 'A name is schema.table' \
 		pg-cdc-read --create --tables nosuch
 	psql_on "$source_url" -c "ALTER ROLE plain NOREPLICATION"
 	expect_remedy 77 'could not drop the replication slot: ' "$needs" \
@@ -217,8 +217,8 @@ pooled_psql()
 	expect_remedy 78 'its wal_level is not logical' \
 		'ALTER SYSTEM SET wal_level = logical' pg-cdc-read --create
 	PHILOTES_SOURCE_URL=$source_url
-	expect_remedy 78 'no table fit for it' 'Make one first, with a primary key' \
-		pg-cdc-read --create
+	expect_remedy 78 'no table of the source can be published' \
+		'Create one first, with a primary key' pg-cdc-read --create
 }
 
 @test "missing rights on the buffer: roles.sql grants them" {

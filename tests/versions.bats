@@ -237,7 +237,7 @@ changes()
 	    CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)"
 	pg-cdc-read --create
 	expect_code 0 pg-cdc-read --check
-	grep -qE '^WARNING +partitions +changes of a table are missing' <<<"$output"
+	grep -qE '^WARNING +partitions +changes of a table are lost if it is attached' <<<"$output"
 	src_psql "CREATE PUBLICATION everything FOR ALL TABLES"
 	expect_code 0 pg-cdc-read --check --publication everything
 	refute grep -E '^WARNING +partitions' <<<"$output"

@@ -138,7 +138,7 @@ reads()
 		expect_code "$code" pg-cdc-read --failures "$failures"
 		idle
 	done
-	[[ $stderr == *"hint: It has failed 4 times behind "*" of slot \"$PHILOTES_SLOT\": "* ]]
+	[[ $stderr == *"hint: The stream has failed 4 times in a row after "*" of slot \"$PHILOTES_SLOT\": "* ]]
 	grep -E '^[0-9A-F]+/[0-9A-F]+ 4 lost$' "$failures"
 	# at another change or in another way a restart may help
 	through cut 30

@@ -40,6 +40,8 @@ static const struct opt common[] = {
 };
 #define NCOMMON (sizeof(common) / sizeof(*common))
 
+static bool flag_given[OPT_MAX]; /* in the last opts_parse */
+
 static const struct opt *
 opt_at(const struct opts *o, size_t i)
 {
@@ -336,6 +338,16 @@ print_codes(const struct opts *o)
 	printf(".\n");
 }
 
+bool
+opts_given(const struct opts *o, const void *dest)
+{
+	for (size_t i = 0; i < o->n; i++) {
+		if (o->table[i].dest == dest)
+			return flag_given[i];
+	}
+	return false;
+}
+
 static int
 print_help(const struct opts *o)
 {
@@ -368,6 +380,7 @@ opts_parse(const struct opts *o, int argc, char **argv, int *rest, int *rc)
 		log_configure(LOG_JSON, LOG_WARNING, false);
 	*rc = read_flags(o, argc, argv, given);
 	*rest = optind;
+	memcpy(flag_given, given, sizeof(given));
 	if (*rc != EXIT_DONE)
 		return false;
 	if (help_flag || version_flag) {

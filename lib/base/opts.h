@@ -61,7 +61,13 @@ bool opts_parse(
 bool opts_start(
     const struct opts *o, int argc, char **argv, int *rest, int *rc);
 
-/* Logs a usage error and a hint at --help; returns EXIT_USAGE. */
+/*
+ * Did a flag set the option with this destination?  False if only its variable
+ * did, which may be meant for another use of the tool.  After opts_parse.
+ */
+bool opts_given(const struct opts *o, const void *dest);
+
+/* Logs a usage error and the way to --help; returns EXIT_USAGE. */
 int opts_usage(const struct opts *o, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
