@@ -37,6 +37,12 @@ stop_philotes()
 	wait "$supervisor"
 }
 
+# said TEXT: the number of lines of status that have it
+said()
+{
+	philotes status | grep -cF "$1" || :
+}
+
 changes()
 {
 	src_psql "INSERT INTO t SELECT n, n FROM generate_series($1, $2) n"
@@ -46,12 +52,6 @@ changes()
 field()
 {
 	philotes status --json | jq -r "$1"
-}
-
-# said TEXT: the number of lines of status that have it
-said()
-{
-	philotes status | grep -cF "$1" || :
 }
 
 # One run to a finished file, without a supervisor: COUNT events, processed.
