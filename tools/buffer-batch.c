@@ -5,7 +5,6 @@
 #include "base/exitcode.h"
 #include "base/log.h"
 #include "base/opts.h"
-#include "base/signals.h"
 #include "base/utf8.h"
 #include "batcher/batcher.h"
 #include "pg/pg_connect.h"
@@ -232,17 +231,13 @@ main(int argc, char **argv)
 	struct pg_target target = {.what = "buffer"};
 	int rest, rc;
 
-	log_init(opts.tool);
-	rc = signals_init();
-	if (rc != EXIT_DONE)
-		return rc;
-	if (!opts_parse(&opts, argc, argv, &rest, &rc))
+	if (!opts_start(&opts, argc, argv, &rest, &rc))
 		return rc;
 	rc = set_up(argc, argv, rest);
 	pg_set_timeout(server_timeout);
 	target.conninfo = batcher.conninfo;
 	if (rc == EXIT_DONE)
-		rc = pg_connect_check(&target, "PHILOTES_BUFFER_URL");
+		rc = pg_connect_check(&target);
 	if (rc == EXIT_DONE)
 		rc = batcher_run(&batcher);
 	table_list_release(&batcher.replay.tables);
