@@ -131,7 +131,7 @@ more_than()
 	kill -KILL "$(cut -d' ' -f2 "$BATS_TEST_TMPDIR/begun")"
 }
 
-@test "the guard holds nothing but its pipe and the session of the claims" {
+@test "the guard holds nothing but its pipe and the session with the locks" {
 	handler 100 "wait"
 	fill s 1
 	batch
