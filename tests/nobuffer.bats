@@ -64,7 +64,7 @@ teardown()
 	wait_for logged "restarting the pair unit in 2 s" 1
 	stop_philotes
 	[[ $(confirmed) == "$before" ]]
-	# other codes stop everything
+	# other codes end the run
 	PHILOTES_STREAM_HANDLER='head -n 1 >/dev/null; exit 65' \
 		child exec_philotes
 	supervisor=$!
@@ -108,7 +108,7 @@ left()
 	echo "$n"
 }
 
-@test "what a stream handler has left goes when it ends, before the next one" {
+@test "a stream handler's children are killed when it ends, before the next one" {
 	philotes init
 	stubborn 'exit 75'
 	start_philotes
@@ -118,12 +118,29 @@ left()
 	[ "$(left)" = 0 ]
 }
 
-@test "philotes run is killed -9: so is what a stream handler has left" {
+@test "kill -9 of philotes run: a stream handler and its children are killed" {
 	philotes init
 	stubborn 'trap "" TERM; cat >/dev/null; wait'
 	start_philotes
 	wait_for left "" 2
 	kill -KILL "$supervisor"
+	wait "$supervisor" || :
+	remove_locks
+	wait_for left "" 0
+}
+
+@test "... also when its units are killed with it" {
+	local pid pids=()
+	philotes init
+	stubborn 'trap "" TERM; cat >/dev/null; wait'
+	start_philotes
+	wait_for left "" 2
+	for pid in $(descendants "$supervisor"); do
+		! tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q "/philotes run" ||
+			pids+=("$pid")
+	done
+	((${#pids[@]} >= 3))
+	kill -KILL "$supervisor" "${pids[@]}"
 	wait "$supervisor" || :
 	remove_locks
 	wait_for left "" 0

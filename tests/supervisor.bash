@@ -29,7 +29,7 @@ lines()
 	sort -u "$1" | grep -c . || :
 }
 
-# The pid of a child of the supervisor; what begins has not its name at once.
+# The pid of a stage; one that begins has not its name at once.
 stage()
 {
 	wait_for is_up "$1" yes >&2 && stage_now "$1"
@@ -38,11 +38,19 @@ stage()
 # ... or nothing.
 stage_now()
 {
-	local pid pids
-	read -ra pids <"/proc/$supervisor/task/$supervisor/children"
+	local pid
+	for pid in $(descendants "$supervisor"); do
+		! grep -qsx "$1" "/proc/$pid/comm" || echo "$pid"
+	done
+}
+
+descendants()
+{
+	local pid pids=()
+	read -r -d '' -a pids <"/proc/$1/task/$1/children" 2>/dev/null || :
 	for pid in "${pids[@]}"; do
-		! tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" |
-			grep -q "/$1\$" || echo "$pid"
+		echo "$pid"
+		descendants "$pid"
 	done
 }
 
