@@ -113,7 +113,7 @@ refused()
 	refused $'PHILOTES_TABLES=a\r' 'it has a control character'
 	printf 'PHILOTES_SLOT=a\n\nPHILOTES_SLOT=b\n' >"$conf"
 	expect_code 78 philotes --config "$conf" run
-	expect_error "$conf:3\": PHILOTES_SLOT has been set in line 1"
+	expect_error "$conf:3\": PHILOTES_SLOT is already set in line 1"
 }
 
 @test "the file named must be there; quotes within a value are no quotes" {

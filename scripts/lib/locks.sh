@@ -5,7 +5,7 @@ take_lock()
 {
 	local holder=''
 	: 2>/dev/null >>"$run/lock" ||
-		die 74 open "$run/lock" "its directory does not take it"
+		die 74 open "$run/lock" "the file cannot be created or written"
 	exec 9>>"$run/lock"
 	if ! flock -w 1 9; then
 		read -r holder <"$run/lock" || :
