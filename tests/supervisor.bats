@@ -5,7 +5,7 @@ load helper
 # shellcheck source=SCRIPTDIR/supervisor.bash
 load supervisor
 
-# Tests with stubs for tools have no use for databases.
+# Tests with stubs in place of the tools need no databases.
 setup()
 {
 	if [[ $BATS_TEST_DESCRIPTION == *"(stubs)" ]]; then
@@ -65,7 +65,7 @@ without_databases()
 	expect_error 'there is no buffer yet'
 }
 
-@test "init says in one line why it could not" {
+@test "init gives the reason of a failure in one line" {
 	local good=$PHILOTES_BUFFER_URL
 	PHILOTES_BUFFER_URL="host=/nonexistent" expect_code 75 philotes init
 	expect_error 'could not connect to "buffer"'
@@ -88,7 +88,7 @@ without_databases()
 	#!/bin/sh
 	cat /proc/[0-9]*/cmdline | tr '\0' ' ' >"$0.seen"
 	EOF
-	# the schema's lock holds psql while we look
+	# psql waits for a lock while we look
 	buf_psql "CREATE ROLE u LOGIN SUPERUSER"
 	PHILOTES_BUFFER_URL="$PHILOTES_BUFFER_URL user=u password=$secret"
 	child psql_on "${PHILOTES_BUFFER_URL/ password=*/}" \
@@ -106,7 +106,7 @@ without_databases()
 	refute grep -qF "=$secret" "$PHILOTES_BIN/pg-cdc-read.seen"
 }
 
-@test "init twice, run, TERM: in order, exit 0, nothing lost" {
+@test "init twice, run, TERM: stops in order with 0, nothing lost" {
 	philotes init
 	philotes init
 	start_philotes
@@ -120,7 +120,7 @@ without_databases()
 	    $'buffer-write ended with 0\npg-cdc-read ended with 0' ]]
 	[[ $(tail -n +3 "$log.ended" | sort) == \
 	    $'buffer-batch ended with 0\nbuffer-gc ended with 0' ]]
-	# what came last is in the buffer, and comes out with the next run
+	# the last events are in the buffer, and the next run delivers them
 	start_philotes
 	wait_for lines "$out" 600
 	stop_philotes
@@ -195,18 +195,17 @@ buffered()
 	wait_for buffered "" 200
 	[[ -n $(stage_now pg-cdc-read) && -n $(stage_now buffer-write) ]]
 	[[ -n $(stage_now buffer-gc) && -z $(stage_now buffer-batch) ]]
-	# and that is to be seen
 	expect_code 1 philotes status
 	[[ $output == *"buffer-batch is failed, exit 69"* ]]
 	stop_philotes
-	# a new run is a new attempt
+	# the next run tries again
 	PHILOTES_HANDLER="cat >>'$out'" start_philotes
 	wait_for lines "$out" 200
 	expect_code 0 philotes status
 	stop_philotes
 }
 
-@test "codes: a restart for 71, 74, 75, the end of the unit for others (stubs)" {
+@test "71, 74 and 75 restart a unit, other codes stop it (stubs)" {
 	local code
 	stubs
 	for code in 71 74 75; do
@@ -265,7 +264,7 @@ restarting the pair unit in 4 s" ]]
 	((${EPOCHREALTIME/./} - before < 1500000))
 }
 
-# hold COMMAND: it waits for a file, and tells by another that it does
+# hold COMMAND: makes it create COMMAND.begun and wait for COMMAND.go
 hold()
 {
 	local real
@@ -284,7 +283,7 @@ begun()
 	[[ ! -e $BATS_TEST_TMPDIR/$1.begun ]] || echo yes
 }
 
-@test "signals while stages start are no error, and none is missed (stubs)" {
+@test "signals while the stages start stop the run with 0 (stubs)" {
 	stubs
 	hold setsid
 	child exec_philotes
@@ -297,7 +296,7 @@ begun()
 	[[ $(logged "did not end in 10 s") == 0 ]]
 }
 
-# The shell that starts it might lose a signal.
+# Before exec the test's shell might lose the signal.
 has_begun()
 {
 	! tr '\0' ' ' <"/proc/$1/cmdline" | grep -q '/philotes run' || echo yes
@@ -309,7 +308,7 @@ left()
 	grep -lsE "${PHILOTES_BIN%/bin}/[b]in/" /proc/[0-9]*/cmdline || :
 }
 
-@test "TERM at any moment ends it with 0 and leaves no child (stubs)" {
+@test "TERM at any moment ends the run with 0 and leaves no child (stubs)" {
 	local i status
 	stubs
 	for i in 1 2 3 4 5 6 7 8; do
@@ -321,7 +320,7 @@ left()
 		kill -TERM "$supervisor"
 		status=0
 		wait "$supervisor" || status=$?
-		# 143: it had not begun
+		# 143: before it set its traps
 		((status == 0 || (status == 143 && $(lines "$log") == 0)))
 	done
 	[[ -z $(left) ]]
@@ -334,13 +333,13 @@ stage_line()
 		"$PHILOTES_STATE_DIR"/run/stages/*
 }
 
-# How a stage that waits for its next restart has ended, each time.
+# The last end of a stage that waits for a restart and has failed each time.
 last_end()
 {
 	stage_line "$1" | awk '$1 == "waiting" && $3 == $2 + 1 { print $4, $5 }'
 }
 
-@test "each stage's state, restarts and last end are on record (stubs)" {
+@test "state, restarts and last end of each stage are recorded (stubs)" {
 	stubs
 	stub pg-cdc-read 'exit 75'
 	stub buffer-gc 'kill -SEGV $$'
@@ -370,7 +369,7 @@ last_end()
 	touch "$BATS_TEST_TMPDIR/file"
 	expect_code 74 env PHILOTES_STATE_DIR="$BATS_TEST_TMPDIR/file" philotes run
 	expect_error "could not create \"$BATS_TEST_TMPDIR/file\": file exists"
-	# a /dev/full of its own
+	# writes to it fail, as on a full disk
 	mknod "$PHILOTES_STATE_DIR/run/lock" c 1 7
 	start_philotes
 	[[ $(lines "$log") == 1 ]]
@@ -379,7 +378,7 @@ last_end()
 	start_philotes
 	mkdir "$PHILOTES_STATE_DIR/run/stages/gc.new"
 	kill -KILL "$(stage buffer-gc)"
-	# gc is stopped, waits, and runs
+	# for each state: stopped, waiting, running
 	wait_for logged 'could not write ".*/run/stages/gc"' 3
 	wait_for is_up buffer-gc yes
 	rm -rf "$PHILOTES_STATE_DIR/run"
@@ -392,7 +391,7 @@ last_end()
 	stop_philotes
 }
 
-@test "nobody reads the log any more: the run goes on" {
+@test "the run goes on when nobody reads its log any more" {
 	philotes init
 	mkfifo "$log.pipe"
 	exec_unheard() { exec philotes run >>"$out" 2>"$log.pipe"; }
@@ -406,7 +405,7 @@ last_end()
 	stop_philotes
 }
 
-@test "a run directory of somebody else's, or a link, is refused (stubs)" {
+@test "a run directory that is a link or another user's is refused (stubs)" {
 	stubs
 	mkdir -p "$PHILOTES_STATE_DIR/run"
 	chown nobody "$PHILOTES_STATE_DIR/run"
@@ -418,7 +417,7 @@ last_end()
 	expect_error 'it is a symbolic link'
 }
 
-@test "a supervisor killed while it starts its stages leaves none behind (stubs)" {
+@test "kill -9 while the stages start leaves none behind (stubs)" {
 	local i left=0 seed=$RANDOM
 	echo "seed $seed"
 	RANDOM=$seed
@@ -434,7 +433,7 @@ last_end()
 	wait_for left "" ""
 }
 
-@test "a unit that has run for a minute begins with the shortest delay (stubs)" {
+@test "after a minute of running the delay is the shortest again (stubs)" {
 	# shellcheck disable=SC2317,SC2034 # used by what is sourced
 	delays()
 	{
@@ -454,7 +453,7 @@ last_end()
 	[[ $(delays) == $'16\n32\n60\n1\n1' ]]
 }
 
-@test "a stage that ignores TERM is killed after its time (stubs)" {
+@test "a stage that ignores TERM is killed after 10 s (stubs)" {
 	stubs
 	hasten 10
 	stub buffer-gc 'trap "" TERM; sleep 100 & wait; wait'
@@ -481,7 +480,7 @@ parent()
 	awk '$1 == "PPid:" { print $2 }' "/proc/$1/status"
 }
 
-# slow_wait PID: its wait4(2) takes its time when it has a child's status already
+# slow_wait PID: delays the return of its wait4(2) when that has reaped a child
 slow_wait()
 {
 	child strace -qq -o "$BATS_TEST_TMPDIR/trace" -p "$1" -e wait4 \
@@ -504,7 +503,7 @@ slow_wait()
 	wait_for ended "$supervisor" yes
 	await_philotes 0
 	[[ $(logged "buffer-gc was killed by signal 9") == 1 ]]
-	# and in the process that has the pair's
+	# nor by the run itself, when the pair ends
 	stub pg-cdc-read 'kill -STOP $$; exit 69'
 	start_philotes
 	slow_wait "$supervisor"
@@ -516,7 +515,7 @@ slow_wait()
 	wait_for ended "$supervisor" yes
 }
 
-@test "a killed loop of a unit is begun again, or the run ends (stubs)" {
+@test "kill -9 of a unit's loop restarts it, or ends the run (stubs)" {
 	local stage unit
 	stubs
 	start_philotes
@@ -535,12 +534,12 @@ slow_wait()
 	wait_for left "" ""
 }
 
-@test "one instance a state directory and a source; the second names the first (stubs)" {
+@test "one run per state directory and source; others are told which (stubs)" {
 	stubs
 	start_philotes
 	expect_code 75 philotes run
 	expect_error "held by process $supervisor\$"
-	# nor from another state directory, and the first does not notice
+	# from another state directory; the first run does not notice
 	PHILOTES_STATE_DIR=$BATS_TEST_TMPDIR/other expect_code 75 philotes run
 	expect_error "read \"$PHILOTES_SLOT\": process $supervisor, from \"$PHILOTES_STATE_DIR\", does so"
 	expect_code 78 env "PHILOTES_STATE_DIR=$BATS_TEST_TMPDIR/other" \
@@ -548,7 +547,7 @@ slow_wait()
 	[[ $(lines "$log") == 1 ]]
 	grep -q "from \"$PHILOTES_STATE_DIR\"" "/dev/shm/philotes-$EUID"/*
 	stop_philotes
-	# its file is gone, and the next has one of its own
+	# the file of the lock is removed, and the next run makes its own
 	run grep -ls "from \"$PHILOTES_STATE_DIR\"" "/dev/shm/philotes-$EUID"/*
 	[[ -z $output ]]
 	start_philotes
@@ -556,7 +555,7 @@ slow_wait()
 	stop_philotes
 }
 
-@test "kill -9 of the supervisor: its stages end, the next start works" {
+@test "kill -9 of the run: its stages end, the next run goes on" {
 	local reader batch
 	philotes init
 	start_philotes
@@ -583,7 +582,7 @@ slow_wait()
 	changes 1 100
 	wait_for lines "$out" 100
 	[[ $(stat -c %a "$data" "$PHILOTES_STATE_DIR/run") == $'700\n700' ]]
-	# beside a run it is found running and left so
+	# init beside a run leaves the server running
 	philotes init
 	cluster_running "$data"
 	stop_philotes
@@ -591,7 +590,7 @@ slow_wait()
 	expect_code 0 verify "$out"
 }
 
-@test "a killed embedded buffer comes back, a left one is adopted" {
+@test "a killed embedded server is restarted, one left running is adopted" {
 	local data=$PHILOTES_STATE_DIR/buffer
 	export PHILOTES_BUFFER_URL=embedded
 	philotes init
@@ -612,7 +611,7 @@ slow_wait()
 	expect_code 0 verify "$out"
 }
 
-@test "a killed source comes back" {
+@test "the run goes on after the source was killed and started again" {
 	philotes init
 	start_philotes
 	changes 1 100
