@@ -1,14 +1,14 @@
-# make [build]  the four tools and what the scripts run psql with, into bin/
+# make [build]  the four tools, and pg-exec for the scripts, into bin/
 # make test     scripts/test: everything, on real servers
 # make fuzz     the drivers of tests/fuzz, FUZZ_TIME seconds each (libFuzzer)
-# make soak     scripts/soak: what takes longer
+# make soak     scripts/soak: tests that take longer
 # make demo     scripts/demo: the pipeline at work
-# make bench    scripts/bench: its speed beside that of others
+# make bench    scripts/bench: its speed, compared with other tools
 # make lint     scripts/lint
 # make install  into $(DESTDIR)$(PREFIX)
 # make clean
 #
-# SAN=address,undefined builds with sanitizers, into directories of its own.
+# SAN=address,undefined builds with sanitizers, into build/san and bin/san.
 
 PREFIX  = /usr/local
 DESTDIR =
@@ -33,7 +33,7 @@ CFLAGS_ALL = $(CPPFLAGS_ALL) $(WARN) $(HARDEN) $(CFLAGS)
 LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 
 TOOLS = pg-cdc-read buffer-write buffer-batch buffer-gc
-# What only our scripts call.
+# Programs that only our scripts run.
 INTERNAL = pg-exec
 
 FUZZ_TIME = 60
@@ -52,7 +52,7 @@ build: $(TOOLS:%=$(BIN)/%) $(INTERNAL:%=$(BIN)/%)
 
 unit: $(UNITS:%=$(BIN)/unit/%) fuzz-replay fault
 
-# What the bats files put between and around the tools.
+# Programs and libraries with which the bats files disturb the tools.
 fault: $(BIN)/fault/proxy $(BIN)/fault/hostile $(BIN)/fault/hasty.so \
     $(BIN)/fault/clock.so
 
@@ -60,7 +60,7 @@ fuzz-replay: $(FUZZ:%=$(BIN)/fuzz/%)
 
 probes: $(BENCH:%=$(BIN)/bench/%)
 
-# Every program takes what it needs from an archive of all of lib/.
+# Each program links what it needs from an archive of all of lib/.
 $(BUILD)/libphilotes.a: $(LIBS)
 	@rm -f $@
 	ar rcs $@ $^
@@ -104,7 +104,7 @@ test:
 	SAN=$(SAN) scripts/test
 
 # New inputs stay in build/fuzz/NAME; `make fuzz-keep-NAME` copies those that
-# reach more than tests/fuzz/corpus/NAME does there.
+# add coverage to tests/fuzz/corpus/NAME.
 fuzz: $(FUZZ:%=fuzz-%)
 
 fuzz-%: tests/fuzz/fuzz_%.c $(BUILD)/sql.h
@@ -141,11 +141,13 @@ MAN   = $(DESTDIR)$(PREFIX)/share/man
 UNITDIR = $(DESTDIR)$(PREFIX)/lib/systemd/system
 
 install: build
-	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/lib $(SHARE)/sql/operator
+	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/lib
+	install -d $(SHARE)/sql/schema $(SHARE)/sql/operator
 	install -d $(MAN)/man1 $(MAN)/man5 $(MAN)/man7 $(UNITDIR) $(LIBEXEC)
 	install $(TOOLS:%=bin/%) scripts/philotes $(DESTDIR)$(PREFIX)/bin
 	install $(INTERNAL:%=bin/%) $(LIBEXEC)
 	install -m 644 sql/*.sql $(SHARE)/sql
+	install -m 644 sql/schema/*.sql $(SHARE)/sql/schema
 	install -m 644 sql/operator/*.sql $(SHARE)/sql/operator
 	install -m 644 scripts/cluster.sh $(SHARE)
 	install -m 644 scripts/lib/*.sh $(SHARE)/lib

@@ -1,26 +1,26 @@
 # PostgreSQL for scripts: private clusters, and psql.  To be sourced.
 #
-#   cluster_create DIR [NAME=VALUE ...]   a new cluster with these settings
-#   cluster_start DIR                     starts it, or finds it running
-#   cluster_running DIR                   does it take connections?
-#   cluster_url DIR [DATABASE]            connection string of a running one
-#   cluster_stop DIR [MODE]               fast unless another mode is named
-#   cluster_remove DIR                    stops a throw-away one, deletes it
-#   psql_on CONNINFO [ARGUMENT ...]       psql without psqlrc, no secrets in argv;
-#                                         run by "${psql_by[@]}"
-#   psql_pinned CONNINFO ARGUMENT ...     whatever settings the role has, with
-#                                         pg_catalog alone in search_path
-#   has_password TEXT                     is there a secret in it?
-#   pg_bin NAME                           path of a program of PostgreSQL
-#   pg_version                            of the server: 15.18
-#   pg_knows NAME                         has this version such a setting?
-#   pg_unset                              unsets the variables of libpq
-#   at_exit FUNCTION                      called at the end of this shell, with
-#                                         its status
+#   cluster_create DIR [NAME=VALUE ...]   creates a cluster with these settings
+#   cluster_start DIR                     starts it unless it runs already
+#   cluster_running DIR                   does it accept connections?
+#   cluster_url DIR [DATABASE]            its connection string, while it runs
+#   cluster_stop DIR [MODE]               stops it; the default mode is fast
+#   cluster_remove DIR                    stops a throw-away cluster, deletes it
+#   psql_on CONNINFO [ARGUMENT ...]       psql without psqlrc, without secrets in
+#                                         argv, run by "${psql_by[@]}"
+#   psql_pinned CONNINFO ARGUMENT ...     the same, independent of the role's
+#                                         settings, with search_path pg_catalog
+#   has_password TEXT                     does TEXT have a secret in it?
+#   pg_bin NAME                           path of a PostgreSQL program
+#   pg_version                            the server's version, such as 15.18
+#   pg_knows NAME                         does this version have the setting?
+#   pg_unset                              unsets libpq's variables
+#   at_exit FUNCTION                      calls it at the end of this shell with
+#                                         the exit status
 #
-# A cluster listens on one unix socket in a directory of mode 0700 and nowhere
-# else, so whoever may enter that directory is trusted.  DIR is absolute.  Each
-# function returns non-zero after one line on stderr if it fails.
+# A cluster listens on one unix socket only, in a directory of mode 0700, so
+# whoever may enter that directory is trusted.  DIR is absolute.  A function
+# that fails prints one line to stderr and returns non-zero.
 # shellcheck shell=bash
 
 cluster_home=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -35,16 +35,17 @@ at_exit()
 	trap "end_of_shell $1 \$?" EXIT
 }
 
-# A child that is told to end before it is more than a copy of us comes here as
-# well, and would stop our servers and take our locks away.
+# A child that is told to end while it is still a mere copy of this shell runs
+# the trap as well; it must not stop our servers or take our locks away.
 end_of_shell()
 {
 	((BASHPID != $$)) || "$1" "$2"
 }
 
-# That in the folder PGBIN, if it is set; else the newest one installed: Debian
-# keeps the servers' programs out of PATH.  PGBIN need not have clients, but
-# another server than that in it is never taken.
+# The program in the directory PGBIN, if that is set; else that of the newest
+# installed version, since Debian keeps the servers' programs out of PATH.
+# PGBIN may lack clients, but a server of another version is never used
+# instead.
 pg_bin()
 {
 	local found=${PGBIN-}/$1
@@ -91,7 +92,7 @@ cluster_fail()
 	return 1
 }
 
-# A server refuses to run as root.
+# PostgreSQL refuses to run as root.
 server_user()
 {
 	if ((EUID != 0)); then
@@ -103,8 +104,8 @@ server_user()
 	fi
 }
 
-# Nothing of our environment and no descriptor but 0 to 2 reaches a server: it
-# may outlive us, and must not hold our pipes and locks.
+# A server may outlive us, so it gets none of our environment, and only
+# descriptors 0 to 2: it must not hold our pipes and locks.
 as_server() (
 	local drop=()
 	if ((EUID == 0)); then
@@ -141,7 +142,7 @@ cluster_create()
 	cluster_set "$dir" "listen_addresses=" "$@"
 }
 
-# The last word of postgresql.conf counts.
+# The last line for a setting in postgresql.conf counts.
 cluster_set()
 {
 	local dir=$1 setting
@@ -151,15 +152,16 @@ cluster_set()
 	done >>"$dir/postgresql.conf"
 }
 
-# The fifth line of a postmaster.pid names the directory of the socket.
+# The fifth line of postmaster.pid names the directory of the socket.
 cluster_sockets()
 {
 	local line
 	mapfile -t line 2>/dev/null <"$1/postmaster.pid" && echo "${line[4]-}"
 }
 
-# 0: takes connections, 1: not yet or no longer, 2: there is no server.  A
-# killed one that nobody has reaped yet is not gone: the next would refuse.
+# 0: accepts connections; 1: not yet, or no longer; 2: there is no server.  A
+# killed server that has not been reaped counts as 1, since the next one would
+# refuse to start beside it.
 cluster_probe()
 {
 	local sockets pid status=0
@@ -176,8 +178,7 @@ cluster_running()
 	cluster_probe "$1"
 }
 
-# One that is starting or stopping (left behind by a killed supervisor) is
-# waited for.
+# Waits while a server starts or stops, perhaps left by a killed supervisor.
 cluster_settle()
 {
 	local left=600 status
@@ -190,7 +191,8 @@ cluster_settle()
 	return 1
 }
 
-# The name of a socket has room for 107 bytes; from a deep DIR we move to /tmp.
+# The path of a socket has room for 107 bytes; a deep DIR has its socket in
+# /tmp.
 cluster_start()
 {
 	local dir=$1 sockets=$1
@@ -229,7 +231,7 @@ cluster_stop()
 	[[ $sockets != /tmp/philotes.?????? ]] || rm -rf "$sockets"
 }
 
-# Deleting is what matters: a server that has been killed cannot be stopped.
+# A server that was killed cannot be stopped, but its directory is deleted.
 cluster_remove()
 {
 	cluster_stop "$1" immediate 2>/dev/null ||
@@ -237,7 +239,7 @@ cluster_remove()
 	rm -rf "$1"
 }
 
-# In PHILOTES_BIN, or where it is built or installed beside this file.
+# In PHILOTES_BIN, or where it is built or installed relative to this file.
 find_pg_exec()
 {
 	local file
@@ -252,8 +254,8 @@ find_pg_exec()
 	cluster_fail find pg-exec "it is not built"
 }
 
-# psql takes a connection string by argv alone, which everybody can read: what
-# is secret in it goes another way, see pg-exec.
+# psql accepts a connection string only in argv, which everybody can read;
+# pg-exec passes the secrets in it another way.
 psql_on()
 {
 	local conninfo=$1 REPLY
@@ -263,8 +265,8 @@ psql_on()
 		"$(pg_bin psql)" -X -q -w -v ON_ERROR_STOP=1 "$@"
 }
 
-# The same, for SQL that is not to meet anybody else's functions and operators,
-# nor the settings of its role and database.
+# For SQL that must not meet other people's functions and operators, nor depend
+# on settings of the role and the database.
 psql_pinned()
 {
 	local pins="
@@ -303,7 +305,7 @@ psql_pinned()
 has_password()
 {
 	local REPLY
-	# as every string is that libpq can find one in
+	# libpq can find a secret only in such strings
 	[[ $1 == *=* || $1 == *://* ]] && find_pg_exec &&
 		PG_EXEC_CONNINFO=$1 "$REPLY" --has-secret PG_EXEC_CONNINFO
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# Server and reader know of each other: what is confirmed when nothing happens,
-# heartbeats, shutdown of the source, a server that says nothing, the session.
+# Liveness: what an idle reader confirms, heartbeats, shutdown of the source, a
+# server that does not answer, and session settings.
 
 load helper
 
@@ -42,8 +42,8 @@ wait_for_sender()
 	    WHERE slot_name = '$PHILOTES_SLOT'" t
 }
 
-# A reader without a writer, $reader: its stream goes to a file, and what is
-# written to descriptor 7 acknowledges.
+# A reader without a writer, as $reader: its stream goes to a file, and the
+# test writes acks to descriptor 7.
 start_reader()
 {
 	mkfifo "$BATS_TEST_TMPDIR/acks"
@@ -53,7 +53,7 @@ start_reader()
 	exec 7>"$BATS_TEST_TMPDIR/acks"
 }
 
-# shellcheck disable=SC2329 # by wait_for
+# shellcheck disable=SC2329 # called by wait_for
 state_of()
 {
 	! grep -qs '^State:.[^Z]' "/proc/$1/status" || echo running
@@ -78,7 +78,7 @@ events()
 		tr '\n' ' '
 }
 
-# shellcheck disable=SC2329 # by wait_for
+# shellcheck disable=SC2329 # called by wait_for
 passed()
 {
 	src_psql "SELECT confirmed_flush_lsn >= '$1' FROM pg_replication_slots
@@ -97,7 +97,7 @@ passed()
 	[ "$reader_code$writer_code" = 00 ]
 }
 
-@test "a keepalive's position is not confirmed before what went out earlier" {
+@test "a keepalive's position is not confirmed before earlier events are acknowledged" {
 	prepare
 	local start first
 	start=$(confirmed)
@@ -105,11 +105,12 @@ passed()
 	src_psql "INSERT INTO t VALUES (1)"
 	wait_for events '' '1 '
 	first=$(last_checkpoint)
-	# 16 MB on, a checkpoint with nothing in it
+	# 16 MB further, the reader sends a checkpoint without events
 	src_psql "INSERT INTO unpublished
 	    SELECT repeat('x', 1000) FROM generate_series(1, 20000)"
 	wait_for passed_on "$first" yes
-	# told to the server again and again, it stays
+	# the reader reports its position again and again, the slot does not
+	# move
 	src_psql "INSERT INTO t VALUES (2)"
 	wait_for events '' '1 2 '
 	[ "$(confirmed)" = "$start" ]
@@ -123,13 +124,13 @@ passed()
 	[ "$reader_code" = 0 ] || [ "$reader_code" = 75 ]
 }
 
-# shellcheck disable=SC2329 # by wait_for
+# shellcheck disable=SC2329 # called by wait_for
 passed_on()
 {
 	[[ $(last_checkpoint) == "$1" ]] || echo yes
 }
 
-# shellcheck disable=SC2329 # by wait_for
+# shellcheck disable=SC2329 # called by wait_for
 heartbeats()
 {
 	src_psql "SELECT count(*) >= $1
@@ -137,14 +138,14 @@ heartbeats()
 	    WHERE data LIKE '%prefix: philotes.heartbeat,%'"
 }
 
-@test "--heartbeat: WAL is written, nothing of it printed, seq stays as it is" {
+@test "--heartbeat writes WAL, prints nothing of it and leaves seq as it is" {
 	prepare
 	src_psql "SELECT pg_create_logical_replication_slot(
 	    'h_$PHILOTES_SLOT', 'test_decoding')"
 	start_reader --heartbeat 50ms --messages
 	wait_for_sender
 	wait_for heartbeats 5 t
-	# some fall into the middle of a transaction
+	# some heartbeats fall into the middle of a transaction
 	src_psql "BEGIN; INSERT INTO t VALUES (1); SELECT pg_sleep(0.5),
 	    pg_logical_emit_message(true, 'p', 'x');
 	    INSERT INTO t VALUES (2); COMMIT;
@@ -156,46 +157,47 @@ heartbeats()
 	    "$BATS_TEST_TMPDIR/stream" | tr '\n' ' ')" = "1 2 3 1 1 " ]
 	kill -KILL "$reader"
 	wait_for sender_pid '' ''
-	# the same WAL by other options, to the byte
+	# the same WAL read with other options gives the same bytes
 	expect_code 0 pg-cdc-read --until now --messages
-	# but for when what is not of a transaction was read
+	# except for the event_time of messages outside transactions, which is
+	# the time of reading
 	diff <(grep -v '^{"control"' "$BATS_TEST_TMPDIR/stream" |
 	    sed '/"transaction_id":null/s/"event_time":[^,]*//') \
 		<(sed '/"transaction_id":null/s/"event_time":[^,]*//' <<<"$output")
 }
 
-@test "--heartbeat moves a slot along in a database where nothing happens" {
+@test "--heartbeat moves the slot in a database where nothing happens" {
 	prepare
 	start_pipeline --heartbeat 200ms
 	wait_for_sender
 	local before
 	before=$(confirmed)
-	# at once, then every 10 s
+	# the first at once, then one every 10 s
 	wait_for confirmed_after "$before" t 30
 	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_log")" = 0 ]
 	stop_pipeline
 	[ "$reader_code$writer_code" = 00 ]
 }
 
-# shellcheck disable=SC2329 # by wait_for
+# shellcheck disable=SC2329 # called by wait_for
 confirmed_after()
 {
 	src_psql "SELECT confirmed_flush_lsn > '$1' FROM pg_replication_slots
 	    WHERE slot_name = '$PHILOTES_SLOT'"
 }
 
-# shellcheck disable=SC2329 # by wait_for
+# shellcheck disable=SC2329 # called by wait_for
 probe()
 {
 	cluster_probe "$BATS_FILE_TMPDIR/$1" || echo $?
 }
 
-@test "fast shutdown of the source: idle, and with a downstream that stopped" {
+@test "fast shutdown of the source, with an idle and with a stopped downstream" {
 	prepare
 	start_pipeline --heartbeat 1s
 	src_psql "INSERT INTO t VALUES (0, 'z')"
 	wait_for buf_psql "SELECT count(*) FROM philotes.cdc_log" 1
-	# the heartbeat's session goes first, what is under way goes on
+	# the heartbeat's session ends first; the stream goes on
 	kill -STOP "$writer"
 	src_psql "INSERT INTO t VALUES (2, 'y')"
 	SECONDS=0
@@ -228,7 +230,7 @@ probe()
 	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_log")" = 3 ]
 }
 
-@test "fast shutdown of the source: a reader that confirms nothing" {
+@test "fast shutdown of the source, with a reader that confirms nothing" {
 	prepare
 	child pg-cdc-read >/dev/null 2>"$BATS_TEST_TMPDIR/log"
 	reader=$!
@@ -242,7 +244,7 @@ probe()
 	start_server src
 }
 
-@test "fast shutdown of the source with a large backlog and a stopped downstream" {
+@test "fast shutdown of the source, with a large backlog and a stopped downstream" {
 	prepare
 	start_pipeline
 	src_psql "INSERT INTO t VALUES (0, 'z')"
@@ -268,10 +270,11 @@ probe()
 	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_log")" = 50001 ]
 }
 
-@test "a blocked stdout does not stop feedback: the walsender lives on" {
+@test "feedback goes on while stdout is blocked, so the walsender lives on" {
 	src_psql "ALTER DATABASE t$BATS_TEST_NUMBER SET wal_sender_timeout = '1s'"
 	prepare
-	# nor does it make a server look dead that we do not listen to
+	# nor does the reader, which does not listen meanwhile, take the server
+	# for dead
 	start_pipeline --server-timeout 1s
 	wait_for_sender
 	local sender
@@ -279,7 +282,8 @@ probe()
 	kill -STOP "$writer"
 	src_psql "INSERT INTO t SELECT i, repeat('x', 1000)
 	    FROM generate_series(1, 10000) i"
-	# three of its time-outs, seen from the server
+	# until three of the walsender's time-outs have passed, by the server's
+	# clock
 	wait_for src_psql "SELECT reply_time > backend_start + interval '4 s'
 	    FROM pg_stat_replication WHERE pid = $sender" t
 	[ "$(sender_pid)" = "$sender" ]
@@ -299,7 +303,7 @@ probe()
 	await_reader
 	((SECONDS <= 10))
 	[ "$reader_code" = 75 ]
-	grep -q 'error: could not go on with replication: the server does not answer' \
+	grep -q 'error: could not continue replication: the server does not answer' \
 		"$BATS_TEST_TMPDIR/log"
 }
 
@@ -312,11 +316,11 @@ probe()
 	kill -STOP "$stopped"
 	await_reader
 	[ "$reader_code" = 75 ]
-	grep -q 'error: could not send a heartbeat to the source: it does not answer' \
+	grep -q 'error: could not send a heartbeat to the source: the server does not answer' \
 		"$BATS_TEST_TMPDIR/log"
 }
 
-@test "a server that has nothing to say is asked, and is not dead" {
+@test "a server that has nothing to send is asked for a reply, and is not taken for dead" {
 	prepare
 	start_reader --server-timeout 1s
 	wait_for_sender
@@ -331,7 +335,7 @@ probe()
 	since 15 "a filter of rows"
 	src_psql "ALTER DATABASE t$BATS_TEST_NUMBER SET wal_sender_timeout = '1s'"
 	src_psql "CREATE TABLE t (id int PRIMARY KEY, v text)"
-	# a filter that takes about 0.4 ms a row and lets none through
+	# a row filter that takes about 0.4 ms a row and lets no row through
 	src_psql "CREATE PUBLICATION philotes_pub FOR TABLE t
 	    WHERE (v = '' OR md5(repeat(v, 200000)) = '')"
 	expect_code 0 pg-cdc-read --create
@@ -343,9 +347,9 @@ probe()
 	kill -0 "$reader"
 }
 
-@test "a transaction with nothing to say for minutes is no dead reader" {
+@test "a reader is not taken for dead when it prints nothing inside a transaction for minutes" {
 	since 15 "a filter of rows"
-	# both take a second for half a minute
+	# hasty.so makes half a minute pass in a second, for both tools
 	pipeline_reader()
 	{
 		env LD_PRELOAD="$PHILOTES_BIN/fault/hasty.so" \
@@ -373,13 +377,13 @@ probe()
 	[ "$writer_code" = 0 ]
 	[ "$(buf_psql "SELECT string_agg(after_data->>'id', ' ' ORDER BY id)
 	    FROM philotes.cdc_log")" = "1 12000" ]
-	# between the two, once for every ten seconds without a word
+	# between the two events, one line for every ten silent seconds
 	(($(grep -c '^{"control":"alive"}$' "$BATS_TEST_TMPDIR/copy") >= 6))
 	[ "$(jq -r '.control // .after_data.id' "$BATS_TEST_TMPDIR/copy" |
 	    uniq | paste -sd' ')" = "start 1 alive 12000 checkpoint" ]
 }
 
-@test "what role and database set for their sessions does not matter" {
+@test "session settings of the role and the database do not matter" {
 	local role=r$BATS_TEST_NUMBER
 	src_psql "CREATE ROLE $role LOGIN REPLICATION;
 	    CREATE SCHEMA hostile;
@@ -412,7 +416,7 @@ probe()
 	start_reader --heartbeat 700ms
 	PHILOTES_SOURCE_URL=${PHILOTES_SOURCE_URL% user=*}
 	wait_for_sender
-	# four times the time-outs, seen from the server
+	# four of the time-outs have passed, by the server's clock
 	wait_for src_psql "SELECT clock_timestamp() > backend_start + interval '2 s'
 	    FROM pg_stat_replication WHERE pid = $(sender_pid)" t
 	src_psql "INSERT INTO t VALUES (1, '2026-11-25', 0.1::float8 + 0.2)"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bats
-# buffer-batch: batches, the three ways to count as processed, failures.
+# buffer-batch: batches, the three ways to process one, failures.
 
 load helper
 load buffer
 
-@test "--once delivers all in order and marks it; a second emits nothing" {
+@test "--once delivers all events in order and marks them; a second run prints nothing" {
 	fill s 2500
 	expect_code 0 buffer-batch --once
 	[ "$(wc -l <<<"$output")" = 2500 ]
@@ -16,7 +16,7 @@ load buffer
 	    WHERE processed_at IS NULL")" = 0 ]
 }
 
-@test "false marks nothing, cat marks everything" {
+@test "the handler false marks nothing, the handler cat marks everything" {
 	fill s 10
 	expect_code 69 buffer-batch --once --retries 1 -- false
 	expect_error 'batch 2 to 11 of source "s".*failed 2 times'
@@ -28,7 +28,7 @@ load buffer
 	[ -z "$output" ]
 }
 
-@test "a handler must read all of its input" {
+@test "a batch counts as processed only if the handler read all of its input" {
 	fill s 1000
 	expect_code 69 buffer-batch --once --retries 0 -- true
 	[[ $stderr == *"without reading all"* ]]
@@ -37,7 +37,7 @@ load buffer
 	[ "$(processed)" = "0|0" ]
 }
 
-@test "a handler killed in the middle, or too slow, has not processed it" {
+@test "a batch whose handler was killed or ran too long is not processed" {
 	fill s 10
 	expect_code 69 buffer-batch --once --retries 0 -- \
 	    sh -c 'head -c 10; kill -9 $$'
@@ -50,8 +50,8 @@ load buffer
 	[ "$(processed)" = "0|0" ]
 }
 
-# shellcheck disable=SC2016 # for a shell or a server elsewhere
-@test "75 is asked again, 126 and 127 are configuration" {
+# shellcheck disable=SC2016 # for another shell
+@test "a handler that exits with 75 is run again; 126 and 127 are configuration errors" {
 	fill s 10
 	expect_code 0 buffer-batch --once --retries 0 -- sh -c \
 	    'cat >/dev/null; [ -e "$0" ] || { : >"$0"; exit 75; }' \
@@ -63,8 +63,8 @@ load buffer
 	[ "$(processed)" = "10|1" ]
 }
 
-# shellcheck disable=SC2016 # for a shell or a server elsewhere
-@test "a failing handler is tried again, and may then succeed" {
+# shellcheck disable=SC2016 # for another shell
+@test "a failing handler is run again and may then succeed" {
 	fill s 10
 	expect_code 0 buffer-batch --once -- sh -c \
 	    'cat; echo x >>"$0"; [ "$(wc -l <"$0")" -ge 3 ]' \
@@ -73,7 +73,7 @@ load buffer
 	[ "$(processed)" = "10|1" ]
 }
 
-@test "a handler's environment: the batch, no addresses, signals as usual" {
+@test "the handler's environment has the batch and no addresses; signals are default" {
 	fill 'the source' 3
 	PGAPPNAME=x expect_code 0 buffer-batch --once -- \
 	    sh -c 'cat >/dev/null; env; grep SigIgn /proc/self/status
@@ -84,12 +84,12 @@ load buffer
 	grep -x 'PHILOTES_BATCH_EVENTS=3' <<<"$output"
 	refute grep -E '^(PG|PHILOTES_.*_URL)' <<<"$output"
 	grep -E '^SigIgn:.*0{16}$' <<<"$output"
-	# no descriptor more than it has without us
+	# the handler has no more descriptors than it would have without us
 	[ "$(grep -cE '^[0-9]+$' <<<"$output")" = \
 	    "$(sh -c 'ls /proc/self/fd' 3>&- </dev/null | wc -l)" ]
 }
 
-@test "--ack: processed when its checkpoint comes back, as typed" {
+@test "--ack: a batch is processed when its checkpoint comes back, as typed" {
 	fill s 2500
 	cd "$BATS_TEST_TMPDIR"
 	mkfifo acks
@@ -101,8 +101,8 @@ load buffer
 	[ "$(grep -vc control out.ndjson)" = 2500 ]
 }
 
-# shellcheck disable=SC2016 # for a shell or a server elsewhere
-@test "--ack: not acknowledged is not processed" {
+# shellcheck disable=SC2016 # for another shell
+@test "--ack: a batch that is not acknowledged is not processed" {
 	fill s 10
 	mkfifo "$BATS_TEST_TMPDIR/acks"
 	child sh -c ': >"$0"' "$BATS_TEST_TMPDIR/acks"
@@ -117,7 +117,7 @@ load buffer
 	[ "$(processed)" = "0|0" ]
 }
 
-@test "--ack: at most four batches are unacknowledged, and acks add up" {
+@test "--ack: at most four batches are unacknowledged, and acks are cumulative" {
 	fill s 10
 	mkfifo "$BATS_TEST_TMPDIR/acks"
 	exec 8<>"$BATS_TEST_TMPDIR/acks"
@@ -127,7 +127,7 @@ load buffer
 	echo 5 >&8
 	wait_for "grep_checkpoints" "" 8
 	[ "$(processed)" = "4|4" ]
-	echo 3 >&8 # an old one
+	echo 3 >&8 # an old ack
 	echo 9 >&8
 	wait_for "grep_checkpoints" "" 10
 	echo 11 >&8
@@ -136,13 +136,14 @@ load buffer
 	exec 8>&-
 }
 
-# at_the_end CONSUMER SIZE: reads all there is before it acknowledges any of it
+# at_the_end CONSUMER SIZE: reads the whole stream before it acknowledges
+# anything
 at_the_end()
 {
 	local dir=$BATS_TEST_TMPDIR/$1
 	mkdir "$dir"
 	mkfifo "$dir/acks"
-	# shellcheck disable=SC2016 # for a shell elsewhere
+	# shellcheck disable=SC2016 # for another shell
 	timeout 30 bash -c 'set -o pipefail
 	    buffer-batch --once --consumer "$1" --batch-size "$2" \
 		--ack "$0/acks" 2>"$0/err" |
@@ -150,14 +151,14 @@ at_the_end()
 	    "$dir" "$1" "$2" 3>&-
 }
 
-@test "--ack: a consumer may wait for the end, of four batches a source" {
+@test "--ack: a consumer may acknowledge at the end only, with up to four batches a source" {
 	fill b 40
 	fill a 30
 	fill c 1
 	at_the_end four 10
 	[ "$(processed four)" = "71|8" ]
 	[ "$(grep -c '"control":"checkpoint"' "$BATS_TEST_TMPDIR/four/out")" = 8 ]
-	# five are too many: it ends rather than wait for ever
+	# five are too many: buffer-batch ends instead of waiting for ever
 	run at_the_end five 8
 	[ "$status" = 75 ]
 	[ "$(processed five)" = "62|8" ]
@@ -176,7 +177,7 @@ grep_checkpoints()
 	[ "$(processed)" = "0|0" ]
 }
 
-@test "consumers have cursors of their own; --start latest begins at the end" {
+@test "each consumer has its own cursor; --start latest begins after the newest event" {
 	fill s 5
 	expect_code 0 buffer-batch --once --consumer a
 	[ "$(wc -l <<<"$output")" = 5 ]
@@ -189,7 +190,7 @@ grep_checkpoints()
 	    WHERE processed_at IS NULL")" = 2 ]
 }
 
-@test "--source-id chooses; a batch is of one source, in its order" {
+@test "--source-id selects; a batch has events of one source, in order" {
 	for i in 1 2 3; do
 		fill a 3
 		fill 'b,"' 2
@@ -202,7 +203,7 @@ grep_checkpoints()
 	[ "$(tr -s ' ' <<<"$output")" = ' 9 a' ]
 }
 
-@test "--batch-size and --max-bytes limit a batch, one large event passes" {
+@test "--batch-size and --max-bytes limit a batch; a larger event goes alone" {
 	fill s 5
 	buf_psql "INSERT INTO philotes.cdc_events (source_id, schema_name,
 	    table_name, operation, lsn, event_time, after_data)
@@ -217,7 +218,7 @@ grep_checkpoints()
 	[ "$(processed c)" = "7|4" ]
 }
 
-@test "a partial batch goes after the flush interval, a full one at once" {
+@test "a partial batch leaves after the flush interval, a full one at once" {
 	fill s 3
 	child buffer-batch --batch-size 4 --flush-interval 1h \
 	    >"$BATS_TEST_TMPDIR/out"
@@ -235,7 +236,7 @@ grep_checkpoints()
 	wait "${children[-1]}"
 }
 
-@test "two processes of a consumer never share a batch" {
+@test "two processes of one consumer never get the same batch" {
 	for i in 1 2 3 4; do
 		fill "s$i" 3000
 	done
@@ -251,8 +252,8 @@ grep_checkpoints()
 	[ "$(processed)" = "12000|120" ]
 }
 
-# shellcheck disable=SC2016 # for a shell or a server elsewhere
-@test "kill -9 before the mark: the same batch again" {
+# shellcheck disable=SC2016 # for another shell
+@test "after a kill -9 before the mark the same batch comes again" {
 	fill s 10
 	child buffer-batch --once -- sh -c 'cat >"$0"; exec sleep 60' \
 	    "$BATS_TEST_TMPDIR/got"
@@ -264,7 +265,7 @@ grep_checkpoints()
 	[ "$(processed)" = "10|1" ]
 }
 
-@test "a quiet source among many is read by its ranges" {
+@test "a source with few events among many is read by its id ranges" {
 	for i in 1 2 3; do
 		fill busy 200
 		fill quiet 1
@@ -275,10 +276,10 @@ grep_checkpoints()
 	[ "$(wc -l <<<"$output")" = 600 ]
 }
 
-@test "SIGTERM: exit 0, what was not processed comes again" {
+@test "SIGTERM ends buffer-batch with 0; an unprocessed batch comes again" {
 	fill s 10
 	child buffer-batch --flush-interval 1h
-	# it has looked, in one of its two sessions
+	# it has looked for events once, in one of its two sessions
 	wait_for buf_psql "SELECT count(*) FROM pg_stat_activity
 	    WHERE state = 'idle' AND query LIKE '%FROM philotes.cdc_sources%'" 1
 	kill -TERM "${children[-1]}"
@@ -286,7 +287,7 @@ grep_checkpoints()
 	[ "$(processed)" = "0|0" ]
 }
 
-@test "exit codes: options, server, schema" {
+@test "exit codes of bad options, an unreachable server and a missing schema" {
 	expect_code 64 buffer-batch --batch-size 0
 	expect_code 64 buffer-batch --start middle
 	expect_code 64 buffer-batch --consumer "$(printf '%513s' x)"

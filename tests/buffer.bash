@@ -1,13 +1,14 @@
-# What the tests of buffer-batch share, beside helper.bash.
+# Shared by the tests of buffer-batch, beside helper.bash.
 #
-#   fill SOURCE N [SQL]      N events through the view; after_data is
-#                            {"n": 1}, {"n": 2} ..., or what SQL says of i
-#   fill_log SOURCE N        as a writer does, 1000 a commit: fast; commit_lsn
-#                            is 0/1, 0/2 ..., event_time a second each
-#   processed [CONSUMER]     events|batches in its ledger
-#   lines FILE               how many
-#   rows TABLE               how many
-#   milliseconds             of the clock
+#   fill SOURCE N [SQL]      stores N events through the view; after_data is
+#                            {"n": 1}, {"n": 2} ..., or what SQL makes of i
+#   fill_log SOURCE N        the same as a writer does it, 1000 a commit, which
+#                            is faster; commit_lsn is 0/1, 0/2 ..., and
+#                            event_time rises by a second
+#   processed [CONSUMER]     events|batches that the consumer has processed
+#   lines FILE               its number of lines
+#   rows TABLE               its number of rows
+#   milliseconds             the time
 # shellcheck shell=bash
 
 fill()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# pg-cdc-read --check: what the report says, and that its exit code is the one
-# that reading ends with.  In each state of the source both are run.
+# pg-cdc-read --check: its report, and that its exit code is the one that
+# reading would end with.  Each state of the source is tried with both.
 
 load helper
 
@@ -15,7 +15,8 @@ prepare()
 	expect_code 0 pg-cdc-read --create
 }
 
-# expect_both N REGEX [OPTION ...]: both end with N and the same error
+# expect_both N REGEX [OPTION ...]: reading and --check end with N and the same
+# error
 expect_both()
 {
 	local code=$1 regex=$2 line
@@ -44,7 +45,7 @@ slot_sql()
 	    WHERE slot_name = '$PHILOTES_SLOT'"
 }
 
-@test "a source that is fit: 0, and the report for people" {
+@test "a source that is ready is 0, with a report in plain text" {
 	prepare
 	expect_code 0 pg-cdc-read --check
 	[ -z "$stderr" ]
@@ -55,20 +56,20 @@ slot_sql()
 	found ok slot "\"$PHILOTES_SLOT\", confirmed up to $(slot_sql confirmed_flush_lsn)"
 	found ok publication '"philotes_pub"'
 	found ok tables '1 published'
-	found ok identity 'every table has one'
+	found ok identity 'every published table has a usable'
 	found ok encoding UTF8
 	found ok slots '3 of 4 are free'
 	found ok senders '3 of 4 are free'
 	found ok wal '.* held back by the slot, without a limit'
 	refute grep -qE '^(WARNING|ERROR)' <<<"$output"
-	# it may be run at any time: nothing was read, nothing confirmed
+	# --check may run at any time: it reads nothing and confirms nothing
 	local before
 	before=$(slot_sql '*')
 	expect_code 0 pg-cdc-read --check
 	[ "$(slot_sql '*')" = "$before" ]
 }
 
-@test "--log-format json: a line for each finding, the same findings" {
+@test "--log-format json prints the same findings, one object each" {
 	prepare
 	expect_code 0 pg-cdc-read --check
 	local text=$output
@@ -77,11 +78,11 @@ slot_sql()
 		<(sed -E 's/^([a-z]+) +([a-z_]+) +/\1 \2 /' <<<"$text")
 	expect_code 69 pg-cdc-read --check --log-format json --slot nosuch
 	[ "$(jq -c 'select(.check == "slot")' <<<"$output")" = \
-	    '{"check":"slot","result":"error","code":69,"message":"could not use the replication slot \"nosuch\": it does not exist","hint":"Make it with pg-cdc-read --create; changes made before that are not captured."}' ]
+	    '{"check":"slot","result":"error","code":69,"message":"could not use the replication slot \"nosuch\": it does not exist","hint":"Create it with pg-cdc-read --create; changes made before that are not captured."}' ]
 	[ "$(jq -r .level <<<"$stderr")" = error ]
 }
 
-@test "options that do not go together are 64, a full disk is 74" {
+@test "options that exclude each other are 64, a full disk is 74" {
 	expect_code 64 pg-cdc-read --check --create
 	expect_code 64 pg-cdc-read --check --drop
 	expect_code 64 pg-cdc-read --check --messages
@@ -90,7 +91,7 @@ slot_sql()
 	expect_code 74 sh -c 'pg-cdc-read --check >/dev/full'
 }
 
-@test "slot or publication missing, or of another kind" {
+@test "a slot or publication that is missing or of another kind" {
 	expect_both 69 'slot ".*": it does not exist'
 	found ERROR publication 'could not use the publication'
 	prepare
@@ -98,12 +99,12 @@ slot_sql()
 		--publication nosuch
 	src_psql "SELECT pg_create_logical_replication_slot(
 	    'other_$PHILOTES_SLOT', 'test_decoding')"
-	expect_both 78 'it is not one of pgoutput in this database' \
+	expect_both 78 'it is not a pgoutput slot of this database' \
 		--slot "other_$PHILOTES_SLOT"
-	expect_both 78 '"public"."nosuch": the publication "philotes_pub" does not' \
+	expect_both 78 '"public"."nosuch": it is not in the publication "philotes_pub"' \
 		--tables t,nosuch
 	expect_code 0 pg-cdc-read --check --tables t
-	found ok tables '0 of them are left out by --tables'
+	found ok tables '0 published tables left out by --tables'
 }
 
 @test "a slot that is active elsewhere is 75" {
@@ -125,7 +126,8 @@ slot_sql()
 	expect_code 78 pg-cdc-read --check
 	expect_error 'it is older than the publication "philotes_pub"'
 	found ERROR slot 'could not use the replication slot'
-	# one that looks younger than what another slot holds back is not
+	# a slot that only looks older, because another slot holds back
+	# catalog_xmin, passes
 	expect_code 0 pg-cdc-read --drop
 	src_psql "SELECT pg_create_logical_replication_slot(
 	    'old_$PHILOTES_SLOT', 'pgoutput')"
@@ -137,7 +139,7 @@ slot_sql()
 	[ "$(jq .after_data.id <<<"$output")" = 4 ]
 }
 
-# A slot that is read, by $reader.
+# A reader reads the slot, as $reader.
 reading()
 {
 	prepare
@@ -158,7 +160,7 @@ reading()
 
 @test "a slot that lost WAL is 69" {
 	reading
-	# it reads on, but confirms nothing
+	# the reader goes on reading, but confirms nothing
 	src_psql "ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'"
 	src_psql "SELECT pg_reload_conf()"
 	for _ in 1 2 3 4; do
@@ -194,7 +196,7 @@ reading()
 	src_psql "SELECT pg_reload_conf()"
 }
 
-@test "no sender left is 75" {
+@test "no free walsender is 75" {
 	prepare
 	for _ in 1 2 3 4; do
 		child psql -X -q "$PHILOTES_SOURCE_URL replication=database" \
@@ -206,17 +208,17 @@ reading()
 	found ok slot
 }
 
-@test "no room for the slot that is missing is a warning" {
+@test "no free slot for a slot that is missing is a warning" {
 	src_psql "SELECT pg_create_logical_replication_slot(
 	    'x${BATS_TEST_NUMBER}_' || i, 'pgoutput') FROM generate_series(1, 4) i"
 	expect_code 69 pg-cdc-read --check
 	found WARNING slots '0 of 4 are free'
-	# one that exists needs none
+	# a slot that exists needs no free one
 	expect_code 78 pg-cdc-read --check --slot "x${BATS_TEST_NUMBER}_1"
 	found ok slots '0 of 4 are free'
 }
 
-@test "wal_level, and a role that may not log in, or not replicate" {
+@test "wal_level, and a role that may not log in or not replicate" {
 	prepare
 	local role=r$BATS_TEST_NUMBER
 	src_psql "CREATE ROLE $role LOGIN"
@@ -227,7 +229,7 @@ reading()
 	src_psql "ALTER ROLE $role REPLICATION"
 	PHILOTES_SOURCE_URL="$PHILOTES_SOURCE_URL user=$role" \
 		expect_code 0 pg-cdc-read --check
-	# it has one more argument since version 17
+	# since version 17 this function has one more argument
 	src_psql "$(src_psql "SELECT format('REVOKE EXECUTE ON FUNCTION %s
 	    FROM public;', oid::regprocedure) FROM pg_proc
 	    WHERE proname = 'pg_logical_emit_message'")"
@@ -250,7 +252,8 @@ reading()
 		expect_both 75 'could not connect to the source'
 	PHILOTES_SOURCE_URL="$PHILOTES_SOURCE_URL dbname=nosuch" \
 		expect_both 78 'could not connect to the source'
-	# the server refuses to start with a logical slot below that level
+	# with a logical slot the server would refuse to start at that
+	# wal_level
 	expect_code 0 pg-cdc-read --drop
 	src_psql "ALTER SYSTEM SET wal_level = replica"
 	stop_server src
@@ -261,7 +264,7 @@ reading()
 	start_server src
 }
 
-@test "tables: no identity, partitions, operations left out, the buffer's own" {
+@test "tables without identity, partitions, unpublished operations, the buffer's own tables" {
 	src_psql "CREATE TABLE noid (id int); CREATE TABLE \"a
 	b\" (id int)"
 	src_psql "CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id)"
@@ -275,13 +278,13 @@ reading()
 	found WARNING identity '"public"."noid": it has no primary key'
 	found WARNING identity '"public"."a\?\?b": it has no primary key'
 	found WARNING tables '1 tables of the buffer itself are published'
-	found ok partitions "2, whose events carry the partition's name"
+	found ok partitions "2 partitions; their events carry the partition's name"
 	src_psql "ALTER PUBLICATION philotes_pub
 	    SET (publish_via_partition_root = true, publish = 'insert, truncate')"
 	expect_code 0 pg-cdc-read --check
-	found ok partitions "of 1 tables, whose events carry the root's name"
-	found WARNING tables 'UPDATE, DELETE is not published'
-	# which no identity is needed for
+	found ok partitions "1 partitioned tables; their events carry the root's name"
+	found WARNING tables 'UPDATE, DELETE not published'
+	# INSERT and TRUNCATE need no identity
 	refute grep -q identity <<<"$output"
 	src_psql "DROP PUBLICATION philotes_pub"
 	src_psql "CREATE PUBLICATION philotes_pub"

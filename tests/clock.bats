@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# Wall clocks that are wrong, or are set while all is at work: batches come in
-# time, events stay as long as they are to, and status makes sense.
+# Wall clocks that are wrong, or are set while the pipeline runs: batches come
+# in time, events are kept as long as asked, and status stays sensible.
 # shellcheck source=SCRIPTDIR/helper.bash
 load helper
 # shellcheck source=SCRIPTDIR/buffer.bash
@@ -8,8 +8,8 @@ load buffer
 # shellcheck source=SCRIPTDIR/supervisor.bash
 load supervisor
 
-# The servers' clocks are set by set_clock src|buf SECONDS: so much are they
-# ahead of the machine's.
+# set_clock src|buf SECONDS sets a server's clock: that many seconds ahead of
+# the machine's.
 set_clock()
 {
 	printf '%-12s' "$2" |
@@ -63,11 +63,11 @@ teardown()
 	databases_down
 }
 
-# buffer-batch in the background, whose batches $out gets: of 100 events, or
-# 1 s after the first.
+# buffer-batch in the background, which writes the size of each batch to $out.
+# A batch has 100 events, or those of the first second.
 start_batch()
 {
-	# shellcheck disable=SC2016 # of that shell
+	# shellcheck disable=SC2016 # for another shell
 	child buffer-batch --batch-size 100 --flush-interval 1s -- \
 		sh -c 'echo "$PHILOTES_BATCH_EVENTS" >>"$0"; cat >/dev/null' "$out"
 	wait_for buf_psql "SELECT count(*) FROM philotes.cdc_consumers" 1
@@ -78,8 +78,8 @@ batches()
 	tr '\n' ' ' <"$out"
 }
 
-# set_waiting SECONDS: sets the buffer's clock while 3 events wait, which the
-# batcher has seen
+# set_waiting SECONDS: sets the buffer's clock while 3 events wait that
+# buffer-batch has already seen
 set_waiting()
 {
 	fill s 3
@@ -87,7 +87,7 @@ set_waiting()
 	set_clock buf "$1"
 }
 
-@test "the shim: a server's clock is set, that of the machine is not" {
+@test "the shim sets a server's clock and not the machine's" {
 	local now
 	now=$(date +%s)
 	set_clock buf -3600
@@ -97,7 +97,7 @@ set_waiting()
 	    BETWEEN -2 AND 10")" = t ]
 }
 
-@test "a batch comes in time when the server's clock is set back, or ahead" {
+@test "a batch comes in time when the server's clock is set back or ahead" {
 	local before step
 	for step in -3600 0 3600 0; do
 		: >"$out"
@@ -106,7 +106,7 @@ set_waiting()
 		set_waiting "$step"
 		wait_for batches "" "3 " 5
 		[ $(($(milliseconds) - before)) -lt 4000 ]
-		# those that come afterwards are not cut small
+		# later batches are not cut short
 		: >"$out"
 		for _ in 1 2 3; do
 			fill s 1
@@ -116,7 +116,7 @@ set_waiting()
 	done
 }
 
-@test "a batcher that starts after the clock was set back delivers in time" {
+@test "a buffer-batch that starts after the clock was set back delivers in time" {
 	local before
 	set_clock buf 3600
 	fill s 3
@@ -128,7 +128,7 @@ set_waiting()
 	[ $(($(milliseconds) - before)) -lt 4000 ]
 }
 
-@test "a clock set ahead does not shorten the retention of a buffer-gc that runs" {
+@test "a clock that is set ahead does not shorten the retention of a running buffer-gc" {
 	fill s 100
 	buffer-batch --once >/dev/null
 	child buffer-gc -v --retention 20m --interval 200ms >"$out" \
@@ -137,13 +137,13 @@ set_waiting()
 	set_clock buf 3600
 	wait_for said "set ahead by" yes
 	[ "$(rows cdc_log)" = 100 ]
-	# what is marked by the new clock stays as long, at least
+	# events marked by the new clock are kept at least as long
 	fill s 100
 	buffer-batch --once >/dev/null
 	set_clock buf 7200
 	wait_for said "set ahead by 7" yes
 	[ "$(rows cdc_log)" = 200 ]
-	# a clock that is right again changes nothing
+	# setting the clock right again changes nothing
 	set_clock buf 0
 	[ "$(rows cdc_log)" = 200 ]
 }
@@ -153,7 +153,7 @@ said()
 	! grep -q "$1" "$BATS_TEST_TMPDIR/err" || echo yes
 }
 
-# The problems of status, by FILTER, and "wrong" for a number that is no age.
+# What FILTER finds in the status, or "wrong" if a number in it is negative.
 status_says()
 {
 	philotes status --json | jq -r "if [.. | numbers | . < 0] | any
@@ -175,13 +175,13 @@ status_says()
 		wait_for status_says \
 		    "[.sources[].lag_seconds, .consumers[].lag_seconds] | max < 60" \
 		    true 10
-		# shellcheck disable=SC2086 # two words
+		# shellcheck disable=SC2086 # splits into words
 		set_clock $step
 	done
 	stop_philotes
 }
 
-@test "what waits is not healthy because the clock was set back" {
+@test "waiting events stay reported as late when the clock is set back" {
 	local page
 	philotes init
 	start_pipeline --until now
@@ -199,13 +199,14 @@ consumer \"slow\" is behind in \"s\" since before the buffer's clock was set bac
 	grep -q '^slow/s .* - *0 *0$' <<<"$page"
 	philotes metrics | grep -q '^philotes_buffer_lag_seconds{.*} +Inf$'
 	[ "$(philotes consumer list | grep -P '\ts\t')" = $'slow\ts\t3\t-' ]
-	# what comes afterwards has an age, and the first is not younger
+	# later events have an age, and the first waiting event is not younger
+	# than these
 	fill s 1
 	wait_for status_says '[.consumers[].lag_seconds] | max > 1' true
 	[ "$(status_says .healthy)" = true ]
 	expect_code 1 philotes status --max-lag 1s
 	[[ $output == *'consumer "slow" is '*' s behind in "s"'* ]]
-	# the buffer as a whole
+	# the same for the source's own lag
 	buffer-batch --consumer slow --once >/dev/null
 	[ "$(status_says .healthy)" = true ]
 	changes 1 1
@@ -217,7 +218,7 @@ consumer \"slow\" is behind in \"s\" since before the buffer's clock was set bac
 	wait_for status_says '.sources[0].lag_seconds' 0
 }
 
-@test "the last clean-up is the last, and rates are no higher, with a clock set back" {
+@test "after a clock was set back the latest clean-up is found, and rates are not higher" {
 	fill s 600
 	buffer-batch --once >/dev/null
 	buffer-gc >/dev/null
@@ -238,7 +239,7 @@ consumer \"slow\" is behind in \"s\" since before the buffer's clock was set bac
 	[[ $(grep store "$BATS_TEST_TMPDIR/after" | cut -d '|' -f 4) == [0-9]* ]]
 }
 
-# The clock of philotes and all it starts.
+# Runs a command with the shim's clock, for itself and all it starts.
 with_clock()
 {
 	CLOCK_FILE=$BATS_FILE_TMPDIR/tools.clock \
@@ -250,7 +251,7 @@ exec_philotes()
 	with_clock exec philotes run >>"$out" 2>"$log"
 }
 
-@test "the supervisor's machine has its clock set: delays and ages stay (stubs)" {
+@test "the clock of the supervisor's machine is set: delays and ages do not change (stubs)" {
 	local step page
 	stubs
 	hasten

@@ -1,11 +1,11 @@
 #!/usr/bin/env bats
-# Consumers of the buffer: what each has before it, processes that share one,
-# and what becomes of one that is killed, stopped or cut off.
+# Consumers of the buffer: their backlogs, several processes of one consumer,
+# and a process that is killed, stopped or cut off.
 
 load helper
 load buffer
 
-# The backends of a process, by the time that it connected: $1 is which.
+# Ends the sessions of all tools in the buffer.
 end_backends()
 {
 	buf_psql "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
@@ -52,7 +52,7 @@ slow|b|0|f|t" ]
 	[ "$(buf_psql "SELECT sum(events_behind) FROM philotes.lag()")" = 0 ]
 }
 
-@test "cdc_pending has the columns of cdc_events behind consumer" {
+@test "cdc_pending has the columns of cdc_events after consumer" {
 	[ "$(buf_psql "SELECT string_agg(attname, ',' ORDER BY attnum)
 	    FROM pg_attribute WHERE attnum > 0
 	    AND attrelid = 'philotes.cdc_pending'::regclass")" = \
@@ -72,7 +72,7 @@ slow|b|0|f|t" ]
 	    <<<"$plan"
 }
 
-@test "a million events: one row of the ledger a batch, no dead rows" {
+@test "a million events: one ledger row a batch, no dead rows" {
 	fill_log s 1000000
 	buf_psql "SELECT philotes.add_consumer('other')"
 	buffer-batch --once >"$BATS_TEST_TMPDIR/out"
@@ -80,10 +80,10 @@ slow|b|0|f|t" ]
 	local other
 	other=$(buf_psql "SELECT philotes.mark_processed('other', 's', 400000)")
 	((other > 390000))
-	# all of them, in order
+	# all events, in order
 	awk -F '"n" : ' '$2 + 0 != NR { exit 1 } END { exit NR != 1000000 }' \
 	    "$BATS_TEST_TMPDIR/out"
-	# once the statistics have come
+	# once the statistics have arrived
 	wait_for buf_psql "SELECT sum(n_tup_ins), sum(n_dead_tup),
 	    sum(n_tup_upd), sum(n_tup_del)
 	    FROM pg_stat_user_tables WHERE relname LIKE 'cdc_log%'" \
@@ -106,7 +106,7 @@ slow|b|0|f|t" ]
 	child buffer-batch --once >"$BATS_TEST_TMPDIR/pipe" 8>&-
 	wait_for processed default "3000|3"
 	wait_for busy_backends '' 0
-	# and as little of it is in memory as the manual says
+	# and the memory stays within the manual's figure
 	if [[ $PHILOTES_BIN != */san ]]; then
 		(($(awk '/^VmHWM/ { print $2 }' "/proc/$!/status") <= 12288))
 	fi
@@ -118,8 +118,8 @@ slow|b|0|f|t" ]
 	[ "$(processed)" = "30000|30" ]
 }
 
-# shellcheck disable=SC2016 # for a shell elsewhere
-@test "no transaction is open while a handler works, or acks are awaited" {
+# shellcheck disable=SC2016 # for another shell
+@test "no transaction is open while a handler works or acks are awaited" {
 	fill_log s 5000
 	child buffer-batch --once -- sh -c 'cat >/dev/null; : >"$0"
 	    while [ -e "$0" ]; do sleep 0.1; done' "$BATS_TEST_TMPDIR/at-work"
@@ -140,7 +140,7 @@ slow|b|0|f|t" ]
 	fill s 4 "jsonb_build_object('x', repeat('x', 100000))"
 	child buffer-batch --max-bytes 250000 --flush-interval 1h \
 	    >"$BATS_TEST_TMPDIR/out"
-	# of the next two the second is not surpassed yet
+	# of the last two events the second does not yet exceed the limit
 	wait_for processed default "2|1"
 	fill s 1 "jsonb_build_object('x', repeat('x', 100000))"
 	wait_for processed default "4|2"
@@ -150,7 +150,7 @@ slow|b|0|f|t" ]
 	[ "$(lines "$BATS_TEST_TMPDIR/out")" = 26 ]
 }
 
-# Appends "NAME EVENTS" to a file, not fast.
+# A slow handler, which appends NAME to a file.
 slowly()
 {
 	cat >"$BATS_TEST_TMPDIR/slowly" <<-'END'
@@ -162,7 +162,7 @@ slowly()
 	chmod +x "$BATS_TEST_TMPDIR/slowly"
 }
 
-# a and b, not fast, an event a batch.
+# Two processes of one consumer, a and b, with one event a batch.
 two_processes()
 {
 	local name
@@ -173,7 +173,7 @@ two_processes()
 	done
 }
 
-@test "two processes share one source, in turns" {
+@test "two processes share one source in turns" {
 	fill s 100
 	two_processes
 	wait_for processed default "100|100" 60
@@ -183,13 +183,13 @@ two_processes()
 	[ "$(lines "$BATS_TEST_TMPDIR/work")" = 100 ]
 }
 
-@test "two processes share several sources, none starves" {
+@test "two processes share several sources, and no source starves" {
 	for i in 1 2 3 4; do
 		fill "s$i" 40
 	done
 	two_processes
 	wait_for processed default "160|160" 60
-	# when the last one had its first turn, no other was through
+	# every source had its first batch before any source had its last
 	[ "$(buf_psql "SELECT max(first) < min(last) FROM (
 	    SELECT min(processed_at) AS first, max(processed_at) AS last
 	    FROM philotes.cdc_batches GROUP BY source_id) s")" = t ]
@@ -197,8 +197,8 @@ two_processes()
 	(($(grep -c b "$BATS_TEST_TMPDIR/work") >= 40))
 }
 
-# shellcheck disable=SC2016 # for a shell elsewhere
-@test "one of two processes is killed -9: the other takes over at once" {
+# shellcheck disable=SC2016 # for another shell
+@test "when one of two processes is killed with -9 the other takes over at once" {
 	fill s 3
 	child buffer-batch --flush-interval 100ms -- sh -c \
 	    'cat >/dev/null; echo "$PPID" >"$0"; sleep 60' \
@@ -219,7 +219,8 @@ two_processes()
 	[ "$(lines "$BATS_TEST_TMPDIR/out")" = 3 ]
 }
 
-# Ten events delivered, and their ack awaited: by $waiting, on descriptor 8.
+# Delivers ten events and waits for their ack, as $waiting; the test writes the
+# ack to descriptor 8.
 unacknowledged()
 {
 	mkfifo "$BATS_TEST_TMPDIR/acks"
@@ -230,7 +231,7 @@ unacknowledged()
 	wait_for lines "$BATS_TEST_TMPDIR/out" 11
 }
 
-# $code is how it ends then.
+# Sets $code, the exit code after the ack.
 acknowledge()
 {
 	echo 11 >&8
@@ -238,7 +239,7 @@ acknowledge()
 	wait "$waiting" || code=$?
 }
 
-@test "stopped, a process keeps its source; cut off, its late ack marks nothing" {
+@test "a stopped process keeps its source; after a lost session its late ack marks nothing" {
 	fill s 10
 	unacknowledged
 	kill -STOP "$waiting"
@@ -259,7 +260,7 @@ acknowledge()
 	exec 8>&-
 }
 
-@test "a terminated backend's ack marks nothing, though nobody else did" {
+@test "an ack after the session was terminated marks nothing, even if nobody else did" {
 	fill s 10
 	unacknowledged
 	end_backends
@@ -269,7 +270,7 @@ acknowledge()
 	exec 8>&-
 }
 
-@test "who marks a batch that was marked meanwhile exits with 75" {
+@test "a batch that somebody else marked meanwhile is 75" {
 	fill s 10
 	unacknowledged
 	[ "$(buf_psql "SELECT philotes.mark_processed('default', 's', 5)")" = 4 ]
@@ -280,7 +281,7 @@ acknowledge()
 	exec 8>&-
 }
 
-@test "a consumer that is dropped meanwhile is 69, and comes back new" {
+@test "a consumer that is dropped meanwhile is 69, and is new when it comes back" {
 	fill s 10
 	unacknowledged
 	[ "$(buf_psql "SELECT philotes.drop_consumer('default')")" = t ]
@@ -292,16 +293,16 @@ acknowledge()
 	[ "$(rows cdc_batches)" = 0 ]
 	expect_code 0 buffer-batch --once
 	[ "$(wc -l <<<"$output")" = 10 ]
-	# nor does a handler that fails leave anything behind
+	# a failing handler leaves no row of a dropped consumer behind, either
 	fill s 1
-	# shellcheck disable=SC2016 # for a shell elsewhere
+	# shellcheck disable=SC2016 # for another shell
 	expect_code 69 buffer-batch --once --retries 0 -- sh -c \
 	    'psql -Xqd "$1" -c "SELECT philotes.drop_consumer('"'default'"')"
 	    exit 1' sh "$PHILOTES_BUFFER_URL"
 	[ "$(rows cdc_retries)" = 0 ]
 }
 
-@test "a consumer that is new meanwhile keeps its new place" {
+@test "a consumer that was dropped and added meanwhile keeps its new cursor" {
 	fill s 10
 	expect_code 0 buffer-batch --once
 	fill s 10
@@ -318,8 +319,8 @@ acknowledge()
 	[ "$(wc -l <<<"$output")" = 20 ]
 }
 
-# shellcheck disable=SC2016 # for a shell elsewhere
-@test "nothing is parked for a consumer that is dropped meanwhile" {
+# shellcheck disable=SC2016 # for another shell
+@test "no event is parked for a consumer that is dropped meanwhile" {
 	fill s 10
 	expect_code 69 buffer-batch --once --retries 0 \
 	    --on-failure dead-letter -- sh -c 'cat >"$0"
@@ -331,10 +332,10 @@ acknowledge()
 	[ "$(rows cdc_dead_letters) $(rows cdc_batches)" = "0 0" ]
 }
 
-@test "no consumer is registered or dropped while buffer-gc decides" {
+@test "no consumer is registered or dropped while buffer-gc decides what to remove" {
 	fill s 1
 	mkfifo "$BATS_TEST_TMPDIR/in"
-	# for reading, too: else the open would wait for the other side's
+	# opened for reading as well, or the open would wait for the other side
 	exec 8<>"$BATS_TEST_TMPDIR/in"
 	child psql_on "$PHILOTES_BUFFER_URL" -At \
 	    <"$BATS_TEST_TMPDIR/in" >"$BATS_TEST_TMPDIR/out"
@@ -352,8 +353,9 @@ acknowledge()
 	[ "$(buf_psql "SELECT philotes.add_consumer('a')")" = t ]
 }
 
-# held SOURCE [OPTION ...]: another process of the consumer has the source, and
-# one batch of it that is not acknowledged before "let_go"
+# hold_source SOURCE: another process of the consumer holds the source's lock
+# and delivers one batch of it, which stays unacknowledged until an ack is
+# written to descriptor 8
 hold_source()
 {
 	mkfifo "$BATS_TEST_TMPDIR/held.acks"
@@ -363,22 +365,22 @@ hold_source()
 	wait_for lines "$BATS_TEST_TMPDIR/held" 4
 }
 
-# shellcheck disable=SC2329 # by wait_for
+# shellcheck disable=SC2329 # called by wait_for
 waits()
 {
 	! grep -q 'waiting for the source "a": another process of consumer "default" has it' \
 		"$BATS_TEST_TMPDIR/log" || echo yes
 }
 
-@test "--once waits for a source that another process has, and gets the rest" {
+@test "--once waits for a source that another process holds, and gets the rest" {
 	fill_log a 3
 	fill_log b 5
 	hold_source a
 	child buffer-batch --once >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/log"
 	local once=$!
 	wait_for lines "$BATS_TEST_TMPDIR/out" 5
-	# what comes now is not there at the start; of what was, the other
-	# processes a part
+	# events written from now on were not there when --once started; of the
+	# earlier ones the other process handles a part
 	fill_log b 1
 	wait_for waits "" yes
 	fill_log a 2
@@ -389,11 +391,11 @@ waits()
 	exec 8>&-
 }
 
-@test "--once says so if it cannot have a source, and delivers the others: 75" {
+@test "--once exits with 75 and says so if it cannot get a source, and delivers the others" {
 	fill_log a 3
 	fill_log b 5
 	hold_source a
-	# sources of a stream with acks are kept until its end, and settled then
+	# with --ack the locks of sources are kept until the end of the stream
 	mkfifo "$BATS_TEST_TMPDIR/acks"
 	child buffer-batch --once --ack "$BATS_TEST_TMPDIR/acks" \
 		>"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/log"

@@ -1,16 +1,17 @@
-# What is killed, and what must hold afterwards.  `load crash` after
-# `load helper`.
+# Killing processes and servers, and what must hold afterwards.  `load crash`
+# after `load helper`.
 #
-#   crash_setup            table t on the source, and the slot
-#   transactions [N [M]]   N times three transactions on it, of 3, 1 and M rows
-#   whole                  the buffer holds each event once, in order, and only
-#                          whole transactions
-#   complete               whole, and all that the source has
-#   catch_up               the pipeline to here, again while it may be retried
-#   start_sampling         from now on confirmed_flush_lsn is compared with the
-#   end_sampling           stored checkpoint, all the time; it never was ahead
+#   crash_setup            makes table t on the source, and the slot
+#   transactions [N [M]]   N times three transactions on t, of 3, 1 and M rows
+#   whole                  demands that the buffer holds each event once, in
+#                          order, and whole transactions only
+#   complete               demands that it is whole and has every source row
+#   catch_up               runs the pipeline up to now, repeatedly while its
+#                          exit codes allow a restart
+#   start_sampling         begins to compare confirmed_flush_lsn with the stored
+#   end_sampling           checkpoint; ends, and demands that it never was ahead
 #   reader_by, writer_by   words before the command in start_pipeline
-#   writer_options         words after it
+#   writer_options         words after buffer-write
 # shellcheck shell=bash disable=SC2154,SC2034
 
 crash_setup()
@@ -96,14 +97,14 @@ catch_up()
 	done
 }
 
-# lsn TEXT: as a number
+# lsn TEXT: prints it as a number
 lsn()
 {
 	echo $((16#${1%/*} << 32 | 16#${1#*/}))
 }
 
-# A slot confirmed first and a checkpoint stored afterwards would be a moment at
-# which the WAL may go before the events are safe.
+# The slot is read before the checkpoint: if the slot is ahead even so, the
+# source may remove WAL of events that are not stored yet.
 sample()
 {
 	local flush checkpoint
@@ -135,13 +136,14 @@ end_sampling()
 	refute grep AHEAD "$BATS_TEST_TMPDIR/samples"
 }
 
-# killed_at_each reader|writer SYSCALL [M]: at its first call, at its second,
-# until a run ends by itself; the largest transaction has M rows
+# killed_at_each reader|writer SYSCALL [M]: kills the tool at its first call,
+# at its second, and so on until a run ends by itself; the largest transaction
+# has M rows
 killed_at_each()
 {
 	local -n by=${1}_by code=${1}_code
 	local n=1
-	# the one of ASan does not work in a traced process
+	# ASan's leak check does not work in a traced process
 	local -x ASAN_OPTIONS=detect_leaks=0
 	catch_up
 	start_sampling
@@ -153,7 +155,7 @@ killed_at_each()
 		await_pipeline
 		whole
 		((code != 0)) || break
-		# the server may still have the session of the one before
+		# the server may still hold the session of the run before
 		((code == 75)) || n=$((n + 1))
 		[[ $reader_code =~ ^(0|74|75|137)$ ]]
 		[[ $writer_code =~ ^(0|74|75|137)$ ]]
@@ -166,8 +168,8 @@ killed_at_each()
 	end_sampling
 }
 
-# stop_at_random N: the pipeline under load, and N times one of the servers
-# stops where it stands.  SEED repeats a run.
+# stop_at_random N: stops one of the servers immediately, N times at random,
+# while the pipeline runs under load.  SEED repeats a run.
 stop_at_random()
 {
 	local seed=${SEED:-$RANDOM} server
@@ -202,7 +204,7 @@ keep_loading()
 	done
 }
 
-# Codes that a supervisor would not go on after are left in a file.
+# Ends with a failure if a code of the pipeline does not allow a restart.
 keep_running()
 {
 	local children=()

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
-# Reader, writer and servers killed at any moment: after each restart the buffer
-# holds each event once, in order, whole transactions.  tests/soak has more.
+# Reader, writer and servers are killed at any moment: after each restart the
+# buffer holds each event once, in order, and whole transactions only.
+# tests/soak has longer tests.
 
 load helper
 load crash
@@ -35,15 +36,15 @@ setup()
 	killed_at_each reader recvfrom
 }
 
-# cut_at_each commit|answer: the connection is lost at the first COMMIT, at the
-# second, until a run needs no more of them
+# cut_at_each commit|answer: cuts the connection at the first COMMIT, then at
+# the second, and so on until a run needs no further one
 cut_at_each()
 {
 	local direct=$PHILOTES_BUFFER_URL dir=$BATS_TEST_TMPDIR/proxy
 	local n before lost=0
 	[ "$1" = answer ] || lost=1
-	# each transaction a COMMIT, however fast they come
-	# shellcheck disable=SC2034 # of crash.bash
+	# each transaction gets its own COMMIT, however fast they come
+	# shellcheck disable=SC2034 # used by crash.bash
 	writer_options=(--batch-size 1)
 	mkdir "$dir"
 	catch_up
@@ -64,7 +65,8 @@ cut_at_each()
 		whole
 		[ -s "$dir/said" ] || break
 		[ "$writer_code" = 75 ]
-		# what the client could not know
+		# whether the last COMMIT took effect, which the client could
+		# not know
 		[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_writes")" = \
 		    $((before + n - lost)) ]
 		catch_up
@@ -76,21 +78,21 @@ cut_at_each()
 	end_sampling
 }
 
-@test "a COMMIT whose answer is lost is neither loss nor duplicate" {
+@test "a COMMIT whose answer is lost causes no loss and no duplicate" {
 	cut_at_each answer
 }
 
-@test "a COMMIT that is lost is neither loss nor duplicate" {
+@test "a COMMIT that is lost causes no loss and no duplicate" {
 	cut_at_each commit
 }
 
-@test "either server stops where it stands, at random moments" {
+@test "either server stops immediately at random moments" {
 	stop_at_random 6
 }
 
-@test "stdin silent inside a transaction for a minute: 75, what is complete stays" {
+@test "stdin silent inside a transaction for a minute is 75, and complete transactions stay" {
 	load lines
-	# its minute takes two seconds
+	# hasty.so turns the minute into two seconds
 	mkfifo "$BATS_TEST_TMPDIR/fifo"
 	exec 7<>"$BATS_TEST_TMPDIR/fifo"
 	child env LD_PRELOAD="$PHILOTES_BIN/fault/hasty.so" \
@@ -101,7 +103,7 @@ cut_at_each()
 		event s 0/110 1
 		event s 0/120 1
 	} >&7
-	# shellcheck disable=SC2034 # of writer_ends
+	# shellcheck disable=SC2034 # used by writer_ends
 	writer=$!
 	writer_ends 75
 	exec 7>&-

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# scripts/demo: it holds what it says, and leaves nothing behind.
+# scripts/demo: it proves what it promises, and leaves nothing behind.
 # shellcheck source=SCRIPTDIR/helper.bash
 load helper
 
@@ -11,7 +11,7 @@ setup_file()
 
 setup()
 {
-	# shellcheck disable=SC2034 # of helper.bash
+	# shellcheck disable=SC2034 # used by helper.bash
 	children=()
 	export TMPDIR=$BATS_TEST_TMPDIR/tmp
 	mkdir "$TMPDIR"
@@ -28,7 +28,7 @@ teardown_file()
 	:
 }
 
-# As from a terminal: its own process group, and SIGINT not ignored.
+# As from a terminal: in its own process group, with SIGINT not ignored.
 start_demo()
 {
 	child exec_demo
@@ -48,12 +48,12 @@ nothing_is_left()
 		/proc/[0-9]*/cmdline /proc/[0-9]*/environ
 }
 
-# interrupted SIGNAL STATUS [PATTERN]: when the pattern has been heard
+# interrupt SIGNAL STATUS [PATTERN]: sends the signal once the output matches
 interrupt()
 {
 	local status=0
 	start_demo
-	[[ -z ${3-} ]] || wait_for heard_once "$3" yes
+	[[ -z ${3-} ]] || wait_for heard_once "$3" yes 60
 	kill "-$1" -- "-$demo"
 	wait "$demo" || status=$?
 	((status == $2)) || cat "$said"
@@ -66,26 +66,26 @@ heard_once()
 	! grep -qE "$1" "$said" || echo yes
 }
 
-@test "three seconds of it: nothing lost, nothing duplicated, nothing left" {
+@test "three seconds of the demo: nothing lost, nothing duplicated, nothing left behind" {
 	expect_code 0 env DEMO_SECONDS=3 demo
 	[[ $output =~ lost\ +0$'\n' && $output =~ duplicated\ +0$'\n' ]]
 	[[ $(awk '$1 == "events" { print ($2 > 100000) }' <<<"$output") == 1 ]]
 	nothing_is_left
 }
 
-@test "Ctrl-C while it starts leaves nothing" {
+@test "Ctrl-C during the start leaves nothing behind" {
 	interrupt INT 130 "^Starting"
 }
 
-@test "Ctrl-C under load leaves nothing" {
+@test "Ctrl-C under load leaves nothing behind" {
 	interrupt INT 130 "[1-9][0-9]* processed"
 }
 
-@test "TERM while rows are loaded leaves nothing" {
+@test "SIGTERM while rows are loaded leaves nothing behind" {
 	interrupt TERM 143 "^Loading"
 }
 
-@test "a load that fails is told, and leaves nothing" {
+@test "a load that fails is reported, and leaves nothing behind" {
 	DEMO_CLIENTS=none expect_code 1 demo
 	[[ $stderr == *"demo: error: pgbench"* ]]
 	nothing_is_left

@@ -1,7 +1,8 @@
 #!/usr/bin/env bats
-# Servers that do not answer: all of their processes are stopped, or the one that
-# works for us, while the kernel still takes connections.  Every wait has a
-# limit, says what it waits for, and is not cut where there is a reason for it.
+# Servers that do not answer: all of their processes are stopped, or only the
+# backend of our session, while the kernel still accepts connections.  Every
+# wait has a limit and says what it waits for, and it goes on where there is a
+# reason.
 
 load helper
 load buffer
@@ -20,7 +21,7 @@ teardown()
 	databases_down
 }
 
-# freeze src|buf: the postmaster first, so that nobody is left over
+# freeze src|buf: stops the postmaster first, so that no new backend appears
 freeze()
 {
 	local pid children
@@ -34,7 +35,7 @@ freeze()
 	done
 }
 
-# One process of a server.
+# Stops one process of a server.
 freeze_one()
 {
 	kill -STOP "$1"
@@ -50,7 +51,7 @@ thaw()
 	frozen=()
 }
 
-# The buffer's process behind a session that asked this last.
+# The pid of the buffer's backend whose last query matches.
 backend()
 {
 	buf_psql "SELECT pid FROM pg_stat_activity WHERE query LIKE '%$1%'
@@ -63,7 +64,8 @@ start()
 	tool=$!
 }
 
-# ends CODE REGEX [SECONDS]: the tool ends so, within that time
+# ends CODE REGEX [SECONDS]: the tool ends with this code and error within that
+# time
 ends()
 {
 	local status=0 until=$((SECONDS + ${3:-6}))
@@ -84,7 +86,7 @@ event()
 		"$1" "${2-}" "$1"
 }
 
-# Writes what is written to descriptor 7.
+# A buffer-write whose stdin the test writes by descriptor 7.
 start_writer()
 {
 	mkfifo "$BATS_TEST_TMPDIR/in"
@@ -107,7 +109,7 @@ connects()
 	expect_error "could not connect to the $server: timed out"
 }
 
-@test "a server that takes connections and says nothing: 75, from each tool" {
+@test "a server that accepts connections and says nothing: 75 from each tool" {
 	server=buffer
 	freeze buf
 	connects buffer-write </dev/null
@@ -122,7 +124,7 @@ connects()
 	connects pg-cdc-read --check
 }
 
-@test "a buffer that freezes in mid-run: 75, from each tool" {
+@test "a buffer that freezes in mid-run: 75 from each tool" {
 	start_writer
 	freeze buf
 	event 11 >&7
@@ -139,7 +141,7 @@ connects()
 	ends 75 ".*(has not answered for 1 s|connect to the buffer: timed out)"
 }
 
-# shellcheck disable=SC2329 # by wait_for
+# shellcheck disable=SC2329 # called by wait_for
 lines_come()
 {
 	(($(lines "$1") < 3)) || echo yes
@@ -153,15 +155,15 @@ lines_come()
 	wait_for src_psql "SELECT active FROM pg_replication_slots
 	    WHERE slot_name = '$PHILOTES_SLOT'" t
 	freeze src
-	ends 75 "go on with replication: the server does not answer"
+	ends 75 "continue replication: the server does not answer"
 }
 
-@test "a frozen buffer takes no rows: 75 with its socket full, too" {
+@test "a frozen buffer while rows are sent: 75, even with a full socket" {
 	start_writer
 	freeze buf
 	local big
 	printf -v big '%0*d' 900000 0
-	# what the pipe does not take ends with the writer
+	# what does not fit into the pipe is lost when the writer ends
 	{ for n in 11 12 13 14; do event "$n" "$big"; done; } >&7 2>/dev/null &
 	exec 7>&-
 	ends 75 "write to philotes.cdc_log: the buffer has not answered for 1 s"
@@ -170,13 +172,14 @@ lines_come()
 	[ "$(rows cdc_log)" = 1 ]
 }
 
-@test "one process of the server that freezes: 75, though others answer" {
+@test "one backend that freezes: 75, though the server still answers others" {
 	start_writer
 	freeze_one "$(backend "end_write")"
 	event 11 >&7
 	ends 75 "write to philotes.cdc_log: the buffer has not answered for 1 s"
 	thaw
-	# of both sessions of buffer-batch, while it works and while it reads ahead
+	# of both sessions of buffer-batch: the one that looks for events and
+	# the one that prefetches
 	start buffer-batch --flush-interval 10ms
 	wait_for lines "$BATS_TEST_TMPDIR/out" 1
 	freeze_one "$(backend "cdc_batches")"
@@ -189,25 +192,25 @@ lines_come()
 	ends 75 "find the next events: the buffer has not answered for 1 s"
 }
 
-# shellcheck disable=SC2329 # by wait_for
+# shellcheck disable=SC2329 # called by wait_for
 one_reads()
 {
 	[[ $(backend "enable_sort%") != +([0-9]) ]] || echo yes
 }
 
-@test "TERM while the server is frozen: the end comes in seconds" {
+@test "SIGTERM while the server is frozen ends each tool within seconds" {
 	export PHILOTES_SERVER_TIMEOUT=1h
 	start_writer
 	freeze buf
 	event 11 >&7
-	sleep 0.2 # it reads that at once
+	sleep 0.2 # the writer reads the line at once
 	kill -TERM "$tool"
 	ends 75 "commit: stopped while the server did not answer"
 	thaw
 	start buffer-batch --flush-interval 10ms
 	wait_for lines "$BATS_TEST_TMPDIR/out" 1
 	freeze buf
-	sleep 0.2 # it asks at most 5 ms after that
+	sleep 0.2 # it asks within 5 ms
 	kill -TERM "$tool"
 	ends 75 "look for events that wait: stopped while the server did not answer"
 	# while it connects
@@ -217,14 +220,14 @@ one_reads()
 	ends 75 "connect to the buffer: stopped"
 }
 
-@test "a handler may work for longer than a server may be silent" {
+@test "a handler may work for longer than --server-timeout" {
 	fill s 3
 	PHILOTES_SERVER_TIMEOUT=200ms expect_code 0 buffer-batch --once -- \
 	    sh -c 'cat; sleep 1'
 	[ "$(processed)" = "3|1" ]
 }
 
-@test "we were stopped, not the server: its answer is taken" {
+@test "a tool that was stopped itself does not take the server for dead" {
 	start_writer
 	event 11 >&7
 	kill -STOP "$tool"
@@ -235,7 +238,8 @@ one_reads()
 	wait "$tool"
 }
 
-# A transaction on the source that descriptor 7 goes on with, $blocker its process.
+# A transaction on the source whose statements the test writes to descriptor 7;
+# $blocker is the pid of its backend.
 open_transaction()
 {
 	mkfifo "$BATS_TEST_TMPDIR/sql"
@@ -247,40 +251,40 @@ open_transaction()
 	blocker=$(<"$BATS_TEST_TMPDIR/pid")
 }
 
-@test "who waits for a lock says so, and is not cut while the server answers" {
+@test "a wait for a lock is reported, and goes on while the server answers" {
 	export PHILOTES_SERVER_TIMEOUT=400ms
 	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
 	open_transaction
 	start pg-cdc-read --create
-	wait_for said "waiting for the source to create the replication slot, behind process $blocker, in a transaction since 20" yes
+	wait_for said "waiting for the source to create the replication slot, blocked by process $blocker, in a transaction since 20" yes
 	echo "COMMIT;" >&7
 	wait "$tool"
 	grep -q "created slot" "$BATS_TEST_TMPDIR/out"
 }
 
-# shellcheck disable=SC2329 # by wait_for
+# shellcheck disable=SC2329 # called by wait_for
 said()
 {
 	! grep -q "$1" "$BATS_TEST_TMPDIR/log" || echo yes
 }
 
-@test "... but not for ever if it does not, nor for longer than that" {
+@test "a wait for a lock ends if the server stops answering, or after 60 time-outs" {
 	export PHILOTES_SERVER_TIMEOUT=400ms
 	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
 	open_transaction
 	start pg-cdc-read --create
-	wait_for said "behind process" yes
+	wait_for said "blocked by process" yes
 	freeze src
 	ends 75 "create the replication slot: the source has not answered for 0.4 s"
 	thaw
 	echo '\q' >&7
-	# sixty times this
+	# a lock is waited for 60 times this
 	PHILOTES_SERVER_TIMEOUT=100ms
 	child psql_on "$PHILOTES_SOURCE_URL" -c "SELECT pg_advisory_lock(
 	    hashtextextended('philotes.source', 0)), pg_sleep(60)" >/dev/null
 	wait_for src_psql "SELECT count(*) FROM pg_locks
 	    WHERE locktype = 'advisory'" 1
-	# a machine that is busy may not get it connected in that time
+	# on a busy machine the connection alone may take longer
 	for _ in {1..10}; do
 		start pg-cdc-read --create
 		wait_for gone "$tool" yes
@@ -290,20 +294,20 @@ said()
 	ends 75 "get the lock of --create and --drop: the source has not answered"
 }
 
-# shellcheck disable=SC2329 # by wait_for
+# shellcheck disable=SC2329 # called by wait_for
 gone()
 {
 	grep -qs '^State:.[^Z]' "/proc/$1/status" || echo yes
 }
 
-@test "what is not answered for 5 s says what it waits for" {
+@test "after 5 s without an answer a tool says what it waits for" {
 	export PHILOTES_SERVER_TIMEOUT=1h
 	start_writer
 	freeze buf
 	event 11 >&7
 	start_second buffer-gc
 	wait_for said "warning: waiting for the buffer to write to philotes.cdc_log" yes
-	wait_for said_second "warning: waiting for the buffer to take the connection" yes
+	wait_for said_second "warning: waiting for the buffer to accept the connection" yes
 	thaw
 	wait_for rows cdc_log 2
 	exec 7>&-
@@ -317,16 +321,16 @@ start_second()
 	other=$!
 }
 
-# shellcheck disable=SC2329 # by wait_for
+# shellcheck disable=SC2329 # called by wait_for
 said_second()
 {
 	! grep -q "$1" "$BATS_TEST_TMPDIR/log2" || echo yes
 }
 
-# Vanished hosts
+# Hosts that vanish
 
 # /proc/net/tcp: local and remote address, state 01 (established), queues, and
-# the timer: 02 is keepalive, with what is left of it in 1/100 s
+# the timer: 02 is keepalive, followed by the time left in 1/100 s
 keepalives()
 {
 	awk -v "port=$(printf ':%04X' "$1")" '
@@ -339,7 +343,7 @@ keepalives()
 		END { print n + 0, good + 0 }' /proc/net/tcp
 }
 
-# A cluster that also listens on a port of 127.0.0.1: $tcp and $port.
+# A cluster that also listens on a port of 127.0.0.1, as $tcp and $port.
 tcp_up()
 {
 	tcp=$BATS_TEST_TMPDIR/tcp
@@ -347,7 +351,7 @@ tcp_up()
 	cluster_create "$tcp" fsync=off shared_buffers=16MB wal_level=logical \
 		listen_addresses=127.0.0.1 "$@"
 	echo 'host all all 127.0.0.1/32 trust' >>"$tcp/pg_hba.conf"
-	# somebody may have the port: the next one, then
+	# the port may be taken: try another one
 	for _ in {1..20}; do
 		port=$((20000 + RANDOM % 20000))
 		! as_server "$(pg_bin pg_ctl)" start -s -w -t 60 -D "$tcp" \
@@ -368,13 +372,13 @@ tcp_up()
 	start_writer
 	child buffer-batch --flush-interval 10s >/dev/null 2>&1
 	child pg-cdc-read --heartbeat 1h >/dev/null 2>&1
-	# walsender, heartbeat, writer, both of buffer-batch
+	# walsender, heartbeat, writer, both sessions of buffer-batch
 	wait_for keepalives "$port" "5 5"
 	kill_children
 	cluster_remove "$tcp"
 }
 
-@test "a reader that is held up from behind is not taken for vanished" {
+@test "a reader that is blocked by its writer is not taken for a vanished host" {
 	local tcp port
 	tcp_up tcp_user_timeout=1s wal_sender_timeout=0
 	start_pipeline
@@ -392,7 +396,7 @@ tcp_up()
 
 # The scripts
 
-@test "philotes: what asks a frozen buffer gives up on it, and says so" {
+@test "philotes: each command gives up on a frozen buffer and says so" {
 	export PHILOTES_SERVER_TIMEOUT=2s
 	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
 	expect_code 0 philotes init
@@ -408,7 +412,7 @@ tcp_up()
 	expect_error "could not .*buffer"
 }
 
-@test "philotes: a lock is waited for by init, and by nobody else" {
+@test "philotes: only init waits for a lock" {
 	export PHILOTES_SERVER_TIMEOUT=500ms
 	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
 	mkfifo "$BATS_TEST_TMPDIR/sql"
@@ -425,7 +429,7 @@ tcp_up()
 	wait "$tool"
 }
 
-@test "philotes run ends on TERM in bounded time, beside a frozen buffer" {
+@test "philotes run ends on SIGTERM in bounded time beside a frozen buffer" {
 	export PHILOTES_SERVER_TIMEOUT=1h
 	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
 	expect_code 0 philotes init

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# The gap check, each clause with real servers: what is missing is never skipped
-# in silence.
+# The gap check, each of its conditions with real servers: missing changes are
+# never skipped silently.
 
 load helper
 load crash
@@ -18,8 +18,8 @@ setup()
 	catch_up
 }
 
-# stops_with REGEX: the pipeline stops, the writer with 69 and a message like
-# this; nothing is stored and nothing confirmed
+# stops_with REGEX: the pipeline stops, buffer-write with 69 and a matching
+# message; nothing is stored and nothing confirmed
 stops_with()
 {
 	local before
@@ -27,7 +27,7 @@ stops_with()
 	: >"$BATS_TEST_TMPDIR/writer.log"
 	start_pipeline --until now
 	await_pipeline
-	# shellcheck disable=SC2034 # of expect_error
+	# shellcheck disable=SC2034 # used by expect_error
 	stderr=$(<"$BATS_TEST_TMPDIR/writer.log")
 	expect_error "$1"
 	[ "$writer_code" = 69 ]
@@ -51,7 +51,8 @@ total()
 	buf_psql "SELECT count(*) FROM philotes.cdc_log"
 }
 
-# accepted EVENTS: --accept-gap goes on, and so many events come after it
+# accepted EVENTS: the pipeline goes on with --accept-gap and stores that many
+# events
 accepted()
 {
 	local before after
@@ -66,12 +67,12 @@ accepted()
 	[ "$((after - before))" = "$1" ]
 	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_writes
 	    WHERE kind = 'gap'")" = 1 ]
-	# and again: nothing is stored twice, nothing is a gap
+	# a second run stores nothing twice and finds no gap
 	catch_up
 	[ "$(total)" = "$after" ]
 }
 
-@test "a buffer restored from an older copy: 69 with both positions" {
+@test "a buffer restored from an older copy: 69 with both LSNs" {
 	server_psql buf "CREATE DATABASE older TEMPLATE t$BATS_TEST_NUMBER"
 	transactions
 	catch_up
@@ -108,7 +109,7 @@ accepted()
 	accepted 0
 }
 
-@test "another cluster: 69; accepted, its lower positions are no duplicates" {
+@test "another cluster: 69; with --accept-gap its lower LSNs are no duplicates" {
 	local mine=$PHILOTES_SOURCE_URL
 	# far ahead of a new cluster
 	for _ in {1..4}; do
@@ -127,10 +128,10 @@ accepted()
 	PHILOTES_SOURCE_URL=$mine
 }
 
-# Up to version 15 a standby has no slots of its own; what tools that copy them do
-# is copying the slot's directory while the servers stand still.
+# Up to version 15 a standby has no logical slots.  Tools that copy them to a
+# standby copy the slot's directory while the servers are down, as here.
 
-# standby_made: of the source, in $standby, stopped
+# standby_made: a standby of the source, in $standby, stopped
 standby_made()
 {
 	standby=$BATS_TEST_TMPDIR/standby
@@ -162,7 +163,7 @@ demoted()
 	PHILOTES_SOURCE_URL=$(cluster_url "$BATS_FILE_TMPDIR/src" "t$BATS_TEST_NUMBER")
 }
 
-@test "a promoted standby that has all that the buffer has: it goes on" {
+@test "a promoted standby that has all WAL that the buffer has goes on" {
 	standby_made
 	transactions
 	catch_up
@@ -185,17 +186,17 @@ standby_psql()
 	psql_on "$(cluster_url "$standby")" -At -c "$1"
 }
 
-# wait_replay LSN: the standby has got there
+# wait_replay LSN: waits until the standby has replayed it
 wait_replay()
 {
 	wait_for standby_psql "SELECT pg_last_wal_replay_lsn() >= '$1'" t
 }
 
-@test "a promoted standby that lacks some of it: 69" {
+@test "a promoted standby that lacks WAL that the buffer has: 69" {
 	standby_made
 	transactions
 	catch_up
-	# it has not streamed: what came after the copy is not there
+	# the standby has not streamed: changes made after the copy are missing
 	promoted
 	stops_with "checkpoint $(stored_checkpoint): the source's (timeline|WAL)"
 	transactions 200

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# buffer-gc: only what every consumer processed long enough ago goes.
+# buffer-gc removes only events that every consumer processed long enough ago.
 
 load helper
 
@@ -16,14 +16,14 @@ left()
 	buf_psql "SELECT count(*) FROM philotes.cdc_log"
 }
 
-# Makes the marks this much older.
+# Makes all marks older by this interval.
 age()
 {
 	buf_psql "UPDATE philotes.cdc_batches
 	    SET processed_at = processed_at - interval '$1'"
 }
 
-@test "nothing goes that nobody has processed, or not long ago" {
+@test "events that are unprocessed or were processed recently stay" {
 	fill s 100
 	expect_code 0 buffer-gc --retention 1h
 	[ "$output" = "deleted 0 events, dropped 0 partitions" ]
@@ -42,7 +42,7 @@ age()
 	[ "$(left)" = 0 ]
 }
 
-@test "the boundary is exact, and the server's clock" {
+@test "the boundary of the retention is exact, by the server's clock" {
 	fill s 100
 	buffer-batch --once --batch-size 50 >/dev/null
 	[ "$(buf_psql "BEGIN;
@@ -53,14 +53,15 @@ age()
 	    WHERE first_id = 1;
 	    SELECT events FROM philotes.gc_begin('1 h');
 	    ROLLBACK")" = $'0\n50' ]
-	# a later mark that is older, of a clock set back, changes nothing
+	# a later mark with an earlier time, from a clock set back, changes
+	# nothing
 	buf_psql "UPDATE philotes.cdc_batches
 	    SET processed_at = now() - interval '1 year' WHERE first_id > 1"
 	expect_code 0 buffer-gc --retention 1h
 	[ "$(left)" = 100 ]
 }
 
-@test "the slowest consumer holds all back" {
+@test "the slowest consumer holds back the removal" {
 	fill s 100
 	buffer-batch --once >/dev/null
 	buf_psql "SELECT philotes.add_consumer('slow')"
@@ -72,7 +73,7 @@ age()
 	[ "$(wc -l <<<"$output")" = 60 ]
 }
 
-@test "what holds events is named, per source" {
+@test "the report names what holds back events, for each source" {
 	fill a 100
 	fill b 10
 	expect_code 0 buffer-gc --retention 1h --dry-run
@@ -107,7 +108,7 @@ age()
 	    GROUP BY 1")" = 'b|10' ]
 }
 
-@test "sources are independent, watermarks and cursors stay" {
+@test "sources are independent; watermarks and cursors stay" {
 	fill a 10
 	fill b 10
 	buffer-batch --once --source-id a >/dev/null
@@ -127,7 +128,7 @@ age()
 	[ "$(grep -c . <<<"$output")" = 1 ]
 }
 
-# The next id is the first of the next partition.
+# Moves the next id to the start of the next partition.
 next_partition()
 {
 	buf_psql "SELECT setval('philotes.cdc_log_id_seq',
@@ -136,7 +137,7 @@ next_partition()
 	    SELECT philotes.ensure_partitions()" >/dev/null
 }
 
-# Partitions up to the one in use.
+# The partitions up to the current one.
 partitions()
 {
 	buf_psql "SELECT string_agg(n::text, ' ' ORDER BY n)
@@ -144,7 +145,8 @@ partitions()
 	    WHERE first_id <= last_value"
 }
 
-# A session that stays in a transaction after these statements; end_hold.
+# A session that keeps a transaction open after these statements, until
+# end_hold.
 hold()
 {
 	mkfifo "$BATS_TEST_TMPDIR/sql"
@@ -169,7 +171,7 @@ holding()
 	    WHERE state = 'idle in transaction' AND datname = current_database()"
 }
 
-@test "whole partitions are dropped, the one in use is trimmed" {
+@test "full partitions are dropped, the current one is trimmed" {
 	fill s 10
 	next_partition
 	fill s 10
@@ -187,7 +189,7 @@ holding()
 	[ "$(wc -l <<<"$output")" = 5 ]
 }
 
-@test "only the oldest partition that stays is trimmed" {
+@test "only the oldest remaining partition is trimmed" {
 	fill a 10
 	fill slow 1
 	next_partition
@@ -197,7 +199,7 @@ holding()
 	[ "$output" = "deleted 10 events, dropped 0 partitions" ]
 	[ "$(buf_psql "SELECT source_id, count(*) FROM philotes.cdc_log
 	    GROUP BY 1 ORDER BY 1")" = $'a|10\nslow|1' ]
-	# the cursor and the ledger of what is left are there
+	# the cursor and the ledger rows of the remaining events are there
 	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_events
 	    WHERE processed_at IS NOT NULL")" = 10 ]
 	expect_code 0 buffer-gc --retention 0 --dry-run
@@ -207,12 +209,12 @@ holding()
 	[ "$(left)" = 0 ]
 }
 
-@test "a dead letter stays until it is closed, then it goes with its event" {
+@test "a dead letter stays until it is closed, even after its event was removed" {
 	local id
 	letters() { buf_psql "SELECT count(*) FROM philotes.cdc_dead_letters"; }
 	fill s 10
 	id=$(buf_psql "SELECT max(id) - 5 FROM philotes.cdc_log")
-	# shellcheck disable=SC2016 # for a shell elsewhere
+	# shellcheck disable=SC2016 # for another shell
 	buffer-batch --once --retries 0 --on-failure dead-letter -- \
 		sh -c '! grep "^{\"id\":$0,"' "$id"
 	[ "$(letters)" = 1 ]
@@ -224,7 +226,7 @@ holding()
 	[ "$(letters)" = 0 ]
 }
 
-@test "a partition in use is left for later, and nobody waits for it" {
+@test "a partition in use is left for the next run, and nobody waits for it" {
 	fill s 10
 	next_partition
 	fill s 1
@@ -239,7 +241,7 @@ holding()
 	[[ $output == *"dropped 1 partitions" ]]
 }
 
-@test "emptied at once, dropped when nobody uses the log" {
+@test "a partition is emptied at once, and dropped when nobody uses the log" {
 	fill s 10
 	next_partition
 	fill s 1
@@ -253,7 +255,7 @@ holding()
 	[[ $output == "deleted 0 events, dropped 1 partitions" ]]
 }
 
-@test "a row that was late for its emptied partition keeps it" {
+@test "an emptied partition stays if a late row was written to it" {
 	fill s 10
 	next_partition
 	buffer-batch --once >/dev/null
@@ -266,7 +268,7 @@ holding()
 	[ "$(left)" = 1 ]
 }
 
-@test "nothing goes of a partition that something is written to meanwhile" {
+@test "a partition stays as long as a transaction is writing to it" {
 	fill s 10
 	buffer-batch --once >/dev/null
 	hold "INSERT INTO philotes.cdc_events (source_id, schema_name,
@@ -301,7 +303,7 @@ holding()
 	[ "$output" = "deleted 11 events, dropped 1 partitions" ]
 }
 
-@test "it is not begun while ids that were drawn are not committed" {
+@test "the next partition is not begun while drawn ids are uncommitted" {
 	fill s 10
 	buf_psql "UPDATE philotes.cdc_writes
 	    SET written_at = written_at - interval '2 h'"
@@ -313,8 +315,8 @@ holding()
 	[ "$(partitions)" = "0 1" ]
 }
 
-# days EVENTS: that many a day, in four writes, for three weeks with a daily
-# clean-up.  Time goes by by making all that is recorded older.
+# days EVENTS: writes that many events a day, in four commits, for three weeks
+# with a daily clean-up.  A day passes by making all recorded times older.
 days()
 {
 	local day most=0 n
@@ -353,7 +355,7 @@ days()
 	[ "$(left)" = 48 ]
 }
 
-@test "events that nobody takes do not make ever more partitions" {
+@test "events that nobody processes do not lead to ever more partitions" {
 	local i
 	buf_psql "SELECT philotes.add_consumer('gone')"
 	for ((i = 0; i < 20; i++)); do
@@ -363,7 +365,7 @@ days()
 	[ "$(partitions | wc -w)" = 17 ]
 }
 
-@test "a new consumer begins behind what was removed" {
+@test "a new consumer begins after the removed events" {
 	fill s 100
 	buffer-batch --once --batch-size 60 >/dev/null
 	buf_psql "SELECT philotes.add_consumer('half')"
@@ -384,7 +386,7 @@ days()
 	[ "$(grep -c . <<<"$output")" = 1 ]
 }
 
-@test "a new consumer and the decision what goes wait for each other" {
+@test "adding a consumer and deciding what to remove wait for each other" {
 	local gc
 	fill s 100
 	buffer-batch --once >/dev/null
@@ -402,7 +404,7 @@ days()
 	gc=$!
 	wait_for buf_psql "SELECT count(*) FROM pg_locks
 	    WHERE NOT granted AND locktype = 'advisory'" 1
-	# who is known already does not wait
+	# adding a consumer that exists already does not wait
 	buf_psql "SELECT philotes.add_consumer('new')"
 	end_hold
 	wait "$gc"
@@ -413,7 +415,7 @@ days()
 	[ "$(wc -l <<<"$output")" = 40 ]
 }
 
-@test "a second run beside it is 75 at once; between runs nothing is held" {
+@test "a second buffer-gc at the same time is 75 at once; between runs no lock is held" {
 	fill s 1
 	buffer-batch --once >/dev/null
 	hold "LOCK TABLE philotes.cdc_writes"
@@ -446,7 +448,7 @@ days()
 	    FROM philotes.cdc_gc_runs")" = '100|t|t' ]
 }
 
-@test "a role that may call the functions needs no other right" {
+@test "a role that may execute the functions needs no other right" {
 	fill s 10
 	next_partition
 	fill s 10
@@ -465,7 +467,7 @@ days()
 	PHILOTES_BUFFER_URL=${PHILOTES_BUFFER_URL% *}
 }
 
-# busy TABLE: for longer than the database's limit for a statement
+# busy TABLE: locks it for longer than the database's statement_timeout
 busy()
 {
 	child psql_on "$PHILOTES_BUFFER_URL" -o /dev/null \
@@ -477,8 +479,9 @@ busy()
 	    AND mode = 'ShareLock' AND relation = 'philotes.$1'::regclass" 1
 }
 
-# A limit that no statement on a loaded machine exceeds without waiting.
-@test "role and database settings do not get in the way" {
+# The limit is one that no statement exceeds on a loaded machine unless it
+# waits.
+@test "settings of the role and the database do not matter" {
 	fill s 100
 	buf_psql "ALTER DATABASE t$BATS_TEST_NUMBER SET statement_timeout = '500ms';
 	    ALTER DATABASE t$BATS_TEST_NUMBER
@@ -491,7 +494,7 @@ busy()
 	[ "$output" = "deleted 100 events, dropped 0 partitions" ]
 }
 
-@test "exit codes: options, variables, server, schema" {
+@test "exit codes of options, variables, server and schema" {
 	expect_code 64 buffer-gc --retention 5
 	expect_code 64 buffer-gc --retention -1s
 	PHILOTES_BUFFER_RETENTION=x expect_code 78 buffer-gc

@@ -1,16 +1,16 @@
 #!/usr/bin/env bats
-# buffer-gc beside everything else, and cut off anywhere.
+# buffer-gc beside all other work, and killed at any moment.
 
 # shellcheck source=SCRIPTDIR/helper.bash
 load helper
 
-# The server's log names whoever has waited for a lock for a second.
+# With these settings the server logs each wait for a lock of a second or more.
 setup_file()
 {
 	clusters_up log_lock_waits=on deadlock_timeout=1s
 }
 
-# Until the file is gone.
+# Repeats a command until the file is gone.
 again()
 {
 	while [ -e "$BATS_TEST_TMPDIR/go" ]; do
@@ -30,7 +30,7 @@ dump()
 	: >"$BATS_TEST_TMPDIR/dumped"
 }
 
-# On a machine that is held up a lock may not be had in time: 75 that says so.
+# On a machine that stalls, a lock may not be granted in time: 75 that says so.
 collect()
 {
 	local code=0
@@ -42,7 +42,7 @@ collect()
 	((code == 0)) || echo "$code" >>"$BATS_TEST_TMPDIR/gc.failed"
 }
 
-# A COPY that is open all the time: it holds what a slow writer holds.
+# A COPY that stays open for a second, with the locks of a slow writer.
 slow_copy()
 {
 	{
@@ -54,7 +54,7 @@ slow_copy()
 	    FROM pstdin (FORMAT csv)"
 }
 
-@test "beside a writer, a slow COPY, batches and pg_dump: nobody waits a second" {
+@test "beside a writer, a slow COPY, batches and pg_dump nobody waits a second" {
 	local loops=() pid batch n work=(insert_some collect slow_copy)
 	! client_is_fit pg_dump || work+=(dump)
 	src_psql "CREATE TABLE t (n serial PRIMARY KEY, x text)"
@@ -84,7 +84,7 @@ slow_copy()
 	kill -TERM "$batch"
 	wait "$batch"
 	refute grep 'still waiting for' "$BATS_FILE_TMPDIR/buf/server.log"
-	# partitions went while all this was on
+	# partitions were dropped meanwhile
 	sort "$BATS_TEST_TMPDIR/gc.out" | uniq -c
 	[ ! -e "$BATS_TEST_TMPDIR/gc.failed" ]
 	grep -q 'dropped [1-9]' "$BATS_TEST_TMPDIR/gc.out"
@@ -95,7 +95,7 @@ slow_copy()
 	[ -e "$BATS_TEST_TMPDIR/dumped" ]
 }
 
-@test "killed at any moment: what must stay stays, the next run does the rest" {
+@test "killed at any moment: required events stay, and the next run does the rest" {
 	local round seed=$RANDOM gc n
 	echo "seed $seed"
 	RANDOM=$seed
@@ -125,7 +125,7 @@ slow_copy()
 		wait "$gc" || :
 		wait_for buf_psql "SELECT count(*) FROM pg_locks
 		    WHERE locktype = 'advisory'" 0
-		# each event beyond the slowest cursor is there
+		# each event after the slowest cursor is there
 		[ "$(buf_psql "SELECT sum(n) FROM (
 		    SELECT max(w.total) - min(c.total) - (SELECT count(*)
 		        FROM philotes.cdc_log l WHERE l.source_id = w.source_id
@@ -141,7 +141,8 @@ slow_copy()
 	n=$(buf_psql "SELECT sum(total) FROM (SELECT max(total) AS total
 	    FROM philotes.cdc_writes GROUP BY source_id) w")
 	[ "$n" -ge 12000 ]
-	# a new consumer gets what is left, and then all of it may go
+	# a new consumer gets all remaining events; then all of them may be
+	# removed
 	expect_code 0 buffer-batch --once --consumer new
 	n=$(buf_psql "SELECT $n - sum(removed) FROM philotes.cdc_sources")
 	[ "$(wc -l <<<"$output")" = "$n" ]
@@ -153,7 +154,7 @@ slow_copy()
 	    WHERE may_go")" = 0 ]
 }
 
-@test "the sequence moves on under many sessions, and no id comes twice" {
+@test "the sequence moves on under many sessions, and no id is used twice" {
 	local pid loops=() n
 	put_some()
 	{

@@ -1,12 +1,12 @@
 #!/usr/bin/env bats
-# buffer-batch -- COMMAND when it fails: attempts that show, dead letters, and
-# what becomes of those.
+# buffer-batch -- COMMAND when the command fails: retries, dead letters and
+# their delivery.
 
 load helper
 load buffer
 
-# A handler that fails for each batch with one of the events "n": N that are
-# given, and says so; it leaves what it processed in the file "done".
+# A handler that fails for each batch with one of the given values of "n" and
+# says so; it appends what it processed to the file "done".
 picky()
 {
 	cat >"$BATS_TEST_TMPDIR/picky" <<-END
@@ -23,7 +23,7 @@ picky()
 	chmod +x "$BATS_TEST_TMPDIR/picky"
 }
 
-# The numbers of the events processed, as they came.
+# The given values of "n" were processed, in this order.
 is_done()
 {
 	diff <(printf '%s\n' "$@") \
@@ -36,7 +36,7 @@ letters()
 	    '') FROM philotes.cdc_dead_letters WHERE closed_at IS NULL"
 }
 
-@test "a handler that reads byte by byte gets it all, as does such a pipe" {
+@test "a handler or a pipe that reads byte by byte gets everything" {
 	fill s 50
 	expect_code 0 buffer-batch --once --consumer whole
 	cp "$BATS_TEST_TMPDIR/stdout" "$BATS_TEST_TMPDIR/whole"
@@ -50,7 +50,7 @@ letters()
 	[ "$(processed c)" = "50|8" ]
 }
 
-@test "values come out byte for byte, id first and created_at last" {
+@test "values come out byte for byte, with id first and created_at last" {
 	local event='{"source_id":"s","schema_name":"public","table_name":"t","operation":"INSERT","lsn":"0/1","transaction_id":7,"key_columns":["id"],"before_data":null,"after_data":{"b":1.50,"a" : [1e2, "\u00e9"], "c":1.0},"event_time":"2026-11-22T13:12:35.949462Z","metadata":{"commit_lsn":"0/2","seq":3}}'
 	buffer-write <<<"$event"
 	expect_code 0 buffer-batch --once
@@ -59,22 +59,22 @@ letters()
 	    <<<"$output")" = "$event" ]
 }
 
-# shellcheck disable=SC2016 # for a shell elsewhere
+# shellcheck disable=SC2016 # for another shell
 @test "a handler that ignores SIGTERM is killed" {
 	fill s 3
 	expect_code 69 buffer-batch --once --retries 0 --timeout 100ms -- \
 	    sh -c 'trap "" TERM; cat; sleep 60'
 	[[ $stderr == *"did not end in time"* ]]
 	[ "$(processed)" = "0|0" ]
-	# and what it leaves behind goes with it, before the batch is tried again
+	# processes that the handler left behind are killed before the next try
 	expect_code 69 buffer-batch --once --retries 0 --timeout 300ms -- sh -c '
 	    sh -c "trap \"\" TERM; exec sleep 60" &
 	    echo $$ >$0; cat >/dev/null; wait' "$BATS_TEST_TMPDIR/left"
 	wait_for pgrep "-g$(<"$BATS_TEST_TMPDIR/left")" ""
 }
 
-# shellcheck disable=SC2016 # for a shell elsewhere
-@test "attempts show in cdc_retries while a batch fails, and go then" {
+# shellcheck disable=SC2016 # for another shell
+@test "cdc_retries shows the attempts while a batch fails, and is empty afterwards" {
 	fill s 10
 	child buffer-batch --flush-interval 0s -- sh -c \
 	    'cat >/dev/null; [ -e "$0" ] || exit 75' "$BATS_TEST_TMPDIR/go"
@@ -85,7 +85,8 @@ letters()
 	wait_for processed default "10|1"
 	wait_for rows cdc_retries 0
 	kill_children
-	# one that is given up leaves it, for status; the next run counts on
+	# a batch that is given up keeps its row for status; the next run
+	# counts on
 	fill s 10
 	expect_code 69 buffer-batch --once --retries 1 -- false
 	[ "$(buf_psql "SELECT attempts, status FROM philotes.cdc_retries")" = \
@@ -96,12 +97,12 @@ letters()
 	[ "$(rows cdc_retries)" = 0 ]
 }
 
-@test "a poison event in the middle of 1000 is parked, the others processed" {
+@test "a poison event in the middle of 1000 is parked, the others are processed" {
 	fill s 1000
 	picky 500
 	expect_code 0 buffer-batch --once --retries 1 \
 	    --on-failure dead-letter -- "$BATS_TEST_TMPDIR/picky"
-	# shellcheck disable=SC2046 # numbers
+	# shellcheck disable=SC2046 # splits into numbers
 	is_done $(seq 499) $(seq 501 1000)
 	[ "$(letters)" = 500 ]
 	[ "$(buf_psql "SELECT sum(events), min(first_id), max(last_id) FROM
@@ -118,13 +119,14 @@ letters()
 	    WHERE processed_at IS NULL")" = 0 ]
 }
 
-@test "poison at the ends, neighbours of poison" {
+@test "poison events at both ends, and next to each other" {
 	fill s 40
 	picky 1 2 20 21 22 40
 	expect_code 0 buffer-batch --once --retries 0 --batch-size 20 \
 	    --on-failure dead-letter -- "$BATS_TEST_TMPDIR/picky"
-	# behind the last one an event of before shows that the handler works
-	# shellcheck disable=SC2046 # numbers
+	# after the last one, an earlier event is tried to show that the
+	# handler works
+	# shellcheck disable=SC2046 # splits into numbers
 	is_done $(seq 3 19) 19 $(seq 23 39) 39
 	[ "$(letters)" = 1,2,20,21,22,40 ]
 	[ "$(buf_psql "SELECT sum(events) FROM philotes.cdc_batches")" = 40 ]
@@ -132,10 +134,10 @@ letters()
 	[ -z "$output" ]
 }
 
-@test "poison alone is parked if an event of before still succeeds" {
+@test "a single poison event is parked if an earlier event still succeeds" {
 	picky 1
 	fill s 1
-	# the first one there is: nothing tells whether the handler works
+	# there is no earlier event, so nothing shows whether the handler works
 	expect_code 69 buffer-batch --once --retries 0 \
 	    --on-failure dead-letter -- "$BATS_TEST_TMPDIR/picky"
 	expect_error 'with no event since has it succeeded'
@@ -148,7 +150,7 @@ letters()
 	    --on-failure dead-letter -- "$BATS_TEST_TMPDIR/picky"
 	[ "$(letters)" = 2 ]
 	[ "$(processed)" = "2|2" ]
-	# and a letter is no such event
+	# a dead letter does not serve as the earlier event
 	fill s 1 "jsonb_build_object('n', 2)"
 	expect_code 0 buffer-batch --once --retries 0 \
 	    --on-failure dead-letter -- "$BATS_TEST_TMPDIR/picky"
@@ -161,7 +163,7 @@ letters()
 	    --on-failure dead-letter -- false
 	nothing letters
 	[ "$(processed)" = "0|0" ]
-	# nor does one that goes down in the middle
+	# nor does a handler that goes down in the middle
 	cat >"$BATS_TEST_TMPDIR/breaks" <<-'END'
 	#!/bin/sh
 	cat >/dev/null
@@ -195,7 +197,7 @@ letters()
 	[ "$(letters)" = 2,4,6,8,10,12,14,16,18,20 ]
 }
 
-@test "of the handler's stderr the last lines are kept, as text" {
+@test "the last lines of the handler's stderr are kept, as valid text" {
 	fill s 3
 	cat >"$BATS_TEST_TMPDIR/noisy" <<-'END'
 	#!/bin/sh
@@ -222,7 +224,7 @@ letters()
 	[[ $(head -n 1 "$BATS_TEST_TMPDIR/kept") =~ ^line\ [0-9]+\ of ]]
 }
 
-@test "--dead-letters: the events as they were, though the log is gone" {
+@test "--dead-letters prints the events as they were, even if the log is gone" {
 	fill s 6
 	fill t 2
 	picky 2 4
@@ -232,7 +234,7 @@ letters()
 	grep -E '"n": [24]}' "$BATS_TEST_TMPDIR/stdout" >"$BATS_TEST_TMPDIR/wanted"
 	[ "$(lines "$BATS_TEST_TMPDIR/wanted")" = 3 ]
 	buf_psql "TRUNCATE philotes.cdc_log"
-	# not read, not closed
+	# a letter that was not read is not closed
 	expect_code 69 buffer-batch --dead-letters --retries 0 -- false
 	expect_code 74 sh -c 'buffer-batch --dead-letters >/dev/full'
 	[ "$(letters)" = 2,4,2 ]
@@ -245,7 +247,7 @@ letters()
 	[ -z "$output" ]
 }
 
-@test "--dead-letters with a command: those that fail again stay open" {
+@test "--dead-letters with a command: letters that fail again stay open" {
 	fill s 9
 	picky 2 4 6
 	expect_code 0 buffer-batch --once --retries 0 \
@@ -269,8 +271,8 @@ letters()
 	[ "$(buf_psql "SELECT sum(events) FROM philotes.cdc_batches")" = 9 ]
 }
 
-# shellcheck disable=SC2016 # for a shell elsewhere
-@test "--dead-letters with --ack: closed by the ack; of this consumer only" {
+# shellcheck disable=SC2016 # for another shell
+@test "--dead-letters with --ack: an ack closes a letter, of this consumer only" {
 	fill s 4
 	picky 2
 	for consumer in default c; do

@@ -5,31 +5,34 @@
 # set.  The tools and the scripts are in PATH.  A file may define its own
 # setup_file, setup, teardown and teardown_file in terms of these:
 #
-#   clusters_up [NAME=VALUE ...]   both clusters, with these settings
-#   clusters_down
-#   databases_up                   the databases of this test
-#   databases_down                 with their slots
+#   clusters_up [NAME=VALUE ...]   starts both clusters, with these settings
+#   clusters_down                  stops and removes them
+#   databases_up                   makes the databases of this test
+#   databases_down                 drops them and their slots
 #
-#   src_psql SQL, buf_psql SQL     run it there; rows as a|b
+#   src_psql SQL, buf_psql SQL     run SQL in the test's database; print a|b
 #   wait_for COMMAND ARG VALUE [S] polls until `COMMAND ARG` prints VALUE
-#   child COMMAND ...              in the background, its pid in $!; killed at
-#                                  the end of the test if still there
-#   expect_code N COMMAND ...      runs it, demands that exit code; leaves
-#                                  $output and $stderr
-#   expect_error REGEX             $stderr has exactly one error line, like this
-#   refute COMMAND ...             demands that it fails; `!` alone would not.  What
-#                                  cannot be run has not failed, nor has a grep or
-#                                  a diff that could not read its files
+#   child COMMAND ...              runs it in the background, pid in $!; kills it
+#                                  at the end of the test if still there
+#   expect_code N COMMAND ...      runs it, demands this exit code; sets $output
+#                                  and $stderr
+#   expect_error REGEX             demands that $stderr has exactly one error
+#                                  line, and that this line matches
+#   refute COMMAND ...             demands that it fails, which `!` alone does
+#                                  not; a command that cannot be run has not
+#                                  failed, nor has a grep or a diff that cannot
+#                                  read its files
 #   nothing COMMAND ...            demands that it succeeds and prints nothing
-#   since N WHAT                   skips the test if the server's version is lower
-#   needs_client NAME              skips the test if this program of PostgreSQL is
+#   since N WHAT                   skips the test if the server is older than N
+#   needs_client NAME              skips the test if this PostgreSQL client is
 #                                  older than the server, which it then refuses
 #   start_pipeline [OPTION ...]    pg-cdc-read | buffer-write, as $reader and
 #                                  $writer; the options are the reader's
-#   stop_pipeline                  TERM for the reader, then await_pipeline
-#   await_pipeline                 leaves $reader_code and $writer_code
-#   remove_locks                   what a killed `philotes run` leaves
-#   kill_server src|buf            kill -9 of the postmaster, and its funeral
+#   stop_pipeline                  SIGTERM to the reader, then await_pipeline
+#   await_pipeline                 sets $reader_code and $writer_code
+#   remove_locks                   removes the lock that a killed run has left
+#   kill_server src|buf            kill -9 of the postmaster; waits until its
+#                                  children have ended
 #   start_server src|buf
 #   stop_server src|buf [MODE]
 # shellcheck shell=bash
@@ -49,7 +52,7 @@ clusters_up()
 {
 	local fast=(fsync=off shared_buffers=16MB) name
 	pg_unset
-	# bats makes these for root alone; the servers must get through
+	# bats makes these for root alone; the server's user must get through
 	chmod a+x "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR"
 	cluster_create "$BATS_FILE_TMPDIR/src" "${fast[@]}" wal_level=logical \
 		max_replication_slots=50 max_wal_senders=50 "$@" &
@@ -71,8 +74,8 @@ server_pid()
 	head -n 1 "$BATS_FILE_TMPDIR/$1/postmaster.pid"
 }
 
-# The children of a killed postmaster notice; who starts the next one too
-# early is refused.
+# The children of a killed postmaster end by themselves, but a little later;
+# until then a new postmaster refuses to start.
 kill_server()
 {
 	local pid children
@@ -156,7 +159,7 @@ wait_for()
 
 # Processes
 
-# bats waits for whoever holds its descriptor 3.
+# bats waits until no process has descriptor 3 open.
 child()
 {
 	"$@" 3>&- <&0 &
@@ -167,7 +170,8 @@ kill_children()
 {
 	local pid
 	for pid in "${children[@]}"; do
-		# a number of one that was waited for may be somebody else's
+		# the pid of a child that was waited for may belong to another
+		# process
 		! grep -qsx "PPid:[[:space:]]*$BASHPID" "/proc/$pid/status" ||
 			kill -KILL "$pid" 2>/dev/null || :
 		wait "$pid" 2>/dev/null || :
@@ -175,7 +179,7 @@ kill_children()
 	children=()
 }
 
-# What a killed `philotes run` leaves: its lock of the source.
+# A killed `philotes run` leaves its lock of the source.
 remove_locks()
 {
 	local dir=/dev/shm/philotes-$EUID
@@ -252,7 +256,7 @@ expect_error()
 	}
 }
 
-# As typed: the shell opens both FIFOs, each open waits for the other side.
+# As typed: the shell opens both FIFOs, and each open waits for the other side.
 start_pipeline()
 {
 	local dir=$BATS_TEST_TMPDIR
@@ -290,7 +294,7 @@ stop_pipeline()
 	await_pipeline
 }
 
-# What a file gets unless it says otherwise.
+# The defaults, for a file that does not define these functions.
 
 setup_file()
 {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# Names that a terminal would obey, and objects that whoever calls them is sorry
-# for: nobody shows the first or runs the second.
+# Names with terminal escapes, which must never be shown as they are, and
+# look-alikes of system functions and operators, which must never be run.
 # shellcheck source=SCRIPTDIR/helper.bash
 load helper
 
@@ -14,10 +14,10 @@ setup_file()
 	done
 }
 
-# Objects
+# Look-alike functions and operators
 
-# In both databases those of public come first from now on, for each session
-# that does not say otherwise.
+# In both databases those of schema public come first from now on, in each
+# session that does not set its own search_path.
 hostile_objects()
 {
 	local url
@@ -27,7 +27,7 @@ hostile_objects()
 	done
 }
 
-# How often something of public was called, in both databases
+# How often an object of schema public was called, in both databases
 trapped()
 {
 	local url
@@ -37,7 +37,8 @@ trapped()
 	done | paste -sd ' '
 }
 
-# untrapped CODE COMMAND ...: it ends so, and has run nothing of public
+# untrapped CODE COMMAND ...: it ends with this code and has run nothing of
+# public
 untrapped()
 {
 	expect_code "$@"
@@ -47,7 +48,7 @@ untrapped()
 	}
 }
 
-@test "what is in schema public is run by nobody: tools, scripts, SQL files" {
+@test "no tool, script or SQL file runs what is in schema public" {
 	local file command
 	export PHILOTES_SOURCE_ID=s
 	src_psql "CREATE TABLE t (id int PRIMARY KEY, v text, n numeric, j jsonb)"
@@ -72,7 +73,7 @@ untrapped()
 	untrapped 0 test "$reader_code$writer_code" = 00
 	for command in "consumer add c" "consumer list" "consumer add d" \
 	    "consumer drop d" metrics check; do
-		# shellcheck disable=SC2086 # words
+		# shellcheck disable=SC2086 # splits into words
 		untrapped 0 philotes $command
 	done
 	untrapped 1 philotes status --max-lag 0s
@@ -87,7 +88,7 @@ untrapped()
 	untrapped 0 buffer-batch --once --consumer c
 	untrapped 0 buffer-gc --dry-run --retention 0s
 	untrapped 0 buffer-gc --retention 0s
-	# the view, its triggers, and functions that people call
+	# the view, its triggers, and the functions for users
 	untrapped 0 psql_pinned "$PHILOTES_BUFFER_URL" -c "
 	    INSERT INTO philotes.cdc_events (source_id, schema_name, table_name,
 	        operation, lsn, event_time, after_data, metadata)
@@ -101,20 +102,21 @@ untrapped()
 	untrapped 1 psql_on "$PHILOTES_BUFFER_URL" -c "
 	    UPDATE philotes.cdc_events SET lsn = '0/1'"
 	untrapped 0 pg-cdc-read --drop
-	# and that would have been seen
+	# and the trap would have been noticed
 	src_psql "SELECT 1 = 1"
 	buf_psql "SELECT now()"
 	[[ $(trapped) == "1 1" ]]
 }
 
-# Text
+# Names
 
-# Its parts: a colour and a title, CSI in one character, directions, a lone end
-# of a line, ends of lines and fields, quotes; what is harmless stays.
+# A colour and a title, CSI as one character, direction marks, a lone carriage
+# return, separators of lines and fields, quotes; harmless characters stay.
 hostile=$'x\e[31m\e]0;t\a\u009b7m\u202eabc\u2066\u061c\u200f\u2028\n\x1f\t\r"\\é😀'
 harmless='x?[31m?]0;t??7m?abc????????"\é😀'
 
-# clean OUTPUT ...: no line of these has anything hostile, and some show it
+# clean: no line of $output and $stderr has anything hostile, and some show the
+# name
 clean()
 {
 	local line text=$output$'\n'$stderr
@@ -138,7 +140,7 @@ quoted()
 	printf '"%s"' "${1//\"/\"\"}"
 }
 
-# both CODE COMMAND ...: in text and JSON, whose strings jq takes
+# both CODE COMMAND ...: with messages as text and as JSON that jq can read
 both()
 {
 	expect_code "$@"
@@ -148,7 +150,7 @@ both()
 	jq -e . <<<"$output$stderr" >/dev/null
 }
 
-@test "hostile names are shown by nobody" {
+@test "hostile names are never shown as they are" {
 	local name
 	name=$(quoted "$hostile")
 	export PHILOTES_SOURCE_ID=$hostile PHILOTES_PUBLICATION=$hostile
@@ -181,7 +183,7 @@ both()
 	expect_code 1 philotes status --json --max-lag 0s
 	clean
 	jq -r .source,.consumers[0].consumer <<<"$output" >"$BATS_TEST_TMPDIR/is"
-	# what separates rows and fields does not come back
+	# the separators of rows and fields are replaced
 	name=${hostile//[$'\x01'-$'\x1f']/?}
 	diff "$BATS_TEST_TMPDIR/is" <(printf '%s\n' "$name" "$name")
 	expect_code 0 philotes metrics
@@ -199,7 +201,7 @@ both()
 	both 78 philotes --config "$hostile" status
 }
 
-# A text of pieces that matter, from RANDOM, in $text
+# Sets $text to a random text of characters that matter
 random_text()
 {
 	local pieces=(x 7 ' ' '"' "\\" "\\u009b" $'\e[1m' $'\n' $'\t' $'\x7f' $'\x9b'
@@ -216,8 +218,8 @@ random_text()
 	done
 }
 
-# It is what a tool says of an option that there is not.
-@test "tools and scripts make the same of any text" {
+# The text is shown in the message on an unknown option.
+@test "tools and scripts escape any text alike" {
 	local seed=$RANDOM text said locale
 	echo "# figure: seed $seed" >&3
 	RANDOM=$seed
@@ -239,7 +241,7 @@ random_text()
 	done
 }
 
-@test "names that look the same are one sample, and rows stay rows" {
+@test "names that look the same are one metric sample, and rows stay rows" {
 	local name
 	buf_psql "INSERT INTO philotes.cdc_events (source_id, schema_name,
 	        table_name, operation, lsn, event_time, after_data, metadata)

@@ -1,12 +1,12 @@
--- Twins in schema public of what is in pg_catalog: who calls one moves the
--- sequence public.trap.  Once for a template of databases; a database is hostile
--- as soon as its search_path has public before pg_catalog.
+-- Twins in schema public of functions and operators in pg_catalog: a call of
+-- one moves the sequence public.trap.  Loaded once into a template database; a
+-- database is hostile once its search_path has public before pg_catalog.
 SET search_path = pg_catalog;
 CREATE SEQUENCE public.trap MINVALUE 0;
 
 DO $$
 DECLARE
-	-- types that plpgsql takes and gives
+	-- types that plpgsql can take and return
 	usable CONSTANT oid[] := ARRAY(SELECT oid FROM pg_type WHERE typtype <> 'p'
 	    OR typname IN ('anyelement', 'anyarray'));
 	body CONSTANT text := 'LANGUAGE plpgsql SET search_path = pg_catalog AS '

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# buffer-write's input, line by line: what is refused and how, what happens to
-# it with --rejects, and that what is accepted comes out as it went in.
+# buffer-write's input, line by line: which lines are refused and how, what
+# --rejects does with them, and that accepted lines come out unchanged.
 
 load helper
 
@@ -52,13 +52,13 @@ reasons()
 	sed -n 'p;n' "$bad"
 }
 
-# Every proper beginning of each line of stdin, byte by byte.
+# Every proper prefix of each line of stdin.
 beginnings()
 {
 	LC_ALL=C awk '{ for (i = 1; i < length($0); i++) print substr($0, 1, i) }'
 }
 
-# with KEY VALUE: an event of which one member has another value, or is new
+# with KEY VALUE: an event with this value of the member, or with a new member
 with()
 {
 	local good member
@@ -71,12 +71,12 @@ with()
 	printf '%s\n' "${good/"$member"/"\"${1#*.}\":$2"}"
 }
 
-# Lines that are refused, many of them made of one that is not.
+# Lines that are refused, most of them made from a correct one.
 malformed()
 {
 	local key value
 	event 0/200 1 | beginnings
-	# white space, line ends, what other programs put in front
+	# white space, line ends, prefixes that other programs write
 	printf '%s\n' '' ' ' $'\t \t' $'\r' $'\f' $'\v' '\n' '[]' '""' 7 null
 	printf '\xef\xbb\xbf%s\n' "$(event 0/200 1)"
 	printf '%s\r%s\n' "$(event 0/200 1)" "$(event 0/200 1)"
@@ -88,7 +88,7 @@ malformed()
 	printf '\0%s\n' "$(event 0/200 1)"
 	event 0/200 1 | tr s '\0'
 	event 0/200 1 | iconv -t UTF-16LE | tr -d '\n' && echo
-	# what jsmn alone would let through
+	# what jsmn alone would accept
 	printf '%s\n' '{"a"}' '{"a":1,}' '{,}' '{"a":"b":"c"}' '{"a" "b"}' '{}{}' \
 		'{"a":::"b"}' ',:{}:,' '{"a":[1 "b"]}' '{"a":tru}' '{"a":1.2.3}' \
 		'{"a":nope}' '{"a":+1}' '{"a":.5}' '{"a":01}' '{"a":1.}' \
@@ -120,7 +120,7 @@ malformed()
 	\xfe
 	\xff\xff
 	END
-	# each member left out, twice, of each type it must not have
+	# each member missing, twice, and of each wrong type
 	for key in source_id schema_name table_name operation lsn event_time; do
 		event 0/200 1 | jq -c "del(.$key)"
 		for value in null 1 true '[]' '{}' '["a"]'; do
@@ -175,7 +175,7 @@ malformed()
 			with "$key" "$value"
 		done
 	done
-	# what jsonb could not hold, or not without loss
+	# what jsonb cannot hold, or only with a loss
 	for value in '{"a":"\u0000"}' '{"\u0000":1}' '{"a":"\ud800"}' \
 	    '{"a":"\udc00"}' '{"a":"\ud800\ud800"}' '{"a":"\udc00\ud800"}' \
 	    '{"a":1e131072}' '{"a":-1e999999999}' '{"a":1e-16384}' \
@@ -193,7 +193,7 @@ malformed()
 	n=$(wc -l <"$BATS_TEST_TMPDIR/malformed")
 	echo "# $n malformed lines" >&3
 	((n > 500))
-	# a good one after each
+	# a correct line after each
 	awk -v good="$(event 0/XX 1)" '{ print; g = good
 	    sub("0/XX", sprintf("1/%X", NR), g); print g }' \
 	    RS='\n' "$BATS_TEST_TMPDIR/malformed" >"$in"
@@ -208,7 +208,7 @@ malformed()
 	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_log")" = "$n" ]
 }
 
-@test "one of them without --rejects: 65, line, byte, key and event" {
+@test "a malformed line without --rejects is 65, with line, byte, key and event" {
 	{
 		event 0/110 1
 		event 0/110 2 '{"a":1,"b":"\u0000"}'
@@ -219,7 +219,7 @@ malformed()
 	nothing stored
 }
 
-@test "line ends: CR and spaces are white space, what is cut off is no line" {
+@test "CR and spaces at the line's end are white space; a cut line is not a line" {
 	{
 		event 0/110 1 | sed 's/$/\r/'
 		event 0/110 2 | sed 's/^/ \t/; s/$/ \r\t/'
@@ -254,7 +254,7 @@ malformed()
 	    '[3,"after_data",2] [6,"operation",1]' ]
 	diff <(rejected) <(sed -n '3p;6p' "$in")
 	[ "$(stat -c %a "$bad")" = 600 ]
-	# and mended it can be stored behind the others
+	# once corrected, the rejected lines can be stored after the others
 	rejected | sed 's/2e400000/2/; s/REPLACE/UPDATE/' |
 		jq -c 'del(.metadata.commit_lsn, .metadata.seq)' >"$in"
 	write_lines 0
@@ -262,7 +262,7 @@ malformed()
 	    ORDER BY id" | paste -sd' ')" = 'INSERT UPDATE' ]
 }
 
-# at PATTERN: the number of the first line of the trace that has it
+# at PATTERN: the number of the first matching line of the trace
 at()
 {
 	local line
@@ -270,7 +270,7 @@ at()
 	echo "${line%%:*}"
 }
 
-@test "the file is on disk before the commit, and that before the ack" {
+@test "the rejects file is on disk before the commit, and the commit before the ack" {
 	{
 		start
 		event 0/110 1
@@ -286,12 +286,12 @@ at()
 	committed=$(at 'sendto.*end_write.*COMMIT')
 	acked=$(at 'write\(1.*0/118')
 	((written < synced && synced < committed && committed < acked))
-	# the entry of a new file is no less needed
+	# a new file's directory entry is synced as well
 	synced=$(at "fsync\\([0-9]+<$BATS_TEST_TMPDIR>")
 	((synced < committed))
 }
 
-@test "a file that cannot be written or synced: 74, nothing acknowledged" {
+@test "a rejects file that cannot be written or synced is 74, and nothing is acknowledged" {
 	{
 		start
 		event 0/110 1
@@ -307,7 +307,7 @@ at()
 		[ -z "$output" ]
 		nothing stored
 	done
-	# a line that a pipe would not take
+	# a line too long for a pipe
 	head -c 2000000 /dev/zero | tr '\0' x >>"$in" && echo >>"$in"
 	write_lines 74 --rejects "$BATS_TEST_TMPDIR/fifo"
 	sed -i '/xx/d' "$in"
@@ -317,7 +317,7 @@ at()
 	[ "$output" = 0/118 ]
 }
 
-@test "control lines and the order of events are never rejected" {
+@test "control lines and events out of order are never rejected" {
 	local line
 	for line in '{"control":"checkpoint"}' '{"control":"checkpoint","ack":7}' \
 	    '{"control":"start","source_id":"s"}' '{"control":7}' \
@@ -335,7 +335,7 @@ at()
 		nothing stored
 		[ ! -s "$bad" ]
 	done
-	# that another one begins makes the first complete
+	# the first transaction is complete when the second one begins
 	{
 		start
 		event 0/110 1
@@ -352,7 +352,7 @@ at()
 	write_lines 65 --rejects "$bad" --max-line 200
 }
 
-@test "a line that is too long goes to the file whole, memory stays" {
+@test "a line that is too long goes to the file whole, in constant memory" {
 	local n=100000000 peak
 	mkfifo "$BATS_TEST_TMPDIR/fifo"
 	exec 7<>"$BATS_TEST_TMPDIR/fifo"
@@ -363,7 +363,7 @@ at()
 	peak=$(awk '/^VmHWM/ { print $2 }' "/proc/${children[-1]}/status")
 	echo >&7
 	event 0/110 2 >&7
-	# just too long, and just not
+	# a line just above the limit, and one just below
 	event 0/110 3 "{\"a\":\"$(head -c 1000000 /dev/zero | tr '\0' a)\"}" >&7
 	event 0/110 4 "{\"a\":\"$(head -c 999000 /dev/zero | tr '\0' a)\"}" >&7
 	exec 7>&-
@@ -374,14 +374,14 @@ at()
 	cmp <(head -c $n /dev/zero | tr '\0' '\001'; echo) <(rejected | head -n 1)
 	[ "$(reasons | jq -c '[.line, .byte, .reason]' | paste -sd' ')" = \
 	    '[2,1000001,"is longer than --max-line"] [4,1000001,"is longer than --max-line"]' ]
-	# one that never ends
+	# a line that never ends
 	{ event 0/120 1; head -c 3000000 /dev/zero; } >"$in"
 	write_lines 75 --max-line 1000000 --rejects "$bad"
 	expect_error 'inside line 2'
 	[ "$(stored | tail -n 1)" = '0/120|1' ]
 }
 
-@test "a record that a crash cut off does not shift those behind it" {
+@test "an entry that a crash cut off does not shift later entries" {
 	echo nonsense >"$in"
 	local torn
 	for torn in '{"line":1,"by' $'{"line":1}\n' $'{"line":1}\ncut o'; do
@@ -394,7 +394,7 @@ at()
 	done
 }
 
-@test "too large for jsonb: found before it is stored" {
+@test "a value too large for jsonb is found before it is stored" {
 	{
 		event 0/110 1
 		event 0/110 2 "{\"a\":[$(yes 0, | head -n 17000000 | tr -d '\n')0]}"
@@ -407,7 +407,7 @@ at()
 	cmp <(rejected) <(sed -n 2p "$in")
 }
 
-@test "a million keys, and one of them twice; many levels" {
+@test "a million keys, a duplicate among them, and many levels" {
 	local keys
 	keys=$(seq -f '"k%.0f":0' 1000000 | paste -sd,)
 	{
@@ -426,8 +426,9 @@ at()
 	    jsonb_object_keys(after_data) k WHERE lsn = '0/1'")" = 1000001 ]
 }
 
-# What reaches the server is only refused by what people add to it.
-@test "an error of the server names line and event, not its context" {
+# A line that passes our checks is refused by the server only because of
+# constraints and triggers that users added.
+@test "an error of the server names line and event, and shows no context" {
 	buf_psql "ALTER TABLE philotes.cdc_log ADD CONSTRAINT lucky
 	    CHECK (after_data->>'id' <> '13')"
 	{
@@ -464,11 +465,11 @@ at()
 		[[ $stderr != *secret* ]]
 		refute grep 0/210 <<<"$(stored)"
 	done
-	# without an identity, and not the first
+	# a later event, without an identity
 	sed -i 's/"commit_lsn":"0\/210","seq":[0-9]*//' "$in"
 	write_lines 65
 	expect_error ': no .line 3.$'
-	# what a restart mends is no one line's fault
+	# no line is to blame for an error that a restart may cure
 	sed -i s/23505/53100/ "$in"
 	write_lines 75
 }
@@ -497,7 +498,7 @@ at()
 	write_lines 0
 	[ "$(buf_psql "SELECT $columns FROM philotes.cdc_log
 	    ORDER BY source_id, id")" = "$first" ]
-	# what has an identity is there once, however often it comes
+	# an event with an identity is stored once, however often it comes
 	grep -v '"note"' "$in" >"$in.again"
 	mv "$in.again" "$in"
 	write_lines 0
@@ -509,8 +510,8 @@ at()
 	server_psql buf "DROP DATABASE copy"
 }
 
-# Lines as buffer-batch writes them but for id and created_at: every byte that
-# UTF-8 has, in names, keys and values, in all forms that JSON has for it.
+# Lines as buffer-batch writes them, without id and created_at: every byte that
+# UTF-8 has, in names, keys and values, in every form that JSON allows.
 random_lines()
 {
 	LC_ALL=C awk -v seed="$1" -v n="$2" '
@@ -525,7 +526,7 @@ random_lines()
 		    128 + int(c / 4096) % 64, 128 + int(c / 64) % 64,
 		    128 + c % 64)
 	}
-	# as json_write_string has it
+	# as json_write_string does it
 	function plain(c) {
 		if (c in short) return short[c]
 		return c < 32 ? sprintf("\\u%04x", c) : utf8(c)
@@ -547,7 +548,7 @@ random_lines()
 	}
 	function text(canonical, n,  s, c) {
 		for (s = ""; n > 0; n--) {
-			# each byte in turn, then chance
+			# each byte in turn, then random ones
 			c = nth < 2048 ? ++nth : some_char()
 			s = s (canonical || rnd(2) ? plain(c) : escaped(c))
 		}
@@ -595,12 +596,12 @@ random_lines()
 	}'
 }
 
-@test "what goes in comes out byte for byte, every byte there is" {
+@test "every byte there is comes out as it went in" {
 	local seed=${SEED:-$RANDOM} value
 	echo "# SEED=$seed" >&3
 	random_lines "$seed" 4000 >"$in"
-	# all bytes but the 13 that UTF-8 never has, and control
-	# characters that are escaped but tab and newline
+	# all bytes except the 13 that UTF-8 never uses and the control
+	# characters that must be escaped; tab and newline occur
 	[ "$(LC_ALL=C od -An -v -tu1 -w1 "$in" | sort -un | wc -l)" = \
 	    $((256 - 30 - 13)) ]
 	write_lines 0
@@ -608,7 +609,7 @@ random_lines()
 		sed 's/^{"id":[0-9]*,/{/; s/,"created_at":"[^"]*"}$/}/' \
 		>"$BATS_TEST_TMPDIR/out"
 	cmp "$in" "$BATS_TEST_TMPDIR/out"
-	# and jsonb takes all of it
+	# and jsonb accepts all of it
 	value=$(buf_psql "SELECT count(after_data), count(before_data),
 	    count(key_columns), count(metadata) FROM (SELECT after_data::text,
 	    before_data::text, key_columns::text, metadata::text
@@ -618,7 +619,7 @@ random_lines()
 	    | map(map(select(. != null)) | length) | join("|")' "$in")" ]
 }
 
-# Each line of stdin with a byte or two changed, taken out or put in.
+# Each line of stdin with one or two bytes changed, removed or inserted.
 damage()
 {
 	LC_ALL=C awk -v seed="$1" '
@@ -642,7 +643,7 @@ damage()
 	}'
 }
 
-@test "damaged lines: PostgreSQL agrees on what is JSON, jsonb takes what is stored" {
+@test "damaged lines: PostgreSQL agrees on what is JSON, and jsonb holds what is stored" {
 	local seed=${SEED:-$RANDOM} refused
 	echo "# SEED=$seed" >&3
 	random_lines "$seed" 3000 | sed 's/"metadata":{.*/"metadata":null}/' |
@@ -657,7 +658,7 @@ damage()
 	    count(key_columns) FROM (SELECT after_data::text,
 	    before_data::text, key_columns::text FROM philotes.cdc_events) e" \
 		>/dev/null
-	# those that are said not to be JSON
+	# the lines that were rejected as not being JSON
 	refused=$BATS_TEST_TMPDIR/refused
 	paste -d '\001' <(reasons) <(rejected) |
 		LC_ALL=C grep -E '"reason":"(unexpected|control|unknown escape)' |
@@ -673,7 +674,7 @@ damage()
 	nothing buf_psql "SELECT line FROM refused WHERE is_json(line)"
 }
 
-@test "killed at its Nth system call, restarted: nothing is lost between buffer and file" {
+@test "killed at its Nth system call and restarted, no line is lost between buffer and file" {
 	{
 		start
 		event 0/110 1

@@ -1,14 +1,15 @@
 #!/usr/bin/env bats
-# INSERT and \copy into philotes.cdc_events by people: whatever their sessions
-# do, the ledger says what is there and no consumer skips a row.
+# INSERT and \copy into philotes.cdc_events by users: whatever their sessions
+# do, the ledger matches the log and no consumer skips a row.
 
 # shellcheck source=SCRIPTDIR/helper.bash
 load helper
 # shellcheck source=SCRIPTDIR/buffer.bash
 load buffer
 
-# Rows of cdc_writes whose range does not hold what they say, or overlaps, or
-# whose total is wrong; and events that are in no range.
+# The number of ledger rows whose range holds another number of events, of
+# those whose range overlaps or whose total is wrong, and of events in no
+# range.
 wrong()
 {
 	buf_psql "SELECT (SELECT count(*) FROM philotes.cdc_writes w
@@ -25,7 +26,7 @@ wrong()
 	          AND l.id BETWEEN w.first_id AND w.last_id))"
 }
 
-# A function to insert one with, as people have them in their own procedures.
+# Functions that insert an event, as users have them in their procedures.
 make_put()
 {
 	buf_psql "CREATE FUNCTION put(source text, n int) RETURNS int
@@ -52,7 +53,7 @@ stored()
 	    ORDER BY id) FROM philotes.cdc_log"
 }
 
-@test "odd rows: stored and delivered as they are, or refused" {
+@test "odd rows are stored and delivered as they are, or refused" {
 	local row=0 metadata source
 	for metadata in NULL "'[1]'" "'\"x\"'" "'null'" \
 	    "'{\"commit_lsn\":\"0/0\",\"seq\":1}'" \
@@ -60,7 +61,7 @@ stored()
 	    "'{\"commit_lsn\":\"0/1\",\"seq\":1,\"x\":2}'" \
 	    "'{\"commit_lsn\":\"FFFFFFFF/FFFFFFFF\",\"seq\":99999999999999999999}'"
 	do
-		# in one transaction: a source without a name is one, too
+		# one transaction; an empty name is a source as well
 		buf_psql "BEGIN;
 		    INSERT INTO philotes.cdc_events (source_id, schema_name,
 		        table_name, operation, lsn, event_time, metadata)
@@ -87,7 +88,7 @@ stored()
 	[[ $stderr == *'null value in column "source_id"'* ]]
 }
 
-@test "settings of a session cannot make the ledger say what is not so" {
+@test "settings of a session cannot falsify the ledger" {
 	buf_psql "SELECT set_config('philotes.run', '=a', false),
 	        set_config('philotes.run_no', '9223372036854775807', false),
 	        set_config('philotes.run_events', '7', false),
@@ -127,7 +128,8 @@ stored()
 	    FROM generate_series(10, 20) n"
 	[ "$(wrong)" = "0|0|0" ]
 	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_log")" = 24 ]
-	# a statement that fails in the middle of a run leaves none behind
+	# a statement that fails in the middle of a run leaves no ledger row
+	# behind
 	psql_on "$PHILOTES_BUFFER_URL" -v ON_ERROR_STOP=0 -o /dev/null <<-'SQL' \
 		2>/dev/null
 		BEGIN;
@@ -146,8 +148,8 @@ stored()
 	[ "$(wc -l <<<"$output")" = 25 ]
 }
 
-# writer NUMBER STATEMENTS: rows of its own to both sources, now and then
-# rolled back, now and then by \copy; n says whose they are and in what order.
+# writer NUMBER STATEMENTS: writes rows to both sources, some of them by \copy,
+# and rolls some back; table_name names the writer and n gives the order.
 writer()
 {
 	local i n=0
@@ -168,7 +170,7 @@ writer()
 	done | psql_on "$PHILOTES_BUFFER_URL" -o /dev/null
 }
 
-@test "several sessions beside a consumer: each row once, each session in order" {
+@test "several sessions beside a consumer: each row once, each session's rows in order" {
 	local i writers=() batch
 	make_put
 	for i in 1 2 3; do
@@ -194,7 +196,7 @@ writer()
 	kill -TERM "$batch"
 	wait "$batch"
 	[ "$(wrong)" = "0|0|0" ]
-	# 30 COPYs of 5 rows and 60 single ones each
+	# 30 COPYs of 5 rows and 60 single rows each
 	[ "$(wc -l <"$BATS_TEST_TMPDIR/out")" = 630 ]
 	jq -r '"\(.source_id) \(.table_name) \(.after_data)"' \
 		"$BATS_TEST_TMPDIR/out" | sort -s -k 1,2 >"$BATS_TEST_TMPDIR/got"
@@ -202,7 +204,7 @@ writer()
 		diff "$BATS_TEST_TMPDIR/got" -
 }
 
-@test "sources in another order by another session: one is told to try again" {
+@test "two sessions that write sources in opposite order: one gets a deadlock error" {
 	local second code=0
 	mkfifo "$BATS_TEST_TMPDIR/sql"
 	exec {held}<>"$BATS_TEST_TMPDIR/sql"
@@ -228,7 +230,7 @@ writer()
 	[ "$(wrong)" = "0|0|0" ]
 }
 
-@test "metadata that only looks like an identity stays what it is" {
+@test "metadata that only resembles an identity stays as it is" {
 	local given='[null, 1, {}, {"seq": 1, "commit_lsn": "0/0AB"},
 	    {"seq": 1, "commit_lsn": "none"}, {"seq": "1", "commit_lsn": "0/AB"},
 	    {"seq": 1.5, "commit_lsn": "0/AB"}, {"seq": 1, "commit_lsn": "0/AB"}]'
@@ -241,7 +243,7 @@ writer()
 	[ "$(buf_psql "SELECT count(seq) FROM philotes.cdc_log")" = 1 ]
 }
 
-# As loaders and migration services do that write as a replica.
+# Loaders and migration services that write as a replica do this.
 as_replica()
 {
 	psql_on "$PHILOTES_BUFFER_URL" -At \
@@ -252,10 +254,10 @@ refused_as_replica()
 {
 	expect_code 1 as_replica "$@"
 	[[ $stderr == *"ERROR:  philotes.cdc_events cannot be written to while \
-session_replication_role is replica"*"HINT:  SET session_replication_role"* ]]
+session_replication_role is replica"*"HINT:  Run SET session_replication_role"* ]]
 }
 
-@test "a session that writes as a replica is refused, whatever it writes by" {
+@test "a session that writes as a replica is refused, whatever statement it uses" {
 	local into='INSERT INTO philotes.cdc_events'
 	local names='(source_id, schema_name, table_name, operation, lsn, event_time)'
 	local all='(id, processed_at, source_id, schema_name, table_name,
@@ -289,14 +291,14 @@ session_replication_role is replica"*"HINT:  SET session_replication_role"* ]]
 	    FROM philotes.cdc_events" -c "SELECT count(*) FROM own")" = \
 	    $'a|t\n1' ]
 	[ "$(wrong)" = "0|0|0" ]
-	# "local" fires triggers
+	# with "local" the triggers fire
 	buf_psql "SET session_replication_role = local;
 	    INSERT INTO own VALUES $row"
 	[ "$(rows cdc_log)" = 2 ]
 	[ "$(wrong)" = "0|0|0" ]
 }
 
-@test "two INSERTs of one statement, each of a source of its own" {
+@test "two INSERTs in one statement, each for its own source" {
 	buf_psql "WITH a AS (INSERT INTO philotes.cdc_events (source_id,
 	            schema_name, table_name, operation, lsn, event_time)
 	        SELECT 'a', '', '', 'INSERT', '', now()
@@ -312,7 +314,7 @@ session_replication_role is replica"*"HINT:  SET session_replication_role"* ]]
 	    " 3 a 3 b " ]
 }
 
-# The schema of before, in which the triggers of the view were all there was.
+# The schema of version 1, whose view had triggers only.
 load_older()
 {
 	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
@@ -332,7 +334,7 @@ granted()
 	    WHERE pg_class.oid = 'philotes.cdc_events'::regclass"
 }
 
-@test "a view of before is made anew, with its owner and its grants" {
+@test "a view of an older schema is replaced and keeps its owner and grants" {
 	local before
 	load_older
 	before=$(granted)
@@ -340,17 +342,17 @@ granted()
 	philotes init
 	[ "$(granted)" = "$before" ]
 	refused_as_replica -c "INSERT INTO philotes.cdc_events DEFAULT VALUES"
-	# and is as it should be by now
+	# loading the schema again changes nothing
 	psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
 	[ "$(granted)" = "$before" ]
 }
 
-@test "a view of before stays where something hangs on it, which init says" {
+@test "a view of an older schema stays if an object depends on it, and init says so" {
 	load_older
 	buf_psql "CREATE VIEW own AS SELECT id FROM philotes.cdc_events"
 	expect_code 0 philotes init
-	[[ $stderr == *"warning: the view philotes.cdc_events stays as it was"*\
-"while it has: view public.own depends on"* ]]
+	[[ $stderr == *"warning: kept the old view philotes.cdc_events"*\
+"because of: view public.own depends on"* ]]
 	buf_psql "DROP VIEW own"
 	expect_code 0 philotes init
 	[[ $stderr != *warning* ]]

@@ -1,5 +1,5 @@
-# Lines for buffer-write, and what it made of them.  `load lines` after
-# `load helper`.
+# Lines for buffer-write, and what became of them.  `load lines` after `load
+# helper`.
 #
 #   event SOURCE COMMIT_LSN SEQ [AFTER_DATA]          a line
 #   many_events SOURCE COMMIT_LSN N                   a transaction of N lines
@@ -7,16 +7,16 @@
 #   start [SYSTEM [SLOT [LSN [FLUSH [TIMELINE [HISTORY]]]]]]   of source s
 #   write_lines CODE [OPTION ...]  buffer-write reads $in and ends with CODE
 #   open_writer [OPTION ...]       $writer, a child that reads descriptor 7 and
-#                                  leaves out and err in BATS_TEST_TMPDIR
-#   bytes_read                     what that one has read
-#   await_writer CODE              closes 7; it ends with CODE
-#   writer_ends CODE               it does so by itself
+#                                  writes out and err in BATS_TEST_TMPDIR
+#   bytes_read                     how many bytes $writer has read
+#   await_writer CODE              closes 7; $writer ends with CODE
+#   writer_ends CODE               $writer ends by itself with CODE
 #   stored                         source|commit_lsn|seq of all rows, by id
 #   checkpoint_of SOURCE
-#   hold SQL                       a session that has begun and done SQL, and
-#                                  reads more of it from descriptor 8
-#   release                        ... COMMIT, and it ends
-#   locks GRANTED                  number of advisory locks that are so, t or f
+#   hold SQL                       a session that has begun a transaction and
+#                                  run SQL; it reads more from descriptor 8
+#   release                        ends it with COMMIT
+#   locks GRANTED                  advisory locks, granted (t) or not (f)
 # shellcheck shell=bash disable=SC2154
 
 event()

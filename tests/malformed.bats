@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What the reader does with a message it cannot decode.
+# What the reader does with a message that it cannot decode.
 
 load helper
 
@@ -29,7 +29,7 @@ stored()
 	    FROM philotes.cdc_events"
 }
 
-@test "76: what was committed before is stored, nothing is confirmed past it" {
+@test "76: earlier commits are stored, and no later LSN is confirmed" {
 	local confirmed bad
 	prepare
 	src_psql "INSERT INTO t VALUES (1, 'a')"
@@ -40,13 +40,13 @@ stored()
 	await_pipeline
 	[ "$reader_code" = 76 ]
 	stderr=$(<"$BATS_TEST_TMPDIR/reader.log")
-	expect_error 'could not decode the message at [0-9A-F]+/[0-9A-F]+: a column is of an unknown kind \(it begins 49[0-9a-f]{8}4e00023f[0-9a-f]{14}\)'
+	expect_error 'could not decode the message at [0-9A-F]+/[0-9A-F]+: unknown kind of field \(it begins with 49[0-9a-f]{8}4e00023f[0-9a-f]{14}\)'
 	[[ $stderr != *secret* && $stderr != *736563726574* ]]
 	[ "$(stored)" = 1 ]
 	confirmed="SELECT confirmed_flush_lsn <= '$bad' FROM pg_replication_slots
 	    WHERE slot_name = '$PHILOTES_SLOT'"
 	[ "$(src_psql "$confirmed")" = t ]
-	# neither does it help to try again, nor do harm
+	# trying again does not help and does no harm
 	preload=$BATS_FILE_TMPDIR/garble.so start_pipeline --until now
 	await_pipeline
 	[ "$reader_code" = 76 ]
@@ -58,7 +58,7 @@ stored()
 	[ "$(src_psql "$confirmed")" = f ]
 }
 
-@test "69: text that is not UTF-8, in a source that has no encoding" {
+@test "69: text that is not UTF-8, in a source without an encoding" {
 	local name=${PHILOTES_SLOT}_enc
 	export PGCLIENTENCODING=UTF8
 	src_psql "CREATE DATABASE $name ENCODING SQL_ASCII LOCALE 'C'

@@ -1,25 +1,26 @@
 #!/usr/bin/env bats
-# The examples of the manual work as printed, in an installation.
+# The manual's examples work as printed, in an installation.
 #
-# An example is a literal block of the section EXAMPLES, in philotes(7) of any
-# section.  It is run by bash in an empty directory, a page's blocks one after
-# the other, and must succeed.  Comments before it say what else there is:
+# An example is a literal block in the section EXAMPLES, or anywhere in
+# philotes(7).  bash runs the blocks of a page one after the other in an empty
+# directory, and each must succeed.  Comments before a block give directives:
 #
-#   .\" test: setup COMMAND     to be run before
-#   .\" test: check COMMAND     to be run after, and to succeed
-#   .\" test: until COMMAND     the block does not end by itself: it is told to
-#                               once this succeeds
-#   .\" test: file NAME         it is what this file holds
-#   .\" test: output COMMAND    it is what this command prints
-#   .\" test: needs PROGRAM     it is left out where that is older than the server
-#   .\" test: crontab           it is lines of a crontab(5)
+#   .\" test: setup COMMAND     run the command before the block
+#   .\" test: check COMMAND     run it after the block; it must succeed
+#   .\" test: until COMMAND     the block does not end by itself: stop it once
+#                               the command succeeds
+#   .\" test: file NAME         the block is the contents of this file
+#   .\" test: output COMMAND    the block is what the command prints
+#   .\" test: needs PROGRAM     skip the block if the program is older than the
+#                               server
+#   .\" test: crontab           the block is lines of a crontab(5)
 #
-# A prompt, "$ ", may stand before a command.
+# A prompt, "$ ", may precede a command.
 #
 # shellcheck source=SCRIPTDIR/helper.bash
 load helper
 
-# Whoever runs what tests/hostile.sql makes is caught.
+# An example that runs something of tests/hostile.sql is found out.
 setup_file()
 {
 	local name
@@ -32,7 +33,8 @@ setup_file()
 		"SAN=" >/dev/null
 }
 
-# Services of that name, in the file that libpq finds by HOME.
+# Services of the names that the pages use, in the file that libpq finds by
+# HOME.
 setup()
 {
 	databases_up
@@ -72,7 +74,7 @@ service()
 		"$(cluster_sockets "$BATS_FILE_TMPDIR/$2")" "$3"
 }
 
-# In place of what is not there or not to be touched.
+# Stand-ins for programs that are missing here or must not run.
 stubs()
 {
 	stub systemctl 'echo "systemctl $*" >>systemctl.calls'
@@ -88,7 +90,7 @@ stub()
 	chmod +x "$bin/$1"
 }
 
-# The page's blocks as a script.
+# Turns a page's blocks into a script.
 examples()
 {
 	awk -v all="$([[ $1 == *.7 ]] && echo 1)" '
@@ -151,7 +153,7 @@ examples()
 	' "$1"
 }
 
-# What examples and their directives may use.
+# Functions for the examples and their directives.
 prelude()
 {
 	cat <<-'EOT'
@@ -161,7 +163,7 @@ prelude()
 	block=0
 	no_examples() { echo "no examples"; false; }
 
-	# FILE, and the condition on stdin
+	# run_until FILE, with the condition on stdin
 	run_until()
 	{
 		local pid condition left=300
@@ -193,21 +195,21 @@ prelude()
 		((lines > 0))
 	}
 
-	# SERVICE SQL: the answer
+	# ask SERVICE SQL: prints the answer
 	ask()
 	{
 		psql -qAt -d "service=$1" \
 			-c "SET search_path = pg_catalog, pg_temp" -c "$2"
 	}
 
-	# a row now and then
+	# inserts a row now and then
 	source_changes()
 	{
 		(n=1000000; while psql -q -d service=shop -c "INSERT INTO orders
 		    VALUES ($((++n)), 'new', 1)"; do sleep 0.3; done) &
 	}
 
-	# once somebody reads from the slot
+	# runs the statement once a reader uses the slot
 	change_later()
 	{
 		(until philotes status --json | grep -q '"state":"active"'; do
@@ -215,7 +217,7 @@ prelude()
 		done; psql -q -d service=shop -c "$1") &
 	}
 
-	# so many events in the buffer, from a slot that exists
+	# makes a slot, and stores so many events in the buffer
 	buffer_filled()
 	{
 		philotes init
@@ -251,7 +253,7 @@ prelude()
 			'"event_time":"2026-11-25T12:00:00Z"}'
 	}
 
-	# a handler of that name that takes everything
+	# makes a handler of that name that accepts everything
 	handler()
 	{
 		printf '%s\n' '#!/bin/sh' 'cat >/dev/null' >"$1"
@@ -263,7 +265,8 @@ prelude()
 	EOT
 }
 
-# Everything from the environment that a user would not have goes.
+# Runs a page's examples with no more in the environment than a user would
+# have.
 try_page()
 {
 	local page=$root/man/$1 script=$BATS_TEST_TMPDIR/script unfit=''
@@ -334,12 +337,12 @@ try_page()
 	try_page philotes.7
 }
 
-@test "make install and uninstall: all of it, where it is told to" {
+@test "make install and uninstall put and remove all files where they are told" {
 	local dest=$BATS_TEST_TMPDIR/dest file started=0
 	make -s -C "$root" install "DESTDIR=$dest" PREFIX=/opt/philotes SAN=
 	[[ $(find "$dest" -type f | wc -l) -gt 30 ]]
 	[[ -z $(find "$dest" -type f ! -path "$dest/opt/philotes/*") ]]
-	# each page, tool, unit and part is there
+	# every page, tool and script is there
 	for file in "$root"/man/*.[157]; do
 		[[ -f $dest/opt/philotes/share/man/man${file##*.}/${file##*/} ]]
 	done
@@ -348,11 +351,11 @@ try_page()
 	done
 	[[ -x $dest/opt/philotes/lib/philotes/pg-exec ]]
 	for file in "$root"/scripts/lib/*.sh "$root"/scripts/cluster.sh \
-	    "$root"/sql/*.sql "$root"/sql/operator/*.sql; do
+	    "$root"/sql/*.sql "$root"/sql/{schema,operator}/*.sql; do
 		[[ -f $(find "$dest/opt/philotes/share/philotes" \
 			-name "${file##*/}") ]]
 	done
-	# a unit starts what is installed
+	# every unit starts an installed program
 	for file in "$dest"/opt/philotes/lib/systemd/system/*; do
 		refute grep -n /usr/local "$file"
 		while read -r file; do
@@ -365,7 +368,7 @@ try_page()
 	[[ -z $(find "$dest" -type f) ]]
 }
 
-@test "systemd has nothing to say of the units" {
+@test "systemd-analyze verify has no complaint about the units" {
 	type -P systemd-analyze || skip "no systemd-analyze here"
 	run systemd-analyze verify --man=no \
 		"$BATS_FILE_TMPDIR"/usr/lib/systemd/system/*

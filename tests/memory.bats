@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# Memory of pg-cdc-read: that of the largest row, whatever the transaction.
-# The figures are printed; make soak has the transaction of 10 million rows.
+# Memory of pg-cdc-read depends on the largest row, not on the transaction.
+# The figures are printed; `make soak` tries a transaction of 10 million rows.
 
 load helper
 load memory
@@ -12,7 +12,7 @@ setup_file()
 
 setup()
 {
-	# a sanitizer has memory of its own
+	# a sanitizer uses memory of its own
 	[[ $PHILOTES_BIN != */san ]] || skip "not with a sanitizer"
 	databases_up
 }
@@ -25,7 +25,7 @@ teardown()
 	}
 }
 
-# read_all LINES: runs pg-cdc-read until so many lines have come; leaves $peak.
+# read_all LINES: runs pg-cdc-read until that many lines have come; sets $peak
 read_all()
 {
 	child pg-cdc-read >"$BATS_TEST_TMPDIR/stream" 2>"$BATS_TEST_TMPDIR/log"
@@ -36,7 +36,7 @@ read_all()
 	kill_children
 }
 
-# shellcheck disable=SC2329 # by wait_for
+# shellcheck disable=SC2329 # called by wait_for
 count_lines()
 {
 	wc -l <"$BATS_TEST_TMPDIR/stream"
@@ -56,7 +56,7 @@ count_lines()
 	((peak - small <= 2 * 1024))
 }
 
-@test "a row of 100 MB takes a few times that" {
+@test "a row of 100 MB takes a few times its size" {
 	src_psql "CREATE TABLE t (id int PRIMARY KEY, v text)"
 	expect_code 0 pg-cdc-read --create
 	src_psql "INSERT INTO t VALUES (1, repeat('x', 100000000))"

@@ -1,13 +1,14 @@
 #!/usr/bin/env bats
-# Logical messages outside transactions.  The server gives them the LSN at which
-# their record ends, where the next record begins, perhaps a commit; ours is one
-# below.  Each place in the WAL, each comparison of LSNs, each restart.
+# Logical messages outside transactions.  The server reports the LSN at which
+# their record ends; there the next record begins, perhaps a commit.  Our
+# identity is one below.  Tested are each place in the WAL, each comparison of
+# LSNs, and each restart.
 
 load helper
 load lines
 
-# A walwriter that is quick puts a message on disk that nothing flushes; no
-# other process of the server is to write a record in between.
+# A quick walwriter puts a message on disk that nothing else flushes.  No other
+# process of the server should write a record in between.
 setup_file()
 {
 	clusters_up wal_writer_delay=10ms bgwriter_delay=10s autovacuum=off
@@ -20,7 +21,7 @@ setup()
 	export PHILOTES_SOURCE_ID=s
 }
 
-# session N: psql $N of two, which reads statements from descriptor 2N
+# session N: psql number N of two, which reads statements from descriptor 2N
 session()
 {
 	local fifo=$BATS_TEST_TMPDIR/session$1
@@ -30,7 +31,7 @@ session()
 		21>&- 22>&-
 }
 
-# say N SQL: and waits until it has been done
+# say N SQL: sends SQL to session N and waits until it is done
 say()
 {
 	said=$((${said-0} + 1))
@@ -38,7 +39,7 @@ say()
 	wait_for tail_of "$BATS_TEST_TMPDIR/session$1.out" "done $said"
 }
 
-# shellcheck disable=SC2329 # by wait_for
+# shellcheck disable=SC2329 # called by wait_for
 tail_of()
 {
 	tail -n 1 "$1"
@@ -49,15 +50,14 @@ message()
 	echo "SELECT pg_logical_emit_message(false, '${1-p}', 'm')"
 }
 
-# Everything that was written so far is on disk: a statement that ends has it
-# put there soon.
+# Waits until everything written so far is on disk.
 flushed()
 {
 	wait_for src_psql "SELECT pg_current_wal_flush_lsn()
 	    = pg_current_wal_insert_lsn()" t
 }
 
-# until_lsn LSN [OPTION ...]: the pipeline up to there
+# until_lsn LSN [OPTION ...]: runs the pipeline up to this LSN
 until_lsn()
 {
 	start_pipeline --until "$@"
@@ -69,8 +69,7 @@ until_lsn()
 	}
 }
 
-# The workload: a message at every place that a record of the WAL can have
-# beside others.
+# The workload: a message at every place that it can have among other records.
 every_place()
 {
 	session 1
@@ -78,13 +77,14 @@ every_place()
 	src_psql "$(message first)" >/dev/null
 	src_psql "INSERT INTO t VALUES (1)"
 	src_psql "$(message m1); $(message m2)" >/dev/null
-	# the first and the last of a transaction
+	# first and last in a transaction
 	say 1 "BEGIN"
 	say 1 "$(message before-rows)"
 	say 1 "INSERT INTO t VALUES (2)"
 	say 1 "$(message before-commit)"
 	say 1 "COMMIT"
-	# between the rows of two that are interleaved, before either commit
+	# between the rows of two interleaved transactions, and before each
+	# commit
 	say 1 "BEGIN; INSERT INTO t VALUES (3)"
 	say 2 "BEGIN; INSERT INTO t VALUES (4)"
 	say 1 "$(message between-rows)"
@@ -94,7 +94,7 @@ every_place()
 	say 2 "COMMIT"
 	say 2 "$(message before-1)"
 	say 1 "COMMIT"
-	# of one that is rolled back, and of savepoints
+	# in a transaction that is rolled back, and with savepoints
 	say 1 "BEGIN; INSERT INTO t VALUES (7)"
 	say 1 "$(message of-none)"
 	say 1 "ROLLBACK"
@@ -115,7 +115,7 @@ prepare()
 	expect_code 0 pg-cdc-read --create
 }
 
-# every_restart OPTION ...: a restart before, at and behind each record
+# every_restart OPTION ...: restarts before, at and after each record
 every_restart()
 {
 	local lsn lsns whole
@@ -137,9 +137,9 @@ every_restart()
 	[ "$(sort -u <<<"$whole" | wc -l)" = "$(wc -l <<<"$whole")" ]
 }
 
-@test "a message at every place, the pipeline restarted at every LSN" {
+@test "a message at every place, with the pipeline restarted at every LSN" {
 	every_restart --messages
-	# as they stand in the WAL
+	# in the order of the WAL
 	[ "$(buf_psql "SELECT coalesce(after_data->>'prefix',
 	    after_data->>'id') FROM philotes.cdc_log ORDER BY id" |
 	    paste -sd' ')" = "first 1 m1 m2 before-rows before-commit 2 \
@@ -148,25 +148,25 @@ between-rows before-2 4 5 before-1 3 6 of-none before-savepoint before-last \
 	[ "$(buf_psql "SELECT bool_and(lsn::pg_lsn = commit_lsn + 1 AND seq = 1)
 	    FROM philotes.cdc_log
 	    WHERE operation = 'MESSAGE' AND transaction_id IS NULL")" = t ]
-	# commits began where a message ends
+	# some commits began exactly where a message ended
 	[ "$(buf_psql "SELECT count(DISTINCT c.commit_lsn) FROM philotes.cdc_log m
 	    JOIN philotes.cdc_log c ON c.commit_lsn = m.commit_lsn + 1
 	    WHERE m.transaction_id IS NULL")" -ge 3 ]
 }
 
-@test "the same without --messages: nothing of them, and nothing lost" {
+@test "without --messages no message is stored and nothing is lost" {
 	every_restart
 	[ "$(buf_psql "SELECT after_data->>'id' FROM philotes.cdc_log ORDER BY id" |
 	    paste -sd' ')" = "1 2 4 5 3 6 8 9" ]
 }
 
-@test "a message is the last record: the next start goes on" {
+@test "when a message is the last record the next start goes on after it" {
 	prepare
 	src_psql "INSERT INTO t VALUES (1)"
 	src_psql "$(message)" >/dev/null
 	flushed
 	until_lsn now --messages
-	# the slot is where the WAL ends, and so is the checkpoint
+	# the slot is at the end of the WAL, and so is the checkpoint
 	[ "$(checkpoint_of s)" = "$(src_psql "SELECT pg_current_wal_flush_lsn()")" ]
 	until_lsn now --messages
 	src_psql "INSERT INTO t VALUES (2)"
@@ -175,7 +175,8 @@ between-rows before-2 4 5 before-1 3 6 of-none before-savepoint before-last \
 	    FROM philotes.cdc_log")" = "INSERT MESSAGE INSERT" ]
 }
 
-# What version 2 stored: the identity was the LSN where the message ends.
+# What schema version 2 stored: the identity was the LSN where the message
+# ends.
 as_version_2()
 {
 	buf_psql "UPDATE philotes.cdc_log SET commit_lsn = lsn::pg_lsn
@@ -189,7 +190,8 @@ as_version_2()
 	local i met=0 stored=''
 	prepare
 	session 1
-	# the server may write a record of its own before the commit
+	# repeated, since the server may write a record of its own before the
+	# commit
 	for ((i = 1; met == 0 && i < 10; i++)); do
 		say 1 "BEGIN; INSERT INTO t VALUES ($i)"
 		src_psql "$(message)" >/dev/null
@@ -226,10 +228,10 @@ as_version_2()
 	    ORDER BY id) FROM philotes.cdc_log")" = "0 m 1" ]
 }
 
-@test "the gap check one below, at and one above: a commit, a message" {
+@test "the gap check one below, at and one above the LSN of a commit and of a message" {
 	local at=0/108 below=0/107 above=0/109 identity flush code
-	# the end of the WAL, or of a timeline, is above where a commit begins,
-	# and may be where a message ends
+	# the end of the WAL or of a timeline is above the LSN at which a
+	# commit begins, and may be the LSN at which a message ends
 	while read -r identity flush code; do
 		buf_psql "TRUNCATE philotes.cdc_log, philotes.cdc_writes,
 		    philotes.cdc_sources"
@@ -252,7 +254,7 @@ as_version_2()
 	$below $at 0
 	$below $above 0
 	END
-	# and the checkpoint: it is where the next record begins
+	# the same for the checkpoint, which is where the next record begins
 	for code in "$below 69" "$at 0" "$above 0"; do
 		buf_psql "TRUNCATE philotes.cdc_log, philotes.cdc_writes,
 		    philotes.cdc_sources"
@@ -273,7 +275,7 @@ as_version_2()
 	done
 }
 
-@test "the watermark one below, at and one above: what is stored is skipped" {
+@test "events one below and at the watermark are skipped, one above is stored" {
 	{
 		start
 		event s 0/108 3
@@ -294,7 +296,7 @@ as_version_2()
 	[ "$(stored)" = $'s|0/108|3\ns|0/108|4\ns|0/109|1' ]
 }
 
-@test "heartbeats beside load: each row once, the reader goes on" {
+@test "heartbeats beside a load: each row is stored once and the reader goes on" {
 	prepare
 	start_pipeline --heartbeat 1ms --messages
 	echo "INSERT INTO t SELECT nextval('n');" >"$BATS_TEST_TMPDIR/load.sql"
@@ -307,6 +309,6 @@ as_version_2()
 	[ "$(buf_psql "SELECT count(*), count(DISTINCT (commit_lsn, seq)),
 	    count(DISTINCT after_data->>'nextval') FROM philotes.cdc_log")" = \
 	    "$(src_psql "SELECT count(*), count(*), 0 FROM t")" ]
-	# heartbeats did stand right before commits
+	# enough load for heartbeats right before commits
 	[ "$(src_psql "SELECT count(*) > 100 FROM t")" = t ]
 }

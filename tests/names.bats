@@ -1,11 +1,12 @@
 #!/usr/bin/env bats
-# Names of any kind, wherever a name is given: the schema's, the table's, a
-# column's, the publication's, the database's, the source's.
+# Unusual names wherever a name is given: of schemas, tables, columns,
+# publications, databases and sources.
 
 load helper
 
-# What SQL and JSON have to escape, a line's end, what is not ASCII, the
-# longest name there is, and one that needs no quotes but for its capital.
+# Characters that SQL and JSON must escape, line ends, characters that are not
+# ASCII, the longest possible name, and one that needs quotes only for its
+# capital.
 names=($'a"b\'c\\d' $'e\nf\tg' '😀.ü,;' $'\u2028 -- $$'
 	"$(printf 'é%.0s' {1..31})x" Capital 'select' ' ' '%s%n')
 
@@ -14,7 +15,7 @@ quoted()
 	printf '"%s"' "${1//\"/\"\"}"
 }
 
-@test "schemas, tables and columns, made, listed and read" {
+@test "schemas, tables and columns of any name are published, listed and read" {
 	local name n=0 list=() wanted=()
 	for name in "${names[@]}"; do
 		n=$((n + 1))
@@ -34,7 +35,7 @@ quoted()
 	for n in "${!names[@]}"; do
 		src_psql "INSERT INTO ${list[n]} VALUES ($((n + 1)), \$q\$${names[n]}\$q\$)"
 	done
-	# each by itself, while nothing is confirmed
+	# each table alone, while nothing is confirmed
 	for n in "${!names[@]}"; do
 		expect_code 0 pg-cdc-read --until now --tables "${list[n]}"
 		[ "$(jq -c ".after_data[]" <<<"$output" | head -n 1)" = $((n + 1)) ]
@@ -48,7 +49,7 @@ quoted()
 	    FROM philotes.cdc_log ORDER BY id" | jq -c .)
 }
 
-@test "publications" {
+@test "a publication may have any name" {
 	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
 	local name
 	for name in "${names[@]}"; do
@@ -62,7 +63,7 @@ quoted()
 	[ "$(src_psql "SELECT count(*) FROM pg_publication")" = 0 ]
 }
 
-@test "the database, and the source after it" {
+@test "a database may have any name, and the source is named after it" {
 	local name=$'d"b\'\\ \n😀' url
 	url=$(cluster_url "$BATS_FILE_TMPDIR/src")
 	server_psql src "CREATE DATABASE $(quoted "$name")"
@@ -80,7 +81,7 @@ quoted()
 	server_psql src "DROP DATABASE $(quoted $'d"b\'\\ \n😀')"
 }
 
-@test "a name that is none: too long, not UTF-8, of a slot not lower case" {
+@test "invalid names are refused: too long, not UTF-8, a slot not in lower case" {
 	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
 	expect_code 0 pg-cdc-read --create
 	expect_code 64 pg-cdc-read --publication "$(printf '%064d' 1)"
@@ -97,7 +98,7 @@ quoted()
 	expect_code 64 pg-cdc-read --slot 'ä'
 }
 
-@test "--tables: what it cannot tell is printed rather than lost" {
+@test "--tables prints changes of a table that it cannot place instead of losing them" {
 	src_psql "CREATE TABLE p (id int PRIMARY KEY) PARTITION BY LIST (id);
 	    CREATE TABLE p1 PARTITION OF p DEFAULT;
 	    CREATE TABLE other (id int PRIMARY KEY);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# buffer-write: whole transactions, once, by one writer; what it holds and when
-# it commits; partitions.
+# buffer-write: whole transactions, stored once, by one writer; what it keeps
+# in memory and when it commits; partitions.
 
 load helper
 load lines
@@ -28,7 +28,7 @@ session()
 
 # Whole transactions
 
-@test "complete transactions are stored, the one cut by the end is not" {
+@test "complete transactions are stored, the one that the end of stdin cuts is not" {
 	{
 		start sys slot 0/100 0/1000
 		event s 0/110 1
@@ -41,7 +41,7 @@ session()
 	[ "$(stored)" = $'s|0/110|1\ns|0/110|2\ns|0/120|1' ]
 	[ "$(ledger)" = 3 ]
 	[ "$(checkpoint_of s)" = 0/100 ]
-	# the same again, with the rest
+	# the same lines again, with the rest of the transaction
 	{
 		cat "$in"
 		event s 0/130 2
@@ -53,7 +53,7 @@ session()
 	[ "$output" = 0/138 ]
 }
 
-@test "also behind them, and before one that is too large to be held" {
+@test "complete transactions are stored also before one too large for memory is cut" {
 	{
 		start sys slot 0/100 0/1000
 		event s 0/110 1
@@ -73,7 +73,7 @@ session()
 	[ "$(ledger)" = 2,20000 ]
 }
 
-@test "a malformed line takes only its own transaction with it" {
+@test "a malformed line discards only its own transaction" {
 	{
 		start
 		event s 0/110 1
@@ -87,7 +87,7 @@ session()
 	[ "$(stored)" = $'s|0/110|1\ns|0/120|1' ]
 }
 
-@test "a stream that begins anew inside a transaction has been cut: 75" {
+@test "a stream that begins again inside a transaction has been cut: 75" {
 	{
 		start
 		event s 0/110 1
@@ -102,7 +102,7 @@ session()
 
 # When it commits
 
-@test "a commit has as many rows as --batch-size asks for, at a boundary" {
+@test "a commit ends at the first boundary after --batch-size rows" {
 	{
 		start
 		for i in 1 2 3 4 5 6; do
@@ -115,7 +115,7 @@ session()
 	[ "$(ledger)" = 4,4,4 ]
 }
 
-@test "it commits when stdin is dry at a boundary, and not inside" {
+@test "it commits when stdin is dry at a boundary, not inside a transaction" {
 	open_writer --flush-interval 1h
 	start >&7
 	event s 0/110 1 >&7
@@ -139,7 +139,7 @@ session()
 	[ "$(ledger)" = 1,3 ]
 }
 
-@test "what is complete does not wait for an unfinished one longer than asked" {
+@test "a complete transaction waits for an unfinished one no longer than --flush-interval" {
 	open_writer --flush-interval 50ms
 	start >&7
 	event s 0/110 1 >&7
@@ -172,8 +172,8 @@ session()
 	await_writer 0
 }
 
-@test "acks that nobody takes stop nothing; the last one comes" {
-	# of the pipe's 1 MiB, 300 of these make more
+@test "acks that nobody reads block nothing; the last one arrives" {
+	# 300 of these are more than the pipe's 1 MiB
 	local long
 	printf -v long '%03900d' 0
 	for i in {1..300}; do
@@ -193,14 +193,14 @@ session()
 	refute grep -qv "^${long}[0-9]*$" "$out.read"
 }
 
-@test "an ack longer than a pipe takes at once is refused" {
+@test "an ack too long for one write to a pipe is refused" {
 	event s 0/110 1 >"$in"
 	checkpoint "$(printf '%04001d' 0)" >>"$in"
 	write_lines 65
 	expect_error 'too long.*ack'
 }
 
-@test "who waits for acks and goes ends it, also when it is idle" {
+@test "it ends when the reader of the acks goes away, even while idle" {
 	mkfifo "$out"
 	exec 8<>"$out"
 	mkfifo "$BATS_TEST_TMPDIR/fifo"
@@ -216,7 +216,7 @@ session()
 	exec 7>&-
 }
 
-@test "a buffer that goes ends it, also when it is idle" {
+@test "it ends when the buffer goes away, even while idle" {
 	open_writer
 	start >&7
 	checkpoint 0/108 >&7
@@ -227,7 +227,7 @@ session()
 	exec 7>&-
 }
 
-@test "SIGTERM inside a transaction: its end is waited for" {
+@test "SIGTERM inside a transaction: buffer-write waits for the transaction's end" {
 	open_writer
 	start >&7
 	wait_for locks t 1
@@ -246,16 +246,16 @@ session()
 
 # One writer
 
-# terminate: the session of the writer, as a lost connection would
+# terminate: ends the writer's session, as a lost connection would
 terminate()
 {
 	buf_psql "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
 	    WHERE application_name = 'philotes'" >/dev/null
 }
 
-# A second writer takes over from one that stands still in a transaction, or
-# before it; whatever the first finds in its pipe when it wakes, it adds
-# nothing.
+# A second writer takes over from one that is stopped inside or before its
+# transaction.  When the first one wakes, it stores nothing, whatever is in its
+# pipe.
 take_over()
 {
 	{
@@ -274,7 +274,7 @@ take_over()
 	[ ! -s "$out" ]
 }
 
-@test "a writer stopped inside its transaction wakes to write nothing" {
+@test "a writer that was stopped inside its transaction stores nothing when it wakes" {
 	open_writer
 	start >&7
 	many_events s 0/110 20000 >&7
@@ -284,7 +284,7 @@ take_over()
 	take_over
 }
 
-@test "a writer stopped before its transaction wakes to write nothing" {
+@test "a writer that was stopped before its transaction stores nothing when it wakes" {
 	open_writer
 	start >&7
 	wait_for locks t 1
@@ -293,7 +293,7 @@ take_over()
 	take_over
 }
 
-@test "a checkpoint moved by somebody else fences the writer" {
+@test "a writer ends if another process has moved the checkpoint" {
 	open_writer
 	start >&7
 	checkpoint 0/108 >&7
@@ -308,7 +308,7 @@ take_over()
 	nothing stored
 }
 
-@test "a row of the same source by INSERT is no other writer" {
+@test "an INSERT for the same source is not taken for another writer" {
 	open_writer
 	start >&7
 	event s 0/110 1 >&7
@@ -326,7 +326,8 @@ take_over()
 
 # Poolers
 
-# pooler MODE [SIZE]: a pgbouncer before the buffer; PHILOTES_BUFFER_URL is its
+# pooler MODE [SIZE]: a pgbouncer in front of the buffer; PHILOTES_BUFFER_URL
+# names it
 pooler()
 {
 	local dir=$BATS_TEST_TMPDIR/pooler sockets drop=()
@@ -355,7 +356,7 @@ pooler()
 	wait_for buf_psql "SELECT 1" 1
 }
 
-@test "a pooler by session will do, one by transaction or statement is 78" {
+@test "session pooling works, transaction and statement pooling are 78" {
 	local direct=$PHILOTES_BUFFER_URL mode
 	event s 0/110 1 >"$in"
 	for mode in transaction statement; do
@@ -376,7 +377,7 @@ pooler()
 	[ "$(stored)" = "s|0/110|1" ]
 }
 
-@test "a pooler with one session for each of us: 78, and why" {
+@test "a pooler with one session for each user and database: 78, and why" {
 	local direct=$PHILOTES_BUFFER_URL tool
 	event s 0/110 1 >"$in"
 	pooler session 1
@@ -388,14 +389,14 @@ pooler()
 		[[ $stderr == *"hint: A connection pooler gives us one session"* ]]
 	done
 	kill_children
-	# another has the second one: it may let it go
+	# another client has the second session and may give it back
 	pooler session 2
 	child psql_on "$PHILOTES_BUFFER_URL" -c "SELECT pg_sleep(60)"
 	wait_for direct_psql "SELECT count(*) FROM pg_stat_activity
 	    WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()" 1
 	expect_code 75 buffer-write <"$in"
 	kill_children
-	# two are enough
+	# two sessions are enough
 	unset PHILOTES_SERVER_TIMEOUT
 	pooler session 2
 	write_lines 0
@@ -406,7 +407,7 @@ pooler()
 	[ "$(stored)" = "s|0/110|1" ]
 }
 
-# shellcheck disable=SC2329 # by wait_for
+# shellcheck disable=SC2329 # called by wait_for
 direct_psql()
 {
 	psql_on "$direct" -At -c "$1"
@@ -414,7 +415,7 @@ direct_psql()
 
 # Partitions
 
-@test "several writers cross the ends of partitions, in transactions of any size" {
+@test "several writers cross partition boundaries in transactions of any size" {
 	buf_psql "SELECT setval('philotes.cdc_log_id_seq', 29900000)" >/dev/null
 	local source
 	for source in a b c; do
@@ -429,11 +430,11 @@ direct_psql()
 	[ "$(buf_psql "SELECT source_id, count(*), max(seq) FROM philotes.cdc_log
 	    GROUP BY 1 ORDER BY 1")" = \
 	    $'a|120000|120000\nb|120000|120000\nc|120000|120000' ]
-	# two whole ones are ahead again
+	# two whole partitions are ahead again
 	[ "$(buf_psql "SELECT to_regclass('philotes.cdc_log_5') IS NOT NULL")" = t ]
 }
 
-@test "a slow transaction goes on where others have used partitions up" {
+@test "a slow transaction goes on after others have used up partitions" {
 	open_writer
 	start >&7
 	many_events s 0/110 20000 >&7
@@ -449,14 +450,14 @@ direct_psql()
 	    FROM philotes.cdc_log")" = "20001|t" ]
 }
 
-@test "making partitions waits for no COPY, and no COPY for it" {
+@test "making partitions does not wait for a COPY, nor a COPY for it" {
 	hold "INSERT INTO philotes.cdc_log (source_id, schema_name, table_name,
 	    operation, lsn, event_time) VALUES ('x', '', '', '', '', now())"
 	buf_psql "SELECT setval('philotes.cdc_log_id_seq', 29900000)" >/dev/null
 	buf_psql "SET statement_timeout = '2s';
 	    SELECT philotes.ensure_partitions()" >/dev/null
 	release
-	# and while somebody makes some
+	# and while another session makes partitions
 	open_writer
 	start >&7
 	wait_for locks t 1
@@ -470,12 +471,12 @@ direct_psql()
 
 # Consumers
 
-@test "two sources at once, one held open: a consumer skips nothing" {
+@test "two sources at once, one with an open transaction: a consumer skips nothing" {
 	open_writer
 	start >&7
 	many_events s 0/110 20000 >&7
 	wait_for locks t 2
-	# lower ids than these are drawn and not committed
+	# its ids, lower than the ones below, are drawn and not committed
 	many_events a 0/110 1000 >"$in"
 	write_lines 0
 	expect_code 0 buffer-batch --once --consumer c

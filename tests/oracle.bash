@@ -1,19 +1,20 @@
-# The reader against other decoders of the same WAL: test_decoding and wal2json,
-# where the server has it, have slots beside ours, and must say the same, change
-# by change.  How they may differ is the table in oracle.sql.  To be loaded behind
-# helper:
+# Compares the reader with other decoders of the same WAL.  test_decoding and,
+# where the server has it, wal2json have slots beside ours, and must report the
+# same changes, one by one.  The table in oracle.sql lists the allowed
+# differences.  `load oracle` after `load helper`:
 #
-#   prepare [SQL]        publication and slots, before the workload; SQL is for
-#                        the publication in place of the one --create makes
-#   compare [SQL]        reads and compares; nothing is no success.  SQL does to the changes of the
-#                        others what the publication does to ours; `theirs` is
-#                        the condition that names them.  Leaves $stream, a file
-#                        of ours, and $changes, how many there were
+#   prepare [SQL]        makes publication and slots, before the workload; SQL
+#                        describes the publication, in place of --create
+#   compare [SQL]        reads and compares; no change at all is a failure.  SQL
+#                        does to the others' changes what the publication does
+#                        to ours; `theirs` is the condition that selects them.
+#                        Sets $stream, a file of our lines, and $changes, their
+#                        number
 #   compare_streams SQL  compares $stream once more
 # shellcheck shell=bash
 
-# Small, so that transactions are spilled to disk while they are decoded.  Of
-# others' plugins only those that are listed may be used.
+# Little memory, so that transactions are spilled to disk while they are
+# decoded.  Plugins may have to be listed to be used.
 setup_file()
 {
 	local name=output_plugin_libraries plugins=()
@@ -31,7 +32,7 @@ needs_wal2json()
 	((with_wal2json)) || skip "the server has no wal2json"
 }
 
-# A prepared transaction that is left would hold up everybody.
+# A prepared transaction that is left behind would block later tests.
 teardown()
 {
 	local gid
@@ -61,7 +62,7 @@ compare()
 	compare_streams "${1-SELECT}"
 	changes=$(wc -l <"$stream")
 	((changes > 0))
-	# each change has an identity of its own
+	# each change has its own identity
 	[ "$(jq -r '"\(.metadata.commit_lsn) \(.metadata.seq)"' <"$stream" |
 		sort -u | wc -l)" = "$changes" ]
 	keep_seeds
@@ -81,7 +82,8 @@ compare_streams()
 		diff -u "$stream.ours_wal2json" "$stream.wal2json"
 }
 
-# For the corpus of tests/fuzz: the messages themselves, where it is told.
+# If PHILOTES_SEEDS names a directory, keeps the messages there, for the corpus
+# of tests/fuzz.
 keep_seeds()
 {
 	[[ -n ${PHILOTES_SEEDS-} ]] || return 0

@@ -1,16 +1,16 @@
 #!/usr/bin/env bats
-# The reader against test_decoding and wal2json, see oracle.bash.  The workloads
-# are the scenarios of PostgreSQL's own src/test/subscription/t, which the names
-# of the tests tell.
+# The reader compared with test_decoding and wal2json, see oracle.bash.  The
+# workloads follow the scenarios of PostgreSQL's own src/test/subscription/t,
+# whose numbers are in the tests' names.
 
 load helper
 load oracle
 
-@test "wal2json is asked as well" {
+@test "the server has wal2json to compare with" {
 	needs_wal2json
 }
 
-@test "001: inserts, updates, deletes, identities of each kind" {
+@test "001: inserts, updates, deletes, replica identities of each kind" {
 	src_psql "CREATE TABLE rep (a int PRIMARY KEY, b text, c bool, d numeric,
 	        e float8, f timestamptz, g bytea, h int[], i text[], j jsonb);
 	    CREATE TABLE ins (a int);
@@ -49,7 +49,7 @@ load oracle
 	    DELETE FROM inc WHERE a = 3; DELETE FROM idx"
 	compare
 	[ "$changes" = 77 ]
-	# and what is not the same is told apart
+	# and a difference is found
 	sed -i '0,/"a":30/s//"a":31/' "$stream"
 	refute compare_streams SELECT >/dev/null
 }
@@ -76,12 +76,12 @@ load oracle
 	    '00000000-0000-0000-0000-000000000001', 12.5, 'ab', 'n', '24:00:00+02',
 	    '{1.50,NULL,-3}', '<a b=\"1\">x</a>'); INSERT INTO ty (a) VALUES (2)"
 	src_psql "UPDATE ty SET b = '[0:1]={7,8}', o = NULL, k = 8 WHERE a = 1"
-	# the others' value of xml, and of custom bounds, is the same text
+	# the others show xml and custom bounds as the same text
 	compare
 	[ "$changes" = 3 ]
 }
 
-# A source in another encoding: theirs are shown in UTF-8 by psql.
+# A source in another encoding; psql shows what the others say in UTF-8.
 in_encoding()
 {
 	local name=${PHILOTES_SLOT}_enc
@@ -105,7 +105,7 @@ drop_encoded()
 	src_psql "INSERT INTO \"Tä\" VALUES (1, 'ÄÖÜ ÿ ©', '{é,\"è \"}');
 	    UPDATE \"Tä\" SET \"ö\" = 2;
 	    SELECT pg_logical_emit_message(true, 'präfix', 'abc')"
-	# content is bytes: wal2json takes them for text
+	# the content of a message is bytes, which wal2json takes for text
 	compare
 	grep -F '"after_data":{"ö":1,"v":"ÄÖÜ ÿ ©","a":["é","è "]}' "$stream"
 	drop_encoded
@@ -121,7 +121,7 @@ drop_encoded()
 	drop_encoded
 }
 
-@test "005: a source in SQL_ASCII: what is UTF-8 comes, the rest is 69" {
+@test "005: a source in SQL_ASCII: UTF-8 is printed, anything else is 69" {
 	in_encoding SQL_ASCII
 	src_psql "CREATE TABLE t (a int PRIMARY KEY, v text)"
 	prepare "FOR TABLE t"
@@ -151,7 +151,7 @@ drop_encoded()
 	[ "$changes" = 9 ]
 }
 
-@test "009, 100: all tables, but for views, temporary and unlogged ones" {
+@test "009, 100: all tables, except views, temporary and unlogged ones" {
 	src_psql "CREATE TABLE t (a int PRIMARY KEY)"
 	prepare "FOR ALL TABLES"
 	src_psql "INSERT INTO t VALUES (1), (2);
@@ -163,12 +163,12 @@ drop_encoded()
 	    INSERT INTO late VALUES (1); UPDATE tmp SET a = 2; DELETE FROM u"
 	src_psql "REFRESH MATERIALIZED VIEW m; INSERT INTO t VALUES (3);
 	    REFRESH MATERIALIZED VIEW m; CREATE TABLE made AS SELECT * FROM t"
-	# we leave out what fills a materialized view
+	# we leave out the rows that fill a materialized view
 	compare "DELETE FROM change WHERE theirs AND rel = 'public.m'"
 	[ "$changes" = 7 ]
 }
 
-@test "010: TRUNCATE, its options, several tables, by foreign keys" {
+@test "010: TRUNCATE with its options, of several tables, by foreign keys" {
 	src_psql "CREATE TABLE a (id int PRIMARY KEY, s serial);
 	    CREATE TABLE b (id int PRIMARY KEY, a int REFERENCES a);
 	    CREATE TABLE c (id int PRIMARY KEY);
@@ -184,14 +184,14 @@ drop_encoded()
 	[ "$(jq -r 'select(.operation == "TRUNCATE") |
 	    "\(.metadata.seq)\(.table_name)"' "$stream" | tr '\n' ' ')" = \
 	    "3c 4d, e 5c 6a 7b 9a 10c 11b " ]
-	# and none where they are not published
+	# and no TRUNCATE where it is not published
 	src_psql "ALTER PUBLICATION philotes_pub SET (publish = 'insert')"
 	src_psql "TRUNCATE e; INSERT INTO e VALUES (2)"
 	compare "DELETE FROM change WHERE theirs AND (rel = 'public.hidden' OR
 	    (rel = 'public.e' AND op = 'TRUNCATE'))"
 }
 
-@test "011: generated columns are not there" {
+@test "011: generated columns are left out" {
 	src_psql "CREATE TABLE t (a int PRIMARY KEY,
 	    b int GENERATED ALWAYS AS (a * 2) STORED, c text)"
 	prepare
@@ -219,8 +219,8 @@ partition_changes()
 	    TRUNCATE p"
 }
 
-# Version 14 does not notice that a table becomes a partition, or is none any
-# more, once it has decoded a change of it.
+# Version 14 does not notice that a table becomes a partition, or stops being
+# one, once it has decoded a change of it.
 partition_moves()
 {
 	since 15 "the decoding of tables that are attached"
@@ -231,7 +231,7 @@ partition_moves()
 	    INSERT INTO p1 VALUES ('alone', 2); TRUNCATE p"
 }
 
-@test "013: partitions go by their own names" {
+@test "013: partitions have their own names" {
 	partitioned
 	prepare "FOR TABLE p"
 	partition_changes
@@ -239,7 +239,8 @@ partition_moves()
 	    'public.p2')"
 	[ "$(jq -r .table_name "$stream" | sort | uniq -c | tr -s ' \n' ' ')" = \
 	    " 4 p1 6 p2_1 " ]
-	# a publication of the root has its partitions, while they are that
+	# a publication of the root covers a table while it is a partition of
+	# it
 	partition_moves
 	compare "DELETE FROM change WHERE theirs AND (rel IN ('public.p',
 	    'public.p2') OR new->>'b' IN ('before', 'alone'))"
@@ -247,14 +248,14 @@ partition_moves()
 	    " 4 p1 7 p2_1 2 p3 " ]
 }
 
-@test "013: partitions go by their root's name" {
+@test "013: partitions have their root's name" {
 	partitioned
 	prepare "FOR TABLE p WITH (publish_via_partition_root)"
 	partition_changes
 	compare "DELETE FROM change WHERE theirs AND op = 'TRUNCATE' AND
 	    rel <> 'public.p'; UPDATE change SET rel = 'public.p' WHERE theirs"
 	[ "$(jq -r .table_name "$stream" | sort -u)" = p ]
-	# columns in the root's order
+	# columns are in the root's order
 	grep -F '"after_data":{"a":1,"b":"x"}' "$stream"
 	partition_moves
 	compare "DELETE FROM change WHERE theirs AND (new->>'b' IN ('before',
@@ -264,7 +265,7 @@ partition_moves()
 	grep -F '"after_data":{"a":8,"b":"after"}' "$stream"
 }
 
-@test "015-019: large transactions, savepoints, aborts, schema changes in them" {
+@test "015-019: large transactions, savepoints, aborts, and schema changes in them" {
 	src_psql "CREATE TABLE t (a int PRIMARY KEY, b text)"
 	prepare
 	src_psql "BEGIN; INSERT INTO t SELECT i, md5(i::text)
@@ -285,7 +286,7 @@ partition_moves()
 	[ "$changes" = 2336 ]
 }
 
-@test "020: messages, of a transaction and of none, and of an aborted one" {
+@test "020: transactional and non-transactional messages, also of an aborted transaction" {
 	src_psql "CREATE TABLE t (a int PRIMARY KEY)"
 	prepare
 	src_psql "BEGIN; INSERT INTO t VALUES (1);
@@ -308,7 +309,7 @@ partition_moves()
 	)" ]
 }
 
-@test "021-023: prepared transactions come when they are committed" {
+@test "021-023: a prepared transaction comes when it is committed" {
 	src_psql "CREATE TABLE t (a int PRIMARY KEY, b text)"
 	prepare
 	src_psql "BEGIN; INSERT INTO t VALUES (1, 'first'); SAVEPOINT s;
@@ -329,7 +330,7 @@ partition_moves()
 	[ "$(jq -r .after_data.a "$stream" | tr '\n' ' ')" = "3 4 1 1 " ]
 }
 
-@test "024, 025: what is published changes, and publications of schemas" {
+@test "024, 025: publications of schemas, and publications that change" {
 	since 15 "a publication of schemas"
 	src_psql "CREATE SCHEMA s; CREATE TABLE s.a (a int PRIMARY KEY);
 	    CREATE TABLE b (a int PRIMARY KEY); CREATE TABLE c (a int PRIMARY KEY)"
@@ -348,7 +349,7 @@ partition_moves()
 	[ "$changes" = 5 ]
 }
 
-@test "027: a role that may replicate needs no right to read the tables" {
+@test "027: a role with REPLICATION needs no right to read the tables" {
 	src_psql "CREATE TABLE t (a int PRIMARY KEY);
 	    ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE ROLE rep_$PHILOTES_SLOT
 	    LOGIN REPLICATION; REVOKE ALL ON t FROM public"
@@ -387,7 +388,7 @@ partition_moves()
 	    IIUUIDUDDIIDUDT ]
 }
 
-@test "031: column lists, and ones that change" {
+@test "031: column lists, and lists that change" {
 	since 15 "a list of columns"
 	src_psql "CREATE TABLE t (a int PRIMARY KEY, b text, \"c C\" int, d int)"
 	prepare 'FOR TABLE t ("c C", a)'
@@ -402,7 +403,7 @@ partition_moves()
 	    '{"a":5,"d":7}' ]
 }
 
-@test "100: the identity moves from one index to another, and goes" {
+@test "100: the replica identity moves from one index to another, and is removed" {
 	src_psql "CREATE TABLE t (a int PRIMARY KEY, b int NOT NULL UNIQUE, c text);
 	    INSERT INTO t VALUES (1, 10, 'x')"
 	prepare

@@ -1,33 +1,34 @@
--- What three decoders say of the same WAL, as lines that can be compared: ours
--- of pgoutput, and those of test_decoding and wal2json.  psql variables: slot
--- (theirs are slot_td and slot_wj), with_wal2json (0 or 1), stream (a file of
--- ours), rules (SQL).
+-- Turns the output of three decoders of the same WAL into lines that can be
+-- compared: ours, of pgoutput, and those of test_decoding and wal2json.
+-- psql variables: slot (the others' are slot_td and slot_wj), with_wal2json
+-- (0 or 1), stream (a file of our lines), rules (SQL).
 --
--- All become rows of the table `change`: what happened to which table, with
--- each value as the server's text.  How the decoders differ, by design:
+-- All become rows of the table `change`: the operation, the table, and each
+-- value as the server's text.  By design the decoders differ in these cases;
+-- => says what is done about each:
 --
 -- What              ours               test_decoding      wal2json
 -- ----------------  -----------------  -----------------  -------------------
--- published         that alone         all                all
+-- published         only published     everything         everything
 --   tables, rows,
 --   columns
---   => theirs is changed by the test's own :rules
+--   => the test's :rules change the others' rows
 -- transaction       no line            BEGIN, COMMIT      none, as we ask
 --   => dropped
 -- unchanged TOAST   old row's value,   "unchanged-toast-  column is absent
 --                   else absent        datum", always
---   => absent; where an old row has it, theirs is taken from there
+--   => absent; if an old row has the value, it is taken from there
 -- old row of an     if the key         if the key         always: the key,
 --   UPDATE          changed, or FULL   changed, or FULL   or all under FULL
 --   => for wal2json, ours is filled from the new row
--- NULL in an old    there under FULL   column is absent   there under FULL
---   row
+-- NULL in an old    present under      column is absent   present under
+--   row             FULL                                  FULL
 --   => absent
--- TRUNCATE of n     n events, options  one line, options  n events, nothing
---   tables          in metadata
+-- TRUNCATE of n     n events, options  one line, options  n events, no
+--   tables          in metadata                           options
 --   => n rows; for wal2json the options are dropped
--- generated column  absent             there              there
---   => theirs is changed by the test's own :rules
+-- generated column  absent             present            present
+--   => the test's :rules change the others' rows
 -- NaN, infinities   string             as they are        null
 --   => null for wal2json
 -- bytea             \x00ff             \x00ff             00ff
@@ -35,7 +36,7 @@
 -- arrays            JSON               text               text
 --   => text
 -- message           prefix, content    the same and size  the same
---   => of none of a transaction: without a transaction
+--   => a non-transactional message has no transaction
 \set ON_ERROR_STOP 1
 \set QUIET 1
 \pset tuples_only
@@ -166,7 +167,7 @@ FROM (SELECT data::json AS j FROM pg_logical_slot_peek_changes(
     'include-transaction', '0')) s;
 \endif
 
--- the table above
+-- the differences of the table above
 
 UPDATE change SET new = old || new
 WHERE stream <> 'ours' AND op = 'UPDATE' AND old IS NOT NULL;

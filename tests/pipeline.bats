@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
-# The whole way under load, and whatever is killed on it: the state rebuilt from
-# what comes out equals the source, nothing is lost, doubled or reordered.
+# The whole pipeline under load while its processes are killed: the tables
+# rebuilt from its events equal the source's, and no event is lost, duplicated
+# or reordered.
 
 load helper
 
@@ -33,7 +34,7 @@ setup()
 	END
 }
 
-# pgbench in the background; its clients go on after a failure.
+# pgbench in the background; started again after a failure.
 start_load()
 {
 	child run_load
@@ -61,7 +62,7 @@ slot_active()
 	    WHERE slot_name = '$PHILOTES_SLOT'"
 }
 
-# At least this many events are in the buffer now.
+# Waits until at least this many events are in the buffer.
 wait_events()
 {
 	wait_for buf_psql "SELECT coalesce(max(total), 0) >= $1
@@ -73,7 +74,8 @@ total()
 	buf_psql "SELECT coalesce(max(total), 0) FROM philotes.cdc_writes"
 }
 
-# The pipeline to here; a killed walsender may need a moment to let go.
+# Runs the pipeline up to now; a killed walsender may hold the slot for a
+# moment.
 catch_up()
 {
 	local tries=0
@@ -98,7 +100,7 @@ verify()
 	    pg_replication_slots WHERE slot_name = '$PHILOTES_SLOT'")" = t ]
 }
 
-@test "something between reader and writer: the reader ends first, both with 0" {
+@test "with a filter between reader and writer the reader ends first, and both end with 0" {
 	local i acks=$BATS_TEST_TMPDIR/acks
 	mkfifo "$acks"
 	for i in 1 2 3; do
@@ -139,7 +141,7 @@ verify()
 	src_psql "INSERT INTO acc VALUES (1, 1)"
 	wait_for buf_psql "SELECT count(*) FROM pg_locks WHERE NOT granted" 1
 	before=$(src_psql "$slot")
-	# the walsender has heard from the reader since
+	# the walsender has had feedback since
 	wait_for src_psql "SELECT count(*) FROM pg_stat_replication
 	    WHERE write_lsn > '$before'" 1
 	[ "$(src_psql "$slot")" = "$before" ]
@@ -186,7 +188,7 @@ verify()
 	verify
 }
 
-@test "kill -9 of the batcher under load: delivered again, none lost" {
+@test "kill -9 of buffer-batch under load: batches come again, none is lost" {
 	local marks=0
 	start_load
 	start_pipeline
@@ -201,12 +203,12 @@ verify()
 	end_load
 	stop_pipeline
 	[ "$reader_code$writer_code" = 00 ]
-	catch_up # what was committed last need not have been read
+	catch_up # the last commits may not have been read
 	verify
 }
 
-# A handler that takes a batch whole or not at all.
-# shellcheck disable=SC2016 # for a shell or a server elsewhere
+# A handler that takes a batch as a whole or not at all.
+# shellcheck disable=SC2016 # for another shell
 batcher()
 {
 	exec buffer-batch --batch-size 50 --flush-interval 50ms -- \
@@ -248,7 +250,7 @@ batcher()
 	verify
 }
 
-@test "SIGTERM ends it in order, nothing is sent twice" {
+@test "SIGTERM ends the pipeline in order, and nothing is sent twice" {
 	start_load
 	start_pipeline
 	wait_events 100
@@ -260,7 +262,7 @@ batcher()
 	refute grep -h error "$BATS_TEST_TMPDIR"/*.log
 }
 
-@test "idle: the slot follows the WAL of others" {
+@test "an idle slot follows the WAL of unpublished tables" {
 	start_pipeline
 	wait_for buf_psql "SELECT count(*) > 0 FROM philotes.cdc_writes" t
 	src_psql "CREATE TABLE other (x text)"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# The plain table of the same name becomes the view; nothing of it is lost.
+# The plain table of the same name is converted to the view, and nothing is
+# lost.
 
 # shellcheck source=SCRIPTDIR/helper.bash
 load helper
@@ -11,10 +12,12 @@ setup()
 	psql_on "$PHILOTES_BUFFER_URL" -f "$root/tests/data/plain-table.sql"
 }
 
-# plain ROWS: in every state of marks, by source: `front` processed up to the
-# middle; `holes` with others between; `none` not at all; `all`; `each` at a
-# time of its own; `apart` processed but for the last, by few times that repeat.
-# No row is like the other, and metadata and lsn are what people write.
+# plain ROWS: fills the table with rows in every state of processed_at, by
+# source: `front` is processed up to the middle, `holes` has unprocessed rows
+# among processed ones, `none` is unprocessed, `all` is processed, `each` has a
+# different time for each row, `apart` is processed except for its end, at a
+# few times that repeat.  All rows differ, and metadata and lsn hold what users
+# write.
 plain()
 {
 	buf_psql "INSERT INTO philotes.cdc_events (source_id, schema_name,
@@ -53,7 +56,7 @@ convert()
 	psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
 }
 
-# What has come of it, compared with public.old.
+# The number of rows that differ from public.old after the conversion.
 different()
 {
 	buf_psql "SELECT count(*) FROM public.old o
@@ -65,7 +68,7 @@ different()
 	                             OR o.processed_at IS NOT NULL))"
 }
 
-# The table is as it was; nothing of ours is there.
+# The table is as it was, and no object of ours is there.
 untouched()
 {
 	[ "$(buf_psql "SELECT count(*) FROM (
@@ -78,7 +81,7 @@ untouched()
  idx_cdc_events_unprocessed" ]
 }
 
-@test "100 thousand rows in every state: all is kept, the rest is delivered next" {
+@test "100 thousand rows in every state are kept, and the unprocessed ones are delivered" {
 	local began=$SECONDS
 	plain 100000
 	convert
@@ -88,10 +91,10 @@ untouched()
 	    WHERE relnamespace = 'philotes'::regnamespace
 	    AND (relname LIKE '%plain%' OR relname LIKE 'idx_%'
 	         OR relname = 'cdc_events_id_seq')")" = '' ]
-	# new ids begin behind every id that was ever given
+	# new ids begin after the highest id ever given
 	[ "$(buf_psql "SELECT min(id) FROM philotes.cdc_events
 	    WHERE source_id = 'holes' AND processed_at IS NULL")" = 100001 ]
-	# what the ledgers say is there
+	# the ledgers match the log
 	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_writes w
 	    WHERE events <> (SELECT count(*) FROM philotes.cdc_log l
 	        WHERE l.source_id = w.source_id
@@ -120,7 +123,7 @@ untouched()
 	[ -z "$output" ]
 }
 
-@test "a second time nothing changes, and new rows come behind" {
+@test "converting again changes nothing, and new rows come after the old ones" {
 	plain 600
 	convert
 	buf_psql "CREATE TABLE public.before AS TABLE philotes.cdc_events"
@@ -132,7 +135,7 @@ untouched()
 	    VALUES ('none', '', '', 'INSERT', '', now())"
 	[ "$(buf_psql "SELECT max(id) = (SELECT id FROM philotes.cdc_log
 	    ORDER BY created_at DESC LIMIT 1) FROM philotes.cdc_log")" = t ]
-	# what is old goes by its own time
+	# retention counts from the rows' own processed_at
 	expect_code 0 buffer-gc --retention 1h
 	(($(different) > 0))
 	[ "$(buf_psql "SELECT count(*) FROM public.old o
@@ -143,7 +146,7 @@ untouched()
 	    WHERE processed_at IS NOT NULL")" = 0 ]
 }
 
-@test "an empty one is replaced, whoever owns its sequence goes on" {
+@test "an empty table is replaced, and ids go on from its sequence, whoever owns it" {
 	buf_psql "SELECT setval('philotes.cdc_events_id_seq', 41);
 	    ALTER SEQUENCE philotes.cdc_events_id_seq OWNED BY NONE"
 	convert
@@ -151,7 +154,7 @@ untouched()
 	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_consumers")" = 0 ]
 }
 
-@test "ids of far apart partitions" {
+@test "ids in partitions far apart from each other" {
 	buf_psql "INSERT INTO philotes.cdc_events (id, source_id, schema_name,
 	    table_name, operation, lsn, event_time, processed_at)
 	    SELECT id, 's', '', '', 'INSERT', '', now(),
@@ -165,7 +168,7 @@ untouched()
 	[ "$(wc -l <<<"$output")" = 2 ]
 }
 
-@test "philotes init converts it, also several at once" {
+@test "philotes init converts the table, even when several run at once" {
 	local i
 	plain 600
 	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
@@ -186,7 +189,7 @@ untouched()
 	done
 }
 
-@test "json that jsonb cannot hold is not taken in" {
+@test "json that jsonb cannot hold stops the conversion" {
 	buf_psql "ALTER TABLE philotes.cdc_events ALTER after_data TYPE json;
 	    INSERT INTO philotes.cdc_events (source_id, schema_name, table_name,
 	        operation, lsn, event_time, after_data)
@@ -199,7 +202,7 @@ untouched()
 	[ "$(jq -c .after_data <<<"$output")" = '{"a":2}' ]
 }
 
-@test "interrupted at random: as it was, or whole" {
+@test "a conversion interrupted at random leaves the table as it was, or converted" {
 	local round seed=$RANDOM loader interrupted=0
 	echo "seed $seed"
 	RANDOM=$seed
@@ -207,7 +210,7 @@ untouched()
 	for round in 1 2 3 4 5 6; do
 		child convert
 		loader=$!
-		# the first one at once, so that not all are through by then
+		# the first one at once, so that not all of them get through
 		((round == 1)) || sleep "0.$(printf %03d $((RANDOM % 700)))"
 		if ((round % 2)); then
 			kill -KILL "$(pgrep -P "$loader" -x psql || echo "$loader")" \
@@ -233,7 +236,7 @@ untouched()
 	[ "$(different)" = 0 ]
 }
 
-@test "what the view could not stand in for is named, and nothing happens" {
+@test "what the view could not replace is named, and nothing is changed" {
 	plain 100
 	refused()
 	{
@@ -269,7 +272,7 @@ untouched()
 	buf_psql "DROP FUNCTION public.f; DROP TABLE public.child"
 	untouched
 	buf_psql "ALTER TABLE philotes.cdc_events ADD mine text"
-	refused 'by its columns mine' "ALTER TABLE philotes.cdc_events
+	refused 'in the columns mine' "ALTER TABLE philotes.cdc_events
 	    DROP mine"
 	buf_psql "INSERT INTO philotes.cdc_events SELECT 0, 's', '', '', '', '', 1,
 	    NULL, NULL, NULL, now(), NULL, now(), NULL"
@@ -278,7 +281,7 @@ untouched()
 	[ "$(different)" = 0 ]
 }
 
-@test "who could read and write it still can, by that right alone" {
+@test "a role that could read and write the table needs no further right" {
 	local role=plain_$BATS_TEST_NUMBER
 	plain 12
 	buf_psql "CREATE ROLE $role LOGIN;
@@ -291,4 +294,13 @@ untouched()
 	        operation, lsn, event_time)
 	    VALUES ('x', '', '', 'INSERT', '', now());
 	    SELECT count(*) FROM philotes.cdc_events")" = $'11\n12' ]
+}
+
+@test "a role whose name needs quotes can convert it" {
+	local role="Plain $BATS_TEST_NUMBER"
+	plain 12
+	buf_psql "CREATE ROLE \"$role\" LOGIN SUPERUSER"
+	psql_on "$PHILOTES_BUFFER_URL user='$role'" -f "$root/sql/001_schema.sql"
+	[ "$(different)" = 0 ]
+	buf_psql "DROP OWNED BY \"$role\" CASCADE; DROP ROLE \"$role\""
 }

@@ -1,9 +1,9 @@
 #!/usr/bin/env bats
-# pg-cdc-read by itself: what it makes, what it prints, how it ends.
+# pg-cdc-read alone: what it creates, what it prints, how it ends.
 
 load helper
 
-# A table, publication and slot.
+# A table, the publication and the slot.
 prepare()
 {
 	src_psql "CREATE TABLE t (id int PRIMARY KEY, v text)"
@@ -20,7 +20,7 @@ prepare()
 	src_psql "CREATE SCHEMA philotes; CREATE TABLE philotes.x (id int PRIMARY KEY)"
 	expect_code 0 pg-cdc-read --create
 	[[ $output == *'left out "public"."b": it has no primary key'* ]]
-	[[ $output == *'left out "public"."c": it is not logged'* ]]
+	[[ $output == *'left out "public"."c": it is unlogged'* ]]
 	[[ $output == *'created publication "philotes_pub"'* ]]
 	[[ $output == *"created slot \"$PHILOTES_SLOT\" at "* ]]
 	[ "$(src_psql "SELECT string_agg(tablename, ',' ORDER BY tablename)
@@ -29,7 +29,7 @@ prepare()
 	[[ $output == *"exist"* && $output != *created* ]]
 }
 
-@test "--create --tables takes the tables named, and adds to a publication" {
+@test "--create --tables publishes the named tables, and extends a publication" {
 	src_psql "CREATE TABLE a (id int PRIMARY KEY)"
 	src_psql "CREATE TABLE b (id int PRIMARY KEY)"
 	src_psql "CREATE SCHEMA s; CREATE TABLE s.\"C,c\" (id int PRIMARY KEY)"
@@ -48,7 +48,7 @@ prepare()
 	PHILOTES_TABLES='"a' expect_code 78 pg-cdc-read --create
 }
 
-@test "--create and --drop: two at once, any name in one line, nobody else's slot" {
+@test "--create and --drop: two at once, unusual names on one line, foreign slots refused" {
 	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
 	src_psql $'CREATE TABLE "a\n\e[31mb" (v text)'
 	child pg-cdc-read --create
@@ -57,7 +57,7 @@ prepare()
 	expect_code 0 pg-cdc-read --create
 	[ "$output" = "left out \"public\".\"a??[31mb\": it has no primary key
 publication \"philotes_pub\" and slot \"$PHILOTES_SLOT\" exist" ]
-	# of another database, of another kind
+	# a slot of another database, and one of another kind
 	src_psql "SELECT pg_drop_replication_slot('$PHILOTES_SLOT')"
 	local make
 	for make in "pg_create_logical_replication_slot('$PHILOTES_SLOT', 'pgoutput')" \
@@ -65,14 +65,14 @@ publication \"philotes_pub\" and slot \"$PHILOTES_SLOT\" exist" ]
 		server_psql src "SELECT $make"
 		for option in --create --drop; do
 			expect_code 78 pg-cdc-read $option
-			expect_error 'not one of pgoutput in this database'
+			expect_error 'it is not a pgoutput slot of this database'
 		done
 		server_psql src "SELECT pg_drop_replication_slot('$PHILOTES_SLOT')"
 	done
 	[ "$(src_psql "SELECT count(*) FROM pg_publication")" = 1 ]
 }
 
-@test "--create refuses a slot older than its publication; --drop mends it" {
+@test "--create refuses a slot older than its publication; --drop and --create replace it" {
 	prepare
 	src_psql "DROP PUBLICATION philotes_pub"
 	expect_code 69 pg-cdc-read --create
@@ -83,7 +83,7 @@ publication \"philotes_pub\" and slot \"$PHILOTES_SLOT\" exist" ]
 	[ "$(src_psql "SELECT count(*) FROM pg_publication")" = 0 ]
 }
 
-@test "INSERT, UPDATE, DELETE, TRUNCATE come as lines" {
+@test "INSERT, UPDATE, DELETE and TRUNCATE are printed as lines" {
 	prepare
 	src_psql "INSERT INTO t VALUES (1, 'a'), (2, NULL)"
 	src_psql "UPDATE t SET v = 'b' WHERE id = 1"
@@ -101,12 +101,12 @@ publication \"philotes_pub\" and slot \"$PHILOTES_SLOT\" exist" ]
 	["postgres-t$BATS_TEST_NUMBER","public","t","DELETE",["id"],{"id":3},null,1,null]
 	["postgres-t$BATS_TEST_NUMBER","public","t","TRUNCATE",["id"],null,null,1,true]
 	END
-	# keys in the order of the contract
+	# the keys are in the documented order
 	[ "$(head -n 1 <<<"$output" | jq -c keys_unsorted)" = \
 	    '["source_id","schema_name","table_name","operation","lsn","transaction_id","key_columns","before_data","after_data","event_time","metadata"]' ]
 }
 
-@test "a value that was not sent is merged under FULL, else listed" {
+@test "a value that was not sent is taken from the old row under FULL, else listed" {
 	src_psql "CREATE TABLE t (id int PRIMARY KEY, n int, big text)"
 	src_psql "ALTER TABLE t ALTER big SET STORAGE EXTERNAL"
 	expect_code 0 pg-cdc-read --create
@@ -123,7 +123,7 @@ publication \"philotes_pub\" and slot \"$PHILOTES_SLOT\" exist" ]
 	END
 }
 
-@test "types: literals where JSON has them, the server's text elsewhere" {
+@test "types: JSON literals where JSON has them, the server's text elsewhere" {
 	src_psql "CREATE TABLE t (id int PRIMARY KEY, b bool, n numeric,
 	    f float8, j jsonb, js json, a int[], x text[], ts timestamptz,
 	    by bytea, d date)"
@@ -139,7 +139,7 @@ publication \"philotes_pub\" and slot \"$PHILOTES_SLOT\" exist" ]
 	grep -F '"json_text":["js"]' <<<"$output"
 }
 
-@test "without --ack nothing is confirmed: the same again" {
+@test "without --ack nothing is confirmed, and the next run prints the same" {
 	prepare
 	src_psql "INSERT INTO t VALUES (1, 'a')"
 	expect_code 0 pg-cdc-read --until now
@@ -150,7 +150,7 @@ publication \"philotes_pub\" and slot \"$PHILOTES_SLOT\" exist" ]
 	[[ $output != *control* ]]
 }
 
-@test "--tables filters, and seq counts what was left out" {
+@test "--tables filters, and seq counts the events left out" {
 	prepare
 	src_psql "CREATE TABLE u (id int PRIMARY KEY)"
 	expect_code 0 pg-cdc-read --create --tables u
@@ -164,7 +164,7 @@ publication \"philotes_pub\" and slot \"$PHILOTES_SLOT\" exist" ]
 	prepare
 	src_psql "SELECT pg_logical_emit_message(true, 'p', 'text')"
 	src_psql "SELECT pg_logical_emit_message(false, 'q', '\\x00ff'::bytea)"
-	# a commit flushes the WAL with the message in it
+	# a commit flushes the WAL, and with it the message
 	src_psql "CREATE TABLE u ()"
 	expect_code 0 pg-cdc-read --until now
 	[ -z "$output" ]
@@ -176,7 +176,7 @@ publication \"philotes_pub\" and slot \"$PHILOTES_SLOT\" exist" ]
 	END
 }
 
-# shellcheck disable=SC2016 # for a shell or a server elsewhere
+# shellcheck disable=SC2016 # for another shell
 @test "names of any kind" {
 	src_psql 'CREATE SCHEMA "s ""q"""; CREATE TABLE "s ""q"""."t
 	ü😀" ("k,\k" int PRIMARY KEY, "Ω" text)'
@@ -189,7 +189,7 @@ publication \"philotes_pub\" and slot \"$PHILOTES_SLOT\" exist" ]
 	    <<<"$output")" = '["s \"q\"","t\n\tü😀",["k,\\k"],{"k,\\k":1,"Ω":"a\"b\\c"}]' ]
 }
 
-@test "exit codes: slot, publication, server, password, options" {
+@test "exit codes of slot, publication, server, password and options" {
 	prepare
 	expect_code 69 pg-cdc-read --slot nosuch
 	expect_error 'replication slot "nosuch": it does not exist'
@@ -213,7 +213,33 @@ publication \"philotes_pub\" and slot \"$PHILOTES_SLOT\" exist" ]
 	expect_error 'no database was given'
 }
 
-@test "a wrong password is 77, a role without REPLICATION too" {
+@test "an option without effect in a mode is 64, its variable is not" {
+	prepare
+	local mode option
+	for mode in --create --drop --check; do
+		for option in "--source-id x" "--ack x" "--failures x" \
+		    "--until now" --messages; do
+			# shellcheck disable=SC2086 # words
+			expect_code 64 pg-cdc-read $mode $option
+			expect_error "${option%% *} has no effect with $mode"
+		done
+	done
+	for mode in --create --drop; do
+		expect_code 64 pg-cdc-read --heartbeat 1s $mode
+		expect_error "--heartbeat has no effect with $mode"
+	done
+	expect_code 64 pg-cdc-read --drop --tables t
+	expect_error "--tables has no effect with --drop"
+	expect_code 64 pg-cdc-read --drop --check
+	expect_error "only one of --create, --drop and --check"
+	# variables are set for all programs of a pipeline
+	export PHILOTES_SOURCE_ID=x PHILOTES_TABLES=t PHILOTES_HEARTBEAT=1s
+	for mode in --create --check --drop; do
+		expect_code 0 pg-cdc-read "$mode" --server-timeout 20s
+	done
+}
+
+@test "a wrong password is 77, and so is a role without REPLICATION" {
 	prepare
 	local data=$BATS_FILE_TMPDIR/src
 	src_psql "CREATE ROLE guest LOGIN PASSWORD 'right'"
@@ -239,7 +265,7 @@ publication \"philotes_pub\" and slot \"$PHILOTES_SLOT\" exist" ]
 	expect_code 74 sh -c 'pg-cdc-read --until now >&-'
 }
 
-# shellcheck disable=SC2016 # for a shell or a server elsewhere
+# shellcheck disable=SC2016 # for another shell
 @test "an ack that was never sent, or garbage, is 76 and not confirmed" {
 	prepare
 	src_psql "INSERT INTO t VALUES (1, 'a')"
@@ -257,7 +283,7 @@ publication \"philotes_pub\" and slot \"$PHILOTES_SLOT\" exist" ]
 	    WHERE slot_name = '$PHILOTES_SLOT'")" = "$before" ]
 }
 
-# shellcheck disable=SC2016 # for a shell or a server elsewhere
+# shellcheck disable=SC2016 # for another shell
 @test "the end of the ack channel is 74" {
 	prepare
 	mkfifo "$BATS_TEST_TMPDIR/acks"
@@ -266,23 +292,24 @@ publication \"philotes_pub\" and slot \"$PHILOTES_SLOT\" exist" ]
 	expect_error 'end of file'
 }
 
-# shellcheck disable=SC2016 # for a shell or a server elsewhere
-@test "an early failure lets go who waits in the open of the ack channel" {
+# shellcheck disable=SC2016 # for another shell
+@test "an early failure unblocks a process that waits in the open of the ack FIFO" {
 	mkfifo "$BATS_TEST_TMPDIR/acks"
 	for args in --bogus "--until x" "--tables a,"; do
 		child sh -c 'exec 3>"$1"' - "$BATS_TEST_TMPDIR/acks"
-		# shellcheck disable=SC2086 # words
+		# shellcheck disable=SC2086 # splits into words
 		expect_code 64 pg-cdc-read --ack "$BATS_TEST_TMPDIR/acks" $args
 		wait "${children[-1]}"
 	done
-	# nobody waits there, and it is the first error that counts
+	# nobody waits there, and the first error counts
 	expect_code 64 pg-cdc-read --ack "$BATS_TEST_TMPDIR/missing" --bogus
 	expect_error 'unknown option "--bogus"'
 	expect_code 64 pg-cdc-read --ack /dev/null --bogus
 	expect_error 'unknown option "--bogus"'
 }
 
-# Has it begun, and does it catch SIGTERM?  The shell before it might lose one.
+# Whether the pid runs pg-cdc-read by now and catches SIGTERM; the shell that
+# becomes it might lose the signal.
 catches_term()
 {
 	local mask
@@ -302,7 +329,7 @@ catches_term()
 	[ "$code" = 75 ]
 }
 
-@test "--tables with a partitioned table takes its partitions, new ones too" {
+@test "--tables with a partitioned table includes its partitions, and new ones" {
 	src_psql "CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id)"
 	src_psql "CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (10)"
 	src_psql "CREATE TABLE q (id int PRIMARY KEY)"
@@ -314,10 +341,10 @@ catches_term()
 	expect_code 0 pg-cdc-read --until now --tables q,p2
 	[ "$(jq -r .table_name <<<"$output" | tr '\n' ' ')" = "p2 q " ]
 	expect_code 78 pg-cdc-read --until now --tables q,nosuch
-	expect_error '"public"."nosuch": the publication "philotes_pub" does not have it'
+	expect_error '"public"."nosuch": it is not in the publication "philotes_pub"'
 }
 
-@test "--create looks at the identity of partitions and children too" {
+@test "--create checks the identity of partitions and children" {
 	src_psql "CREATE TABLE p (id int, x int) PARTITION BY RANGE (id);
 	    ALTER TABLE p REPLICA IDENTITY FULL"
 	src_psql "CREATE TABLE p1 PARTITION OF p DEFAULT"
@@ -354,7 +381,7 @@ catches_term()
 	    'pg-cdc-read|error pg-cdc-read|hint ' ]
 }
 
-@test "settings: a bad one is 78, by a flag 64, and no secret is shown" {
+@test "a bad setting is 78, a bad option is 64, and no secret is shown" {
 	local setting
 	for setting in sslmode=bogus port=ab service=nosuch options=-cfoo \
 	    replication=true \
@@ -396,11 +423,11 @@ catches_term()
 	src_psql "CREATE TABLE t (id int PRIMARY KEY, v bytea)"
 	expect_code 0 pg-cdc-read --create
 	src_psql "INSERT INTO t VALUES (1, '')"
-	# as hex it has more than the gigabyte that a value may have
+	# in hex it exceeds the gigabyte that a value may have
 	src_psql "INSERT INTO t
 	    VALUES (2, convert_to(repeat('x', 560000000), 'UTF8'))"
 	src_psql "INSERT INTO t VALUES (3, '')"
-	# what was complete before it is stored, and acknowledged
+	# earlier transactions are stored and acknowledged
 	start_pipeline
 	await_pipeline
 	[ "$reader_code" = 69 ]
@@ -408,7 +435,8 @@ catches_term()
 	stderr=$(<"$BATS_TEST_TMPDIR/reader.log")
 	expect_error "could not read the change at [0-9A-F]+/[0-9A-F]+ from slot \"$PHILOTES_SLOT\": the server cannot send it: invalid memory alloc request size [0-9]+$"
 	[[ $stderr == *"hint: "*pg_replication_slot_advance* ]]
-	# past its commit the pipeline goes on, with a gap that somebody accepts
+	# after the slot is advanced past its commit the pipeline goes on, with
+	# a gap that somebody accepts
 	src_psql "SELECT pg_replication_slot_advance('$PHILOTES_SLOT',
 	    pg_current_wal_insert_lsn())" >/dev/null
 	src_psql "INSERT INTO t VALUES (4, '')"
@@ -427,7 +455,7 @@ catches_term()
 	    FROM philotes.cdc_log")" = "1 4" ]
 }
 
-# So many tables come, get one row or two, and go.
+# Creates a table, inserts a row or two and drops it, that many times.
 staging_sql()
 {
 	echo "DO \$\$ BEGIN FOR i IN 1 .. $1 LOOP
@@ -443,37 +471,37 @@ staging()
 	src_psql "$(staging_sql "$1")"
 }
 
-@test "tables that were dropped are forgotten once all of them has been read" {
+@test "dropped tables are forgotten once all their changes have been read" {
 	src_psql "CREATE PUBLICATION philotes_pub FOR ALL TABLES"
 	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
 	expect_code 0 pg-cdc-read --create
-	# they are gone before the first is read
+	# they are dropped before the reader starts
 	staging 400
 	child pg-cdc-read -v >"$BATS_TEST_TMPDIR/stream" \
 		2>"$BATS_TEST_TMPDIR/log"
 	wait_for lines_of "$BATS_TEST_TMPDIR/stream" 600
-	# and while others come
+	# and dropped while it reads others
 	staging 300
 	src_psql "INSERT INTO t VALUES (1)"
 	wait_for lines_of "$BATS_TEST_TMPDIR/stream" 1051
-	awk '/forgot [0-9]+ tables/ { for (i = 1; i < NF; i++)
+	awk '/forgot [0-9]+ dropped tables/ { for (i = 1; i < NF; i++)
 	        if ($i == "forgot") n += $(i + 1) }
 	    END { print n, "forgotten"; exit n < 400 }' "$BATS_TEST_TMPDIR/log"
-	# one that is there is known as before
+	# a table that still exists is known as before
 	src_psql "INSERT INTO t VALUES (2)"
 	wait_for lines_of "$BATS_TEST_TMPDIR/stream" 1052
 	[ "$(tail -n 1 "$BATS_TEST_TMPDIR/stream" | jq -c .after_data)" = \
 	    '{"id":2}' ]
 }
 
-@test "a source that cannot be asked for dropped tables is asked later" {
+@test "a source that cannot be asked about dropped tables is asked again later" {
 	src_psql "CREATE PUBLICATION philotes_pub FOR ALL TABLES"
 	expect_code 0 pg-cdc-read --create
 	child pg-cdc-read -v >"$BATS_TEST_TMPDIR/stream" \
 		2>"$BATS_TEST_TMPDIR/log"
 	wait_for src_psql "SELECT active FROM pg_replication_slots
 	    WHERE slot_name = '$PHILOTES_SLOT'" t
-	# from a session that was there before
+	# from a session that began before
 	child psql_on "$PHILOTES_SOURCE_URL" -c "DO \$\$ BEGIN
 	    WHILE (SELECT datallowconn FROM pg_database
 	           WHERE datname = current_database()) LOOP
@@ -494,13 +522,13 @@ staging()
 	grep 'info: forgot' "$BATS_TEST_TMPDIR/log"
 }
 
-# shellcheck disable=SC2329 # by wait_for
+# shellcheck disable=SC2329 # called by wait_for
 server_psql_src()
 {
 	server_psql src "$1"
 }
 
-# shellcheck disable=SC2329 # by wait_for
+# shellcheck disable=SC2329 # called by wait_for
 lines_of()
 {
 	wc -l <"$1"

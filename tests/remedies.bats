@@ -1,12 +1,12 @@
 #!/usr/bin/env bats
-# What people type wrong, or rightly and in vain, is answered by a message that
-# names it and says what to do.
+# Mistakes of users, and correct commands that cannot work, get a message that
+# names the problem and a hint that says what to do.
 
 load helper
 load buffer
 
-# On both servers the role "scram" needs a password, and "rejected" is not let
-# in; "plain" may do nothing in particular.
+# On both servers the role "scram" needs a password, pg_hba.conf rejects
+# "rejected", and "plain" has no special right.
 setup_file()
 {
 	local name
@@ -39,7 +39,8 @@ setup()
 	export HOME=$BATS_TEST_TMPDIR
 }
 
-# expect_remedy CODE ERROR HINT COMMAND ...
+# expect_remedy CODE ERROR HINT COMMAND ...: the command ends with this code,
+# error and hint
 expect_remedy()
 {
 	local error=$2 hint=$3
@@ -51,15 +52,15 @@ expect_remedy()
 	}
 }
 
-# with NAME=VALUE URL: the URL with another word
+# with NAME=VALUE URL: prints the URL with this word changed
 with()
 {
 	local word="^(.*)${1%%=*}=[^ ]*(.*)$"
 	[[ $2 =~ $word ]] && echo "${BASH_REMATCH[1]}$1${BASH_REMATCH[2]}"
 }
 
-# pooler [SETTING ...]: a pgbouncer before both servers; POOLED_SOURCE and
-# POOLED_BUFFER are the way through it
+# pooler [SETTING ...]: a pgbouncer in front of both servers; POOLED_SOURCE and
+# POOLED_BUFFER connect through it
 pooler()
 {
 	local dir=$BATS_TEST_TMPDIR/pooler drop=() name=t$BATS_TEST_NUMBER
@@ -92,7 +93,7 @@ pooled_psql()
 	psql_on "$POOLED_SOURCE" -At -c "$1"
 }
 
-@test "a connection that cannot be is answered with what to do, by all alike" {
+@test "a failed connection gets a hint, the same from all tools" {
 	local url code error hint tool
 	while IFS='|' read -r url code error hint; do
 		PHILOTES_BUFFER_URL=$(with "$url" "$buffer_url")
@@ -118,7 +119,7 @@ pooled_psql()
 	dbname=nosuch|78|database "nosuch" does not exist|createdb makes one
 	port=1|75|o such file or directory|Check that the server runs, and the host and port
 	user=postgres options='-cnosuch=1'|78|nosuch|Take the setting out of the connection string
-	user=postgres sslmode=wrong|78|invalid sslmode|Mend it in the connection string
+	user=postgres sslmode=wrong|78|invalid sslmode|Correct it in the connection string
 	END
 	PGPASSWORD=wrong PHILOTES_BUFFER_URL=$(with user=scram "$buffer_url") \
 		expect_remedy 77 'password authentication failed' \
@@ -126,7 +127,7 @@ pooled_psql()
 	expect_remedy 78 'connection string of the buffer: it is malformed' \
 		"postgresql://USER@HOST:PORT/DATABASE" buffer-gc -d 'host='"'x"
 	expect_remedy 78 'connection string of the buffer: it is malformed' \
-		"The word is for philotes alone" buffer-gc -d embedded
+		"Only philotes understands" buffer-gc -d embedded
 	expect_remedy 78 'definition of service' \
 		"Services are defined in ~/.pg_service.conf" buffer-gc -d service=nosuch
 }
@@ -165,7 +166,7 @@ pooled_psql()
 	expect_code 0 philotes check
 }
 
-@test "a database that was not named is looked for elsewhere, and that is said" {
+@test "if no database was named, the hint says that libpq's variables were used" {
 	unset PHILOTES_BUFFER_URL
 	for tool in buffer-write "buffer-batch --once" buffer-gc "philotes init"; do
 		# shellcheck disable=SC2086
@@ -180,8 +181,8 @@ pooled_psql()
 		env PGHOST=/nowhere pg-cdc-read --create
 }
 
-@test "rights that are missing on the source: which, and who gives them" {
-	local needs='needs REPLICATION, by a superuser'
+@test "missing rights on the source: which one, and who grants it" {
+	local needs='ALTER ROLE ... REPLICATION'
 	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
 	PHILOTES_SOURCE_URL=$(with user=plain "$source_url")
 	expect_remedy 77 'create the publication: permission denied for database' \
@@ -195,11 +196,11 @@ pooled_psql()
 		-c "CREATE TABLE u (id int PRIMARY KEY)"
 	expect_code 0 pg-cdc-read --create
 	expect_remedy 77 'extend the publication: must be owner' \
-		'owner of the publication and of its tables' \
+		'owner of the publication and of the tables' \
 		pg-cdc-read --create --tables u
-	expect_remedy 78 'does not have it' 'ALTER PUBLICATION ... ADD TABLE' \
+	expect_remedy 78 'it is not in the publication' 'ALTER PUBLICATION ... ADD TABLE' \
 		pg-cdc-read --tables u --until now
-	expect_remedy 78 'there is no such table' 'Names are schema.table' \
+	expect_remedy 78 'there is no such table' 'A name is schema.table' \
 		pg-cdc-read --create --tables nosuch
 	psql_on "$source_url" -c "ALTER ROLE plain NOREPLICATION"
 	expect_remedy 77 'could not drop the replication slot: ' "$needs" \
@@ -211,16 +212,16 @@ pooled_psql()
 	psql_on "$source_url" -c "DROP TABLE t, u"
 }
 
-@test "the server is looked at before its tables, and no table is a hint" {
+@test "the server is checked before its tables, and the lack of tables gets a hint" {
 	PHILOTES_SOURCE_URL=$buffer_url
 	expect_remedy 78 'its wal_level is not logical' \
 		'ALTER SYSTEM SET wal_level = logical' pg-cdc-read --create
 	PHILOTES_SOURCE_URL=$source_url
-	expect_remedy 78 'no table fit for it' 'Make one first, with a primary key' \
-		pg-cdc-read --create
+	expect_remedy 78 'no table of the source can be published' \
+		'Create one first, with a primary key' pg-cdc-read --create
 }
 
-@test "rights that are missing on the buffer: roles.sql has them" {
+@test "missing rights on the buffer: roles.sql grants them" {
 	local event
 	psql_on "$buffer_url" -c "GRANT USAGE ON SCHEMA philotes TO plain"
 	PHILOTES_BUFFER_URL=$(with user=plain "$buffer_url")
@@ -235,14 +236,14 @@ pooled_psql()
 	expect_remedy 77 'load the schema' 'owner of the database' philotes init
 }
 
-# Since 1.23 pgbouncer passes sessions of replication on.
+# Since 1.23 pgbouncer supports replication connections.
 passes_replication()
 {
 	[[ $(pgbouncer --version) =~ 1\.([0-9]+) ]]
 	((BASH_REMATCH[1] >= 23))
 }
 
-@test "a pooler before the source is 78, and named; relayed errors keep their code" {
+@test "a pooler in front of the source is 78 and named; errors it relays keep their code" {
 	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
 	pg-cdc-read --create >/dev/null
 	pooler
@@ -268,12 +269,12 @@ passes_replication()
 		buffer-gc -d "$(with user=nosuch "$POOLED_BUFFER")"
 	expect_code 0 buffer-gc -d "$POOLED_BUFFER"
 	PHILOTES_BUFFER_URL=$POOLED_BUFFER expect_code 0 philotes check
-	# check does not take for good what the tools refuse
+	# check rejects what the tools refuse
 	kill_children
 	pooler 'pool_mode = transaction'
 	PHILOTES_BUFFER_URL=$POOLED_BUFFER expect_code 78 philotes check
 	[[ $output == *"ERROR    buffer"*"a connection pooler gives the session"* ]]
-	# one that leaves out what it does not know
+	# a pooler that ignores unknown parameters
 	! passes_replication || return 0
 	kill_children
 	pooler 'ignore_startup_parameters = replication'
@@ -285,7 +286,7 @@ passes_replication()
 	done
 }
 
-@test "a standby is named as one" {
+@test "a standby is named as such" {
 	local event
 	event='{"source_id":"s","schema_name":"","table_name":"","operation":"INSERT","lsn":"0/1","event_time":"2026-01-01T00:00:00Z"}'
 	stop_server buf
@@ -306,15 +307,15 @@ passes_replication()
 	start_server buf
 }
 
-@test "a word that is one too many is named, unless it may be a secret" {
-	expect_remedy 64 '"cat" is one too many' 'A command goes behind --.' \
+@test "an unexpected argument is named, unless it may be a secret" {
+	expect_remedy 64 'unexpected argument "cat"' 'A command goes behind --.' \
 		buffer-batch --once cat
 	expect_remedy 64 'a connection string without -d' '--help' \
 		buffer-batch postgresql://u:x@h/d
 	[[ $stderr != *u:x@* ]]
 }
 
-@test "philotes: words that are missing, and locks that are held" {
+@test "philotes: missing words, and locks that are held" {
 	expect_remedy 64 'could not use the arguments: a command is missing' \
 		'one of init, run, check, status, metrics and consumer' philotes
 	expect_remedy 64 'could not use "begin": no such command' \
@@ -339,7 +340,8 @@ passes_replication()
 	exec 8>&-
 }
 
-# line WIDTH [AFTER]: an event of so many bytes in after_data, more behind it
+# line WIDTH [MEMBER]: an event with that many bytes in after_data, and another
+# member after it
 line()
 {
 	printf '{"source_id":"s\\n","schema_name":"sales","table_name":"Orders",'
@@ -349,17 +351,17 @@ line()
 	printf '"metadata":{"commit_lsn":"0/110","seq":3}}\n'
 }
 
-@test "a line that is refused is named by its event, as far as it tells" {
+@test "a refused line is named by its event, as far as it can be read" {
 	local long='Let longer lines in with --max-line.  With --rejects FILE'
-	# all of it is there
+	# all of it can be read
 	expect_remedy 65 'line 1: is longer than --max-line .byte 101, event'\
 ' 0/110 3 of "s.", table "sales"."Orders".$' "$long" \
 		buffer-write --max-line 100 < <(line 9)
-	# the beginning alone
+	# only the beginning
 	expect_remedy 65 'line 1: is longer than --max-line .byte 1000001, source'\
 ' "s.", table "sales"."Orders", lsn 0/10A.$' "$long" \
 		buffer-write --max-line 1000000 < <(line 2000000)
-	# what is wrong stands before the identity, and behind it
+	# the error is before the identity, and after it
 	expect_remedy 65 'unexpected character .byte [0-9]*, source "s.", table'\
 ' "sales"."Orders", lsn 0/10A.$' 'With --rejects FILE such lines go there' \
 		buffer-write < <(line 9 '"x":tru,')
@@ -369,10 +371,10 @@ line()
 	expect_remedy 65 'unexpected end .byte [0-9]*, source "s.", table'\
 ' "sales"."Orders", lsn 0/10A.$' 'With --rejects FILE' \
 		buffer-write < <(line 9 | cut -c1-150)
-	# nothing of it
+	# none of it
 	expect_remedy 65 'line 1: is longer than --max-line .byte 101.$' "$long" \
 		buffer-write --max-line 100 < <(head -c 1000 /dev/zero)
-	# what was set aside needs no hint, and its reason has what is known
+	# a rejected line needs no hint, and its entry has what is known
 	expect_code 0 buffer-write --max-line 100 \
 		--rejects "$BATS_TEST_TMPDIR/bad" < <(line 9)
 	[ "$(head -n 1 "$BATS_TEST_TMPDIR/bad" |

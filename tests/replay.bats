@@ -1,11 +1,11 @@
 #!/usr/bin/env bats
-# buffer-batch --from, --to, --tables and --peek: what is in the buffer, without
-# a consumer's taking part.
+# buffer-batch --from, --to, --tables and --peek: reading the buffer without
+# registering a consumer.
 
 load helper
 load buffer
 
-# The numbers of the events in $output, on one line.
+# The values of "n" in $output, on one line.
 numbers()
 {
 	jq .after_data.n <<<"$output" | paste -sd ' '
@@ -41,7 +41,7 @@ untouched()
 	untouched
 }
 
-@test "replay from and to times that are relative to now" {
+@test "replay from and to times relative to now" {
 	buf_psql "INSERT INTO philotes.cdc_events (source_id, schema_name,
 	    table_name, operation, lsn, event_time, after_data)
 	    SELECT 's', 'public', 't', 'INSERT', '0/1',
@@ -82,7 +82,7 @@ untouched()
 	untouched
 }
 
-@test "a replay of a table of which the buffer has no event is 78, and names it" {
+@test "a replay of a table without any event in the buffer is 78, and names the table" {
 	fill_log a 6
 	fill 'b,"' 4
 	for tables in nosuch t0,public.nosuch 'x.t0' 'T0,"T0"' "t" ; do
@@ -94,7 +94,7 @@ untouched()
 	expect_error '"public"."t": '
 	expect_code 78 buffer-batch --to -1h --tables 't0,s."a"",b"'
 	expect_error '"s"."a",b": '
-	# it has some, but not in the span; and of another source
+	# the table has events, but outside the range; and of another source
 	expect_code 0 buffer-batch --from '#1000' --tables t0
 	[ -z "$output" ]
 	expect_code 0 buffer-batch --from '#1' --source-id a --source-id 'b,"' \
@@ -103,9 +103,9 @@ untouched()
 	untouched
 }
 
-@test "in a log that is too large to look through, a replay goes on" {
+@test "in a log too large to search for the table, a replay goes on" {
 	fill_log a 6
-	# each look at a row of this table takes longer than there is time for
+	# looking at a row of this table takes longer than the search may take
 	buf_psql "ALTER TABLE philotes.cdc_log RENAME TO cdc_rows;
 	    CREATE VIEW philotes.cdc_log AS SELECT * FROM philotes.cdc_rows
 	    WHERE (SELECT pg_sleep(CASE WHEN pg_catalog.current_setting(
@@ -115,7 +115,7 @@ untouched()
 	[[ $stderr == *"warning: the log is too large to look whether"* ]]
 }
 
-@test "a source that the buffer does not know is 78, or waited for in plain words" {
+@test "a source that the buffer does not know is 78, or is waited for with a warning" {
 	fill_log a 6
 	for how in --once --peek "--from #1" "--to now" --dead-letters; do
 		# shellcheck disable=SC2086
@@ -133,7 +133,7 @@ untouched()
 	wait_for lines "$BATS_TEST_TMPDIR/out" 2
 }
 
-@test "a long replay: of the log, byte for byte, while a consumer works" {
+@test "a long replay prints the log byte for byte while a consumer works" {
 	fill_log s 25000
 	expect_code 0 buffer-batch --once --consumer c
 	mv "$BATS_TEST_TMPDIR/stdout" "$BATS_TEST_TMPDIR/all"
@@ -149,7 +149,7 @@ untouched()
 	diff <(buf_psql "TABLE philotes.cdc_batches") "$BATS_TEST_TMPDIR/before"
 }
 
-@test "replay of what retention has left" {
+@test "replay of the events that retention has left" {
 	fill_log s 30
 	buffer-batch --once >/dev/null
 	buf_psql "DELETE FROM philotes.cdc_log WHERE (after_data->>'n')::int <= 10"
@@ -157,13 +157,13 @@ untouched()
 	[ "$(numbers)" = "$(seq 11 30 | paste -sd ' ')" ]
 }
 
-@test "replay: a handler that fails is 69, acks that do not come 75" {
+@test "replay: a failing handler is 69, missing acks are 75" {
 	fill_log s 10
 	expect_code 69 buffer-batch --from '#1' --retries 1 -- false
 	expect_error 'its handler failed 2 times'
 	[ "$(rows cdc_retries)" = 0 ]
 	mkfifo "$BATS_TEST_TMPDIR/acks"
-	# shellcheck disable=SC2016 # for a shell elsewhere
+	# shellcheck disable=SC2016 # for another shell
 	child sh -c ': >"$0"' "$BATS_TEST_TMPDIR/acks"
 	expect_code 75 buffer-batch --from '#1' --ack "$BATS_TEST_TMPDIR/acks"
 	cd "$BATS_TEST_TMPDIR"
@@ -174,7 +174,7 @@ untouched()
 	untouched
 }
 
-@test "--peek shows the next batch of each source and leaves it" {
+@test "--peek shows the next batch of each source and marks nothing" {
 	fill_log a 30
 	fill_log b 3
 	expect_code 0 buffer-batch --peek --batch-size 10
@@ -186,7 +186,7 @@ untouched()
 	expect_code 0 buffer-batch --peek --batch-size 2
 	[ "$(numbers)" = "1 2" ]
 	[ "$(processed)" = "3|1" ]
-	# though another process has the source
+	# even if another process holds the source
 	mkfifo "$BATS_TEST_TMPDIR/acks"
 	exec 8<>"$BATS_TEST_TMPDIR/acks"
 	child buffer-batch --flush-interval 0s --ack "$BATS_TEST_TMPDIR/acks" \
@@ -197,7 +197,7 @@ untouched()
 	exec 8>&-
 }
 
-@test "what does not go together is refused, both named" {
+@test "options that exclude each other are refused, and both are named" {
 	refuse()
 	{
 		local one=$1 other=$2
@@ -220,7 +220,7 @@ untouched()
 	expect_error '--tables without --from or --to'
 }
 
-@test "places that are none are refused" {
+@test "invalid ends of a range are refused" {
 	for place in '#' '#0' '#-1' '#x' 12 0/x 2026-13-01 2026-01-01T25:00 \
 	    tomorrow '2 hours' -1 '1 month ago' '2026-01-01; DROP'; do
 		expect_code 64 buffer-batch --from "$place"
@@ -228,7 +228,7 @@ untouched()
  yesterday, now or '#42'"
 		expect_code 64 buffer-batch --to "$place"
 	done
-	# what a shell makes of --from #5006
+	# a shell makes this of --from #5006
 	for option in --from --to; do
 		expect_code 64 buffer-batch "$option"
 		expect_error "$option needs a value"
@@ -245,7 +245,7 @@ untouched()
 	expect_code 64 buffer-batch --from '#1' --tables 'a,,b'
 }
 
-@test "a replay of all there is rebuilds the source's tables" {
+@test "a replay of everything rebuilds the source's tables" {
 	psql_on "$PHILOTES_SOURCE_URL" <<-'END'
 	CREATE TABLE orders (id int PRIMARY KEY, who text, amount numeric(10, 2),
 	    doc jsonb, body text);
@@ -271,7 +271,7 @@ untouched()
 	buffer-batch --from '#1' >"$BATS_TEST_TMPDIR/events"
 	expect_code 0 "$root/scripts/verify" "$BATS_TEST_TMPDIR/events"
 	[[ $output == "events $(lines "$BATS_TEST_TMPDIR/events")"* ]]
-	# it would tell
+	# and verify would notice a missing event
 	sed '$d' "$BATS_TEST_TMPDIR/events" >"$BATS_TEST_TMPDIR/fewer"
 	expect_code 1 "$root/scripts/verify" "$BATS_TEST_TMPDIR/fewer"
 }

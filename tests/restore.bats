@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# pg_dump and restore of the buffer, and what the pipeline says to the copy.
+# pg_dump and restore of the buffer, and how the pipeline treats the copy.
 
 # shellcheck source=SCRIPTDIR/helper.bash
 load helper
@@ -70,9 +70,9 @@ restore()
 	stop_pipeline
 }
 
-@test "a copy that misses what was acknowledged since is refused" {
+@test "a copy that lacks events acknowledged since is refused" {
 	start
-	dump # beside the running writer
+	dump # while the writer runs
 	change 101 200
 	wait_for buf_psql "SELECT count(*) FROM philotes.cdc_log" 200
 	stop_pipeline
@@ -82,7 +82,7 @@ restore()
 	await_pipeline
 	[ "$writer_code" = 69 ]
 	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_log")" = 100 ]
-	# what is in it can still be taken
+	# its events can still be delivered
 	expect_code 0 buffer-batch --once
 	[ "$(wc -l <<<"$output")" = 100 ]
 }

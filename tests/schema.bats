@@ -1,10 +1,10 @@
 #!/usr/bin/env bats
-# sql/001_schema.sql: what it promises to whoever writes to it by SQL.
+# sql/001_schema.sql: what it guarantees to users who write by SQL.
 
 # shellcheck source=SCRIPTDIR/helper.bash
 load helper
 
-# insert SOURCE [ROWS]: one statement
+# insert SOURCE [ROWS]: in one statement
 insert()
 {
 	buf_psql "INSERT INTO philotes.cdc_events (source_id, schema_name,
@@ -14,7 +14,7 @@ insert()
 	    FROM generate_series(1, ${2:-1}) n"
 }
 
-# One session that copies N rows of its own in each of three statements.
+# A session that copies N rows in each of three statements.
 copy_session()
 {
 	local i
@@ -27,7 +27,7 @@ copy_session()
 	done
 }
 
-@test "the schema can be loaded again, and beside data" {
+@test "the schema can be loaded again, also when there is data" {
 	insert a 3
 	psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
 	[[ $(buf_psql "SELECT count(*) FROM philotes.cdc_events") == 3 ]]
@@ -51,7 +51,7 @@ copy_session()
 	    AND relkind = 'r'") == t ]]
 }
 
-@test "INSERT into the view: one row of the ledger a statement" {
+@test "an INSERT into the view makes one ledger row a statement" {
 	insert a 3
 	insert a 2
 	[[ $(buf_psql "SELECT write_no, events, total, kind
@@ -62,7 +62,7 @@ copy_session()
 	    WHERE source_id = 'a' AND id BETWEEN first_id AND last_id) l") == t ]]
 }
 
-@test "a statement with runs of several sources writes a row for each run" {
+@test "a statement with runs of several sources makes a ledger row for each run" {
 	buf_psql "INSERT INTO philotes.cdc_events (source_id, schema_name,
 	    table_name, operation, lsn, event_time)
 	    SELECT s, 'public', 't', 'INSERT', '0/1', now()
@@ -72,7 +72,7 @@ copy_session()
 	    $'a|1|2|2\na|2|1|3\nb|1|1|1' ]]
 }
 
-@test "\\copy by several sessions: order of ids is order of commits" {
+@test "\\copy by several sessions: within a source, ids are in commit order" {
 	local i sessions=()
 	for i in 1 2 3 4; do
 		child copy_session "s$((i % 2))" 500
@@ -84,7 +84,8 @@ copy_session()
 	[[ $(buf_psql "SELECT source_id, sum(events), max(total), count(*)
 	    FROM philotes.cdc_writes GROUP BY 1 ORDER BY 1") == \
 	    $'s0|3000|3000|6\ns1|3000|3000|6' ]]
-	# the ranges of a source follow each other and hold what they say
+	# the ranges of a source follow each other and hold the stated number
+	# of events
 	[[ $(buf_psql "SELECT count(*) FROM (SELECT first_id, lag(last_id)
 	        OVER (PARTITION BY source_id ORDER BY write_no) AS before
 	    FROM philotes.cdc_writes) w WHERE first_id <= before") == 0 ]]
@@ -94,7 +95,7 @@ copy_session()
 	    AND id BETWEEN first_id AND last_id) x") == t ]]
 }
 
-@test "commit_lsn and seq of metadata go to columns and come back" {
+@test "commit_lsn and seq of metadata become columns and come back" {
 	buf_psql "INSERT INTO philotes.cdc_events (source_id, schema_name,
 	    table_name, operation, lsn, event_time, metadata)
 	    VALUES ('a', 's', 't', 'INSERT', '0/1', now(),
@@ -103,7 +104,7 @@ copy_session()
 	    == '0/AB|7|{"x": 1}' ]]
 	[[ $(buf_psql "SELECT metadata FROM philotes.cdc_events") == \
 	    '{"x": 1, "seq": 7, "commit_lsn": "0/AB"}' ]]
-	# what is no identity stays where it was
+	# metadata that is not a valid identity stays as it is
 	buf_psql "INSERT INTO philotes.cdc_events (source_id, schema_name,
 	    table_name, operation, lsn, event_time, metadata)
 	    VALUES ('b', 's', 't', 'INSERT', '0/1', now(),
@@ -112,14 +113,14 @@ copy_session()
 	    $'"0/AB"\n0' ]
 }
 
-@test "a given id or processed_at is refused" {
+@test "an INSERT that gives id or processed_at is refused" {
 	local column
 	for column in "id|5" "processed_at|now()"; do
 		expect_code 1 buf_psql "INSERT INTO philotes.cdc_events (source_id,
 		    schema_name, table_name, operation, lsn, event_time,
 		    ${column%|*}) VALUES ('a', 's', 't', 'INSERT', '0/1', now(),
 		    ${column#*|})"
-		[[ $stderr == *"are given by Philotes"* ]]
+		[[ $stderr == *"are assigned by Philotes"* ]]
 	done
 	[[ $(buf_psql "SELECT count(*) FROM philotes.cdc_writes") == 0 ]]
 }
@@ -134,7 +135,7 @@ copy_session()
 	    WHERE processed_at IS NULL") == 1 ]]
 }
 
-@test "mark_processed: clamped to what is there, never back" {
+@test "mark_processed stops at the last event there is, and never goes back" {
 	local ids
 	insert a 10
 	mapfile -t ids < <(buf_psql "SELECT id FROM philotes.cdc_log ORDER BY 1")
@@ -146,11 +147,11 @@ copy_session()
 	[[ $(mark 1000000) == 0 ]]
 	[[ $(buf_psql "SELECT last_id, events, total FROM philotes.cdc_batches
 	    ORDER BY first_id") == $"${ids[3]}|4|4"$'\n'"${ids[9]}|6|10" ]]
-	# nor does the future belong to it
+	# later events are not marked in advance
 	insert a 1
 	[[ $(mark 1000000) == 1 ]]
 	expect_code 1 buf_psql "SELECT philotes.mark_processed('nobody', 'a', 1)"
-	[[ $stderr == *'no consumer "nobody"'* ]]
+	[[ $stderr == *'consumer "nobody" does not exist'* ]]
 }
 
 @test "processed_at waits for every registered consumer" {
@@ -169,7 +170,7 @@ copy_session()
 	    FROM philotes.cdc_events") == t ]]
 	buf_psql "SELECT philotes.mark_processed('slow', 'a', 1000000)"
 	[[ $(done_count) == 4 ]]
-	# another source is nobody's business yet
+	# no consumer has processed the new source yet
 	insert b 2
 	[[ $(done_count) == 4 ]]
 }
@@ -213,7 +214,7 @@ copy_session()
 	[[ $(buf_psql "SELECT count(*) FROM philotes.cdc_log") == 1 ]]
 }
 
-@test "writing takes READ COMMITTED" {
+@test "writing requires READ COMMITTED" {
 	expect_code 1 buf_psql "BEGIN ISOLATION LEVEL REPEATABLE READ;
 	    INSERT INTO philotes.cdc_events (source_id, schema_name, table_name,
 	        operation, lsn, event_time)
@@ -221,19 +222,19 @@ copy_session()
 	[[ $stderr == *"READ COMMITTED"* ]]
 }
 
-@test "somebody's plain cdc_events is left alone" {
+@test "a table cdc_events of another kind is left alone" {
 	buf_psql "DROP SCHEMA philotes CASCADE; CREATE SCHEMA philotes;
 	    CREATE TABLE philotes.cdc_events (id BIGSERIAL PRIMARY KEY,
 	        source_id TEXT NOT NULL, processed_at TIMESTAMPTZ);
 	    INSERT INTO philotes.cdc_events (source_id) VALUES ('mine')"
 	expect_code 3 psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
-	[[ $stderr == *"not the plain one, by its columns "*created_at* ]]
+	[[ $stderr == *"differs from the plain table in the columns "*created_at* ]]
 	[[ $(buf_psql "SELECT source_id FROM philotes.cdc_events") == mine ]]
 	[[ $(buf_psql "SELECT count(*) FROM pg_class
 	    WHERE relnamespace = 'philotes'::regnamespace
 	    AND relname LIKE 'cdc_log%'") == 0 ]]
 	expect_code 78 philotes init
-	expect_error 'not the plain one, by its columns'
+	expect_error 'differs from the plain table in the columns'
 }
 
 @test "a newer schema is left alone" {
@@ -244,8 +245,8 @@ copy_session()
 	[[ $(buf_psql "SELECT philotes.schema_version()") == 99 ]]
 }
 
-# What version 1 of the tools leaves in a buffer: events of a slot and of people,
-# cursors of two consumers, and a run of its buffer-gc.
+# What version 1 of the tools leaves in a buffer: events of a slot and of
+# users, the cursors of two consumers, and a run of its buffer-gc.
 version_1()
 {
 	local system lsn
@@ -272,7 +273,7 @@ version_1()
 	    DELETE FROM philotes.cdc_log WHERE source_id = '$source' AND id <= 9"
 }
 
-@test "the schema of version 1 is upgraded in place, and all goes on" {
+@test "the schema of version 1 is upgraded in place, and the pipeline goes on" {
 	local source=postgres-t$BATS_TEST_NUMBER before tool
 	local state="SELECT e, w, b FROM (SELECT jsonb_agg(e ORDER BY id) AS e
 	        FROM philotes.cdc_events e) e,
@@ -290,7 +291,7 @@ version_1()
 	grep -q '^ERROR *schema *version 1, but the tools need 3' <<<"$output"
 	refute grep -qE '^[A-Za-z]+ +(role|buffer) ' <<<"$output"
 	expect_code 1 philotes status
-	[[ $output == *"its schema is older, philotes init upgrades it"* ]]
+	[[ $output == *"its schema is older than the tools; \"philotes init\" upgrades it"* ]]
 	before=$(buf_psql "$state")
 	expect_code 0 philotes init
 	[[ $(buf_psql "$state") == "$before" ]]
@@ -300,7 +301,7 @@ version_1()
 	    ORDER BY removed") == "people|0"$'\n'"$source|7" ]]
 	[[ $(buf_psql "SELECT to_regclass('philotes.cdc_marks') IS NULL") == t ]]
 
-	# the slot goes on where its ledger says
+	# the slot goes on at the position in the ledger
 	start_pipeline
 	src_psql "INSERT INTO t SELECT generate_series(1, 3)"
 	wait_for buf_psql "SELECT count(*) FROM philotes.cdc_log" 15
@@ -319,7 +320,7 @@ version_1()
 	[[ $output == "deleted 15 events, dropped 0 partitions" ]]
 }
 
-@test "no upgrade under a buffer-gc that is at work; psql < FILE does it afterwards" {
+@test "no upgrade while buffer-gc works; psql <FILE upgrades afterwards" {
 	local held
 	buf_psql "DROP SCHEMA philotes CASCADE" 2>/dev/null
 	psql_on "$PHILOTES_BUFFER_URL" -f "$root/tests/data/schema-1.sql"
@@ -332,12 +333,12 @@ version_1()
 	wait_for buf_psql "SELECT count(*) FROM pg_locks
 	    WHERE locktype = 'advisory'" 1
 	expect_code 75 philotes init
-	expect_error 'a buffer-gc of an older version is at work'
+	expect_error 'a buffer-gc of an older version is running'
 	[[ $(buf_psql "SELECT philotes.schema_version()") == 1 ]]
 	exec {held}>&-
 	kill_children
 	wait_for buf_psql "SELECT count(*) FROM pg_locks
 	    WHERE locktype = 'advisory'" 0
-	psql_on "$PHILOTES_BUFFER_URL" <"$root/sql/001_schema.sql"
+	(cd "$root/sql" && psql_on "$PHILOTES_BUFFER_URL" <001_schema.sql)
 	[[ $(buf_psql "SELECT philotes.schema_version()") == 3 ]]
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Who may do what, and what nobody gets to see.
+# What each role may do, and that secrets are never shown.
 # shellcheck source=SCRIPTDIR/helper.bash
 load helper
 
@@ -23,7 +23,7 @@ roles_up()
 	psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/roles.sql"
 }
 
-# as ROLE, the URL of the source or of the buffer
+# source_as, buffer_as ROLE: the connection string for this role
 source_as()
 {
 	echo "${PHILOTES_SOURCE_URL/user=postgres/user=$1}"
@@ -34,14 +34,14 @@ buffer_as()
 	echo "${PHILOTES_BUFFER_URL/user=postgres/user=$1}"
 }
 
-# may ROLE SQL ... on the buffer; nothing is changed
+# may ROLE SQL: the role may run this in the buffer; it is rolled back
 may()
 {
 	psql_on "$(buffer_as "$1")" -At -c "BEGIN; $2; ROLLBACK" >/dev/null
 }
 
-# may_not ROLE SQL ...: each is refused for lack of a right, not for another
-# reason
+# may_not ROLE SQL ...: each statement is refused for lack of a right, not for
+# another reason
 may_not()
 {
 	local role=$1 sql
@@ -56,14 +56,14 @@ may_not()
 	done
 }
 
-@test "each stage does its work as the role of its own" {
+@test "each stage can do its work with its own role" {
 	local reader_url writer_url batcher_url
 	roles_up
 	roles_up
 	reader_url=$(source_as philotes_reader)
 	writer_url=$(buffer_as philotes_writer)
 	batcher_url=$(buffer_as philotes_batcher)
-	# the publication is the owner's, the slot the reader's
+	# the publication belongs to the tables' owner, the slot to the reader
 	src_psql "CREATE PUBLICATION philotes_pub FOR ALL TABLES"
 	PHILOTES_SOURCE_URL=$reader_url pg-cdc-read --create
 	src_psql "INSERT INTO t SELECT n, n FROM generate_series(1, 100) n"
@@ -73,7 +73,7 @@ may_not()
 	((reader_code == 0 && writer_code == 0))
 	expect_code 0 buffer-batch -d "$batcher_url" --once
 	[[ $(wc -l <<<"$output") == 100 ]]
-	# a handler that fails, and one that does not
+	# a handler that fails, and one that succeeds
 	src_psql "INSERT INTO t VALUES (101, 'x')"
 	PHILOTES_SOURCE_URL=$reader_url PHILOTES_BUFFER_URL=$writer_url \
 		start_pipeline --until now
@@ -86,7 +86,7 @@ may_not()
 	expect_code 0 buffer-batch -d "$batcher_url" --consumer c \
 		--dead-letters -- cat
 	expect_code 0 buffer-batch -d "$batcher_url" --once -- cat
-	# roles again beside what is there, and the schema
+	# the roles and the schema are loaded again beside the data
 	psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
 	roles_up
 	expect_code 0 buffer-batch -d "$batcher_url" --once --consumer b
@@ -99,7 +99,7 @@ may_not()
 	    ORDER BY write_no DESC LIMIT 1") == 101 ]]
 }
 
-@test "each role is refused what is not its work" {
+@test "each role is refused the work of the others" {
 	local role
 	roles_up
 	buf_psql "SELECT philotes.add_consumer('default')" >/dev/null
@@ -150,10 +150,10 @@ may_not()
 	may philotes_batcher "SELECT * FROM philotes.cdc_events"
 }
 
-@test "the reader reads the WAL, and of the tables nothing" {
+@test "the reader's role can read the WAL and none of the tables" {
 	local sql
 	roles_up
-	# as it is since version 15
+	# the default since version 15
 	src_psql "REVOKE CREATE ON SCHEMA public FROM public"
 	for sql in "SELECT * FROM t" "INSERT INTO t VALUES (1)" "DROP TABLE t" \
 	    "CREATE TABLE x ()" "CREATE PUBLICATION x FOR TABLE t" \
@@ -162,7 +162,7 @@ may_not()
 		[[ $status -ne 0 && ($output == *"permission denied"* ||
 		    $output == *"must be owner"*) ]]
 	done
-	# a role of the buffer has no business there
+	# a role without REPLICATION is refused
 	server_psql src "CREATE ROLE somebody LOGIN"
 	expect_code 77 pg-cdc-read -d "$(source_as somebody)" --create
 	server_psql src "DROP ROLE somebody"
@@ -179,20 +179,20 @@ spellings=(
 	'postgresql://localhost/d?password=s3cr3t'
 	'postgresql://localhost/d?sslmode=prefer&p%61ss%77ord=s3cr3t'
 	'postgres:///d?host=localhost&sslp%61ssword=s3cr3t'
-	# libpq cannot read these
+	# libpq cannot parse these
 	'host=localhost password=a s3cr3t'
 	'host=localhost password=a s3cr3t=b'
 	"host=localhost password='s3cr3t"
 	'p%61ssword=s3cr3t'
 	'postgres://u:s3cr3t@[localhost'
 	'postgres://u@localhost/d?passwort=s3cr3t'
-	# and here it would take a part of the password for something else
+	# libpq would take a part of these passwords for something else
 	'postgres://u:p@s3cr3t@localhost/d'
 	'postgres://u:p/s3cr3t@localhost/d'
 	'postgresql://u:1/s3cr3t@localhost:1/d?sslmode=prefer'
 )
 
-@test "a password in argv is refused, and repeated nowhere" {
+@test "a password in argv is refused, and never repeated" {
 	local tool flag url
 	for tool in pg-cdc-read buffer-write buffer-batch buffer-gc; do
 		flag=--buffer urls=("${spellings[0]}" "${spellings[-1]}")
@@ -216,20 +216,20 @@ spellings=(
 		[[ $stderr == *PGPASSFILE* && $stderr != *s3cr3t* ]]
 	done
 	for flag in "--config=$url" "--frob=$url" "--config $url"; do
-		# shellcheck disable=SC2086 # words
+		# shellcheck disable=SC2086 # splits into words
 		expect_code 64 philotes status $flag
 		[[ $stderr == *PGPASSFILE* && $stderr != *s3cr3t* ]]
 	done
 }
 
-# unreadable COMMAND ...: its code is 78, and it shows nothing
+# unreadable COMMAND ...: its code is 78, and it shows no secret
 unreadable()
 {
 	expect_code 78 "$@" </dev/null
 	[[ -n $stderr && $output$stderr != *s3cr3t* ]]
 }
 
-@test "a connection string that libpq cannot read: 78, no part of it is shown" {
+@test "a connection string that libpq cannot parse is 78, and no part of it is shown" {
 	local url tool
 	export PHILOTES_STREAM_HANDLER=cat PHILOTES_SOURCE_URL \
 		PHILOTES_BUFFER_URL
@@ -240,7 +240,7 @@ unreadable()
 	done
 	for tool in buffer-write "buffer-batch --once" buffer-gc \
 	    "philotes init" "philotes check"; do
-		# shellcheck disable=SC2086 # words
+		# shellcheck disable=SC2086 # splits into words
 		unreadable $tool
 	done
 	expect_code 1 philotes status
@@ -250,7 +250,7 @@ unreadable()
 	[[ $output$stderr != *s3cr3t* ]]
 }
 
-@test "a file of settings with a password in it is for its owner alone" {
+@test "a settings file with a password is refused unless only its owner can read it" {
 	local url conf=$BATS_TEST_TMPDIR/conf
 	for url in "${spellings[@]}"; do
 		echo "PHILOTES_SOURCE_URL=$url" >"$conf"
@@ -266,9 +266,9 @@ unreadable()
 		metrics
 }
 
-# tcp_up [NAME=VALUE ...]: a source on TCP of 127.0.0.1 that demands passwords;
-# leaves $tcp, its directory, and $port.  Whatever $before_start names is run
-# when the directory is there.
+# tcp_up [NAME=VALUE ...]: a source on 127.0.0.1 that demands passwords; sets
+# $tcp, its directory, and $port.  Calls $before_start once the directory is
+# there.
 tcp_up()
 {
 	tcp=$BATS_TEST_TMPDIR/tcp
@@ -280,7 +280,7 @@ tcp_up()
 		'host replication all 127.0.0.1/32 scram-sha-256' \
 		>"$tcp/pg_hba.conf"
 	${before_start-}
-	# somebody may have the port: the next one, then
+	# the port may be taken: try another one
 	for _ in {1..20}; do
 		port=$((20000 + RANDOM % 20000))
 		! tcp_start || return 0
@@ -301,7 +301,7 @@ tcp_psql()
 		-At -c "$1"
 }
 
-# the process and all that it has started, and so on
+# the process and all its descendants
 family()
 {
 	local pid children
@@ -312,7 +312,8 @@ family()
 	done
 }
 
-# shows WORD FILE: the programs of the pipeline whose /proc/PID/FILE has it
+# shows WORD FILE: the names of the pipeline's programs whose /proc/PID/FILE
+# has WORD
 shows()
 {
 	local pid
@@ -322,7 +323,7 @@ shows()
 	done | sort -u | tr '\n' ' '
 }
 
-# A pipeline on $tcp and the buffer of the test, with a handler that stays.
+# A pipeline from $tcp to the test's buffer, with a handler that keeps running.
 secret_pipeline_up()
 {
 	export PHILOTES_BUFFER_FLUSH_INTERVAL=50ms
@@ -338,7 +339,7 @@ secret_pipeline_up()
 	wait_for has_lines "$SEEN" yes
 }
 
-# The handler first, since it would be waited for.
+# Ends the handler first, or the run would wait for it.
 secret_pipeline_down()
 {
 	: >"$SEEN.end"
@@ -356,14 +357,14 @@ has_lines()
 	[[ ! -s $1 ]] || echo yes
 }
 
-@test "no secret shows in argv, environments of children, log or lines" {
+@test "no secret appears in argv, in environments of children, in the log or in lines" {
 	local secret=s3cr3t-source
 	tcp_up
 	tcp_psql "CREATE ROLE cdc LOGIN SUPERUSER PASSWORD '$secret'"
 	buf_psql "CREATE ROLE cdc LOGIN SUPERUSER" || :
 	PHILOTES_BUFFER_URL="${PHILOTES_BUFFER_URL/user=postgres/user=cdc}"
 
-	# by the file of PGPASSFILE: nobody has it
+	# with the password in the file of PGPASSFILE no process has it
 	echo "127.0.0.1:$port:*:cdc:$secret" >"$BATS_TEST_TMPDIR/pgpass"
 	chmod 600 "$BATS_TEST_TMPDIR/pgpass"
 	export PGPASSFILE=$BATS_TEST_TMPDIR/pgpass
@@ -375,7 +376,7 @@ has_lines()
 		"$PHILOTES_STATE_DIR"
 	secret_pipeline_down
 
-	# by the connection strings: whom they are for
+	# with it in the connection strings only the tools that need it have it
 	unset PGPASSFILE
 	export PHILOTES_SOURCE_URL="postgres://cdc:$secret@127.0.0.1:$port/postgres"
 	export PHILOTES_BUFFER_URL="$PHILOTES_BUFFER_URL password=s3cr3t-buffer"
@@ -393,9 +394,8 @@ has_lines()
 	secret_pipeline_down
 }
 
-# psql_of COMMAND ...: runs it until it has started a psql that waits for its
-# server, ends it, and demands that nothing secret was in any argv, and that it
-# had its secret all the same.
+# psql_of COMMAND ...: runs it until it has started a psql, whose server is
+# stopped; demands that no argv has a secret, and ends it
 psql_of()
 {
 	child "$@" >/dev/null 2>&1
@@ -411,7 +411,7 @@ find_psql()
 	shows . cmdline | grep -qw psql && echo yes
 }
 
-@test "no secret of any spelling shows in the argv of psql" {
+@test "no secret of any spelling appears in the argv of psql" {
 	local url command pid
 	export PHILOTES_STREAM_HANDLER=cat
 	pid=$(server_pid buf)
@@ -419,7 +419,7 @@ find_psql()
 	url="host=$BATS_FILE_TMPDIR/buf user=postgres dbname=t$BATS_TEST_NUMBER"
 	for command in status metrics check init "consumer list" \
 	    "consumer add s" "consumer drop s"; do
-		# shellcheck disable=SC2086 # words
+		# shellcheck disable=SC2086 # splits into words
 		PHILOTES_BUFFER_URL="$url sslpassword=s3cr3t password='s3cr3t x'" \
 			psql_of philotes $command
 	done
@@ -433,7 +433,8 @@ find_psql()
 	kill -CONT "$pid"
 }
 
-# psql_gets CONNINFO LINE ...: the argument of its -d and libpq's variables
+# psql_gets CONNINFO LINE ...: psql's -d argument and libpq's variables are
+# these lines
 psql_gets()
 {
 	local conninfo=$1
@@ -442,10 +443,10 @@ psql_gets()
 		"$BATS_TEST_TMPDIR/psql" -X)
 }
 
-@test "psql connects as the tools do: the string, the service, the environment" {
+@test "psql connects as the tools do, by string, service and environment" {
 	cat >"$BATS_TEST_TMPDIR/psql" <<-'EOF'
 		#!/bin/bash
-		# what libpq 16 and later have as a default
+		# libpq 16 and later add this default
 		[[ $1 != -d || $3 == -X ]] && echo "${2/ sslcertmode=\'allow\'/}"
 		env | grep -E '^(PG|CONNINFO|PHILOTES_.*_URL)' |
 			grep -v '^PGBIN=' | sort |
@@ -467,18 +468,19 @@ psql_gets()
 	psql_gets "host=/x password=p sslpassword=' q'" \
 		"host='/x' service='pg-exec'" PGPASSWORD=p \
 		PGSERVICEFILE=/dev/fd/N '[pg-exec]' 'sslpassword= q'
-	# a secret of the string beats one of the service
+	# a secret in the string beats one of the service
 	psql_gets 'service=one password=p dbname=e' \
 		"user='u' dbname='e' host='/one' port='1'" PGPASSWORD=p
 	PGSERVICE=one psql_gets 'password=p host=/x' \
 		"user='u' dbname='d' host='/x' port='1'" PGPASSWORD=p
-	# one of the service beats one of the environment, and so do settings
+	# one of the service beats one of the environment, and so do its
+	# settings
 	PGPASSWORD=no PGHOST=no PGPORT=no PGUSER=u PGDATABASE=d psql_gets \
 		'service=one sslpassword=s gssencmode=disable' \
 		"host='/one' port='1' gssencmode='disable' service='pg-exec'" \
 		PGDATABASE=d PGHOST=no PGPASSWORD=of-one PGPORT=no \
 		PGSERVICEFILE=/dev/fd/N PGUSER=u '[pg-exec]' sslpassword=s
-	# in the environment alone: libpq finds it there
+	# in the environment alone libpq finds it by itself
 	PGPASSWORD=p psql_gets 'host=/x' host=/x PGPASSWORD=p
 	expect_code 78 env CONNINFO='service=none password=p' pg-exec CONNINFO \
 		"$BATS_TEST_TMPDIR/psql"
@@ -501,7 +503,7 @@ psql_gets()
 	[[ $stderr != *s3cr3t* ]]
 }
 
-# A CA of our own, another one, and the server's certificate.
+# A CA of our own, another CA, the server's certificate and a client's.
 make_certificates()
 {
 	local ca
@@ -526,7 +528,7 @@ make_certificates()
 	cd "$OLDPWD" || return
 } 2>/dev/null
 
-@test "TLS: verify-full takes the right server and refuses another" {
+@test "TLS: verify-full accepts the right server and refuses any other" {
 	local before_start=make_certificates url
 	tcp_up ssl=on
 	sed -i 's/^host /hostssl /' "$tcp/pg_hba.conf"
@@ -551,7 +553,7 @@ make_certificates()
 	expect_code 77 buffer-write -d "$PHILOTES_SOURCE_URL" </dev/null
 	expect_code 77 env PHILOTES_BUFFER_URL="$PHILOTES_SOURCE_URL" \
 		philotes init
-	# of several addresses the one that tells most
+	# of several addresses the most specific error is reported
 	expect_code 77 pg-cdc-read --until now \
 		--source "host=localhost,/nonexistent $url sslrootcert=$tcp/other.crt"
 	expect_error 'certificate verify failed'
@@ -563,7 +565,7 @@ make_certificates()
 	expect_error 'certificate verify failed'
 	expect_code 75 pg-cdc-read --until now --source "host=/nonexistent,/none"
 	expect_error '"/none/.s.PGSQL'
-	# the right authority, but another server
+	# the right CA, but another host name
 	export PHILOTES_SOURCE_URL="host=127.0.0.1 $url sslrootcert=$tcp/ca.crt"
 	expect_code 77 pg-cdc-read --until now
 	expect_error 'does not match host name'
@@ -577,7 +579,7 @@ make_certificates()
 	wait_for create_code "" 78
 }
 
-@test "TLS: the passphrase of a client's key reaches psql, too" {
+@test "TLS: the passphrase of a client's key reaches psql as well" {
 	local before_start=make_certificates
 	tcp_up ssl=on ssl_ca_file=ca.crt
 	sed -i 's/^host \(.*\) scram.*/hostssl \1 cert/' "$tcp/pg_hba.conf"

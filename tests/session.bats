@@ -1,10 +1,10 @@
 #!/usr/bin/env bats
-# The settings of the roles that the tools log in with: whatever they are, each
-# tool works, and no byte of its output is another.
+# Settings of the role that the tools log in with: whatever they are, each tool
+# works and its output stays the same, byte for byte.
 # shellcheck source=SCRIPTDIR/helper.bash
 load helper
 
-# The role "cdc", on both servers; the tests' own sessions are of another one.
+# The tools use the role "cdc" on both servers, the tests another one.
 setup()
 {
 	local server
@@ -28,11 +28,11 @@ teardown()
 	done
 }
 
-# Each setting that a role may have, as this server knows it, with up to two
-# values that are not its own: name, value, value.  Left out is what ends any
-# session before it begins: *_preload_libraries of what is not there, and
-# dynamic_library_path, where the server has pgoutput; what has one value; and
-# what is of a transaction.
+# Each setting that a role may have on this server, with up to two other
+# values: name, value, value.  Left out are settings that end any session
+# before it begins (*_preload_libraries of missing files, and
+# dynamic_library_path where the server has pgoutput), settings with only one
+# value, and settings of a transaction.
 other_values()
 {
 	server_psql buf "LOAD 'plpgsql'; SELECT name, v[1], v[array_upper(v, 1)]
@@ -78,7 +78,7 @@ other_values()
 	        'transaction_deferrable')"
 }
 
-# set_role LINE ...: "name|value", on both servers, and nothing else
+# set_role LINE ...: gives the role these "name|value" settings, and no others
 set_role()
 {
 	local line server
@@ -97,7 +97,7 @@ set_role()
 	done
 }
 
-# A database of all there is to be written in another way.
+# A database of values whose text depends on settings.
 make_source()
 {
 	server_psql src "GRANT ALL ON DATABASE $PHILOTES_SLOT TO cdc"
@@ -142,7 +142,7 @@ make_source()
 	    SELECT pg_logical_emit_message(true, 'p', '\\xff'::bytea)" >/dev/null
 }
 
-# As if nobody had read anything.
+# Makes slot and buffer as if nothing had been read.
 begin_again()
 {
 	local source buffer
@@ -156,7 +156,7 @@ begin_again()
 		-c "DROP SCHEMA IF EXISTS philotes CASCADE"
 }
 
-# use TOOL COMMAND ...: what it prints goes to $dir/TOOL
+# use TOOL COMMAND ...: its output goes to $dir/TOOL
 use()
 {
 	local tool=$1
@@ -175,8 +175,8 @@ pair()
 		(sleep 0.1 && exec buffer-write) >"$dir/acks"
 }
 
-# What every tool makes of it, into the directory DIR: each must succeed, and
-# has the time to be late.
+# use_all DIR: runs every tool on the source, with its output in DIR.  Each
+# must succeed; pauses give time-outs the chance to strike.
 # shellcheck disable=SC2016,SC2094
 use_all()
 {
@@ -203,7 +203,7 @@ use_all()
 		use drop philotes consumer drop "$PHILOTES_CONSUMER"
 }
 
-# good LINE ...: do these settings of the role change nothing?
+# good LINE ...: succeeds if the output is the same with these settings
 good()
 {
 	local file
@@ -213,7 +213,7 @@ good()
 	done
 }
 
-# Which of these lines is it?
+# Finds the lines that change the output.
 blame()
 {
 	local half=$(($# / 2)) said
@@ -227,7 +227,7 @@ blame()
 	fi
 }
 
-@test "every setting of a role has another value: the same bytes, by all tools" {
+@test "with another value for every setting all tools print the same bytes" {
 	local column values
 	make_source
 	set_role

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# scripts/philotes: the configuration file, options and the log.  No server.
+# scripts/philotes: the configuration file, options and the log, without a
+# server.
 # shellcheck source=SCRIPTDIR/helper.bash
 load helper
 
@@ -13,9 +14,9 @@ teardown_file()
 	:
 }
 
-# Tools that tell what they were given; pg-cdc-read ends the run, so it waits for
-# those of the other units.
-# shellcheck disable=SC2034 # the helper's
+# Stubs of the tools that record their arguments and environment.  pg-cdc-read
+# ends the run, so it waits until the other units have recorded theirs.
+# shellcheck disable=SC2034 # used by helper.bash
 setup()
 {
 	local tool
@@ -49,14 +50,14 @@ teardown()
 	kill_children
 }
 
-# what pg-cdc-read of `philotes --config $conf run` found in its environment
+# what pg-cdc-read found in its environment, in `philotes --config $conf run`
 seen()
 {
 	expect_code 78 philotes --config "$conf" run
 	cat "$PHILOTES_BIN/pg-cdc-read.seen"
 }
 
-# refused LINE REASON: the second line of the file
+# refused LINE REASON: this line is refused as the file's second
 refused()
 {
 	printf '# a file\n%s\nPHILOTES_SLOT=a\n' "$1" >"$conf"
@@ -65,7 +66,7 @@ refused()
 	[[ ! -e $PHILOTES_BIN/pg-cdc-read.seen ]]
 }
 
-@test "a file's lines are settings, taken as they stand" {
+@test "the lines of a file are settings, taken literally" {
 	cat >"$conf" <<-'EOT'
 	# comment
 
@@ -77,7 +78,7 @@ refused()
 	EOT
 	printf 'PHILOTES_PUBLICATION=last' >>"$conf"
 	seen >"$conf.seen"
-	# shellcheck disable=SC2016 # as it stands
+	# shellcheck disable=SC2016 # literal text
 	{
 		grep -qxF 'PHILOTES_SOURCE_URL=host=/nowhere dbname=$shop' \
 			"$conf.seen"
@@ -88,7 +89,7 @@ refused()
 	grep -qxF 'PHILOTES_PUBLICATION=last' "$conf.seen"
 }
 
-@test "the environment beats the file, also with nothing" {
+@test "the environment beats the file, even with an empty value" {
 	printf '%s\n' PHILOTES_SOURCE_URL=host=/a PHILOTES_SLOT=a \
 		PHILOTES_TABLES=a >"$conf"
 	PHILOTES_SLOT=b PHILOTES_TABLES='' seen >"$conf.seen"
@@ -104,7 +105,7 @@ refused()
 	refused 'PHILOTES_TABLES = a' 'it is not KEY=value'
 	refused 'PHILOTES_TABLES' 'it is not KEY=value'
 	refused '=a' 'it is not KEY=value'
-	# shellcheck disable=SC2016 # as it stands
+	# shellcheck disable=SC2016 # literal text
 	refused '$(touch x)' 'it is not KEY=value'
 	refused 'PHILOTES_TABLES= a' 'the value begins or ends with a space'
 	refused 'PHILOTES_TABLES=a ' 'the value begins or ends with a space'
@@ -116,7 +117,7 @@ refused()
 	expect_error "$conf:3\": PHILOTES_SLOT is already set in line 1"
 }
 
-@test "the file named must be there; quotes within a value are no quotes" {
+@test "a named file must exist; quotes inside a value are kept" {
 	expect_code 78 philotes --config "$conf" run
 	expect_error "could not read \"$conf\": there is no such file"
 	expect_code 64 philotes run --config
@@ -143,7 +144,7 @@ refused()
 	seen >/dev/null
 }
 
-@test "each stage gets one connection string, the others' are kept from it" {
+@test "each stage gets its own connection string and no other" {
 	export PHILOTES_SOURCE_URL=host=/a PHILOTES_BUFFER_URL=host=/b
 	expect_code 78 philotes run
 	cd "$PHILOTES_BIN"
@@ -152,7 +153,7 @@ refused()
 	    PHILOTES_BUFFER_URL=host=/b ]]
 }
 
-@test "options: anywhere, and refused by name" {
+@test "options may stand anywhere; wrong ones are refused by name" {
 	expect_code 64 philotes --frobnicate run
 	expect_error 'could not use "--frobnicate": no such option'
 	expect_code 64 philotes --log-format xml run
@@ -171,7 +172,7 @@ refused()
 	grep -qx 'arg -q' "$PHILOTES_BIN/buffer-gc.seen"
 }
 
-@test "the log of a run: a line an event, with the time; JSON; the journal" {
+@test "the log of a run: one line a message, with time, as JSON, and for the journal" {
 	export PHILOTES_SOURCE_URL=host=/a
 	expect_code 78 philotes run
 	[[ -n $stderr ]]
@@ -184,7 +185,7 @@ refused()
 	jq -es 'any(.level == "error" and
 	    (.message | startswith("could not go on with")))' <<<"$stderr"
 	grep -qx PHILOTES_LOG_FORMAT=json "$PHILOTES_BIN/pg-cdc-read.seen"
-	# also of what is wrong with the arguments
+	# also for errors in the arguments
 	unset PHILOTES_BIN
 	expect_code 64 env PHILOTES_LOG_FORMAT=json "$root/bin/buffer-gc" --x
 	[[ $(jq -r .tool <<<"$stderr" | sort -u) == buffer-gc ]]

@@ -37,18 +37,24 @@ stop_philotes()
 	wait "$supervisor"
 }
 
+# said TEXT: the number of lines of status that have it
+said()
+{
+	philotes status | grep -cF "$1" || :
+}
+
 changes()
 {
 	src_psql "INSERT INTO t SELECT n, n FROM generate_series($1, $2) n"
 }
 
-# field FILTER: of the status in JSON
+# field FILTER: prints a part of the status in JSON
 field()
 {
 	philotes status --json | jq -r "$1"
 }
 
-# One run to a finished file, without a supervisor: COUNT events, processed.
+# filled COUNT: stores and processes that many events, without a supervisor
 filled()
 {
 	philotes init
@@ -58,7 +64,7 @@ filled()
 	buffer-batch --once >"$out"
 }
 
-@test "a running pipeline is healthy, and what status says is so" {
+@test "a running pipeline is healthy, and status tells the facts" {
 	local facts
 	philotes init
 	start_philotes
@@ -92,7 +98,7 @@ filled()
 	is '.stages | length' 5
 	is '.stages[1].stage' pg-cdc-read
 	is '.stages[1].restarts' 0
-	# the screen says the same
+	# the text has the same facts
 	expect_code 0 philotes status
 	[[ $output == "shop: healthy, "* ]]
 	[[ $output =~ slot\ +t[0-9]+\ active ]]
@@ -105,9 +111,9 @@ filled()
 	[[ $output == *'"problems":["philotes run has stopped, exit 0"]'* ]]
 }
 
-@test "what is wrong is degraded, and named" {
+@test "each problem makes the status degraded and is named" {
 	filled 10
-	# without a supervisor, as under cron, all is well
+	# without a supervisor, as under cron, there is no problem
 	expect_code 0 philotes status
 	# a consumer that is late
 	buf_psql "SELECT philotes.add_consumer('slow')" >/dev/null
@@ -117,14 +123,14 @@ filled()
 	[[ $(field '.consumers[] | select(.consumer == "slow").lag_events') == 10 ]]
 	[[ $(field '.consumers[] | select(.consumer == "slow").lag_bytes >= 0') == true ]]
 	buf_psql "SELECT philotes.drop_consumer('slow')" >/dev/null
-	# one that fails, and dead letters
+	# a consumer whose handler fails
 	buf_psql "INSERT INTO philotes.cdc_retries (consumer, source_id, first_id,
 	    last_id, attempts, status)
 	    VALUES ('default', 'shop', 1, 2, 3, 'exit 9')"
 	expect_code 1 philotes status
 	[[ $output == *'consumer "default" fails in "shop": exit 9'* ]]
 	buf_psql "DELETE FROM philotes.cdc_retries"
-	# a supervisor that has been killed, and stages that wait
+	# a supervisor that was killed
 	start_philotes
 	wait_for field .supervisor running
 	wait_for field .slot.state active
@@ -133,7 +139,7 @@ filled()
 	wait "$supervisor" || :
 	expect_code 1 philotes status
 	[[ $output == *"philotes run has been killed"* ]]
-	# no slot, no buffer, no source
+	# no slot, no source, no buffer
 	databases_quiet
 	src_psql "SELECT pg_drop_replication_slot('$PHILOTES_SLOT')"
 	expect_code 1 philotes status
@@ -150,37 +156,41 @@ databases_quiet()
 	    WHERE slot_name = '$PHILOTES_SLOT'" f
 }
 
-@test "a stage that waits for its restart is degraded" {
+@test "a stage that waits for its restart makes the status degraded" {
 	philotes init
 	PHILOTES_HANDLER='exit 75' start_philotes
 	wait_for field '.slot.state' active
 	kill_server buf
-	wait_for field '[.stages[].state] | contains(["waiting"])' true
+	wait_for said "buffer-write is waiting, " 1
 	expect_code 1 philotes status
-	[[ $output == *"buffer-write is waiting, "* ]]
 	[[ $output == *"the buffer does not answer: "* ]]
 	start_server buf
 	stop_philotes
 }
 
-@test "names of any kind are shown, and are valid JSON and labels" {
+@test "names of any kind are shown, in valid JSON and valid labels" {
 	filled 3
 	buf_psql 'SELECT philotes.add_consumer(E'\''a"b\\c\x1fd\ne ü'\'')' \
 		>/dev/null
 	[[ $(field '.consumers[0].consumer') == 'a"b\c?d?e ü' ]]
+	buf_psql "INSERT INTO philotes.cdc_events (source_id, schema_name,
+	    table_name, operation, lsn, event_time)
+	    VALUES (E'kind\t=\r\n\\\\ ü ', '', '', 'INSERT', '', now())"
+	[[ $(field '.sources[0].source') == 'kind?=??\ ü ' ]]
+	[[ $(field '.sources[0].events, .sources[1].events' | xargs) == "1 3" ]]
 	philotes metrics >"$out.prom"
 	grep -F 'consumer="a\"b\\c?d?e ü"' "$out.prom"
 	check_metrics "$out.prom"
 }
 
-# promtool has one thing to say of a name that is given: it ends in _count.
+# promtool has one objection, to a name that is given: it ends in _count.
 check_metrics()
 {
 	promtool check metrics <"$1" >"$1.said" 2>&1 || :
 	refute grep -v '^philotes_partition_count .*"_count" suffix' "$1.said"
 }
 
-@test "metrics: what Prometheus takes, with what the ledgers have" {
+@test "metrics: valid for Prometheus, with the figures of the ledgers" {
 	local metrics=$BATS_TEST_TMPDIR/philotes.prom name
 	philotes init
 	start_philotes
@@ -213,7 +223,7 @@ check_metrics()
 		<<<"$output"
 }
 
-@test "metrics go to a file as a whole, readable by others, or not at all" {
+@test "metrics replace a file as a whole, readable by others, or not at all" {
 	local dir=$BATS_TEST_TMPDIR/textfile
 	filled 3
 	mkdir "$dir"
@@ -238,13 +248,13 @@ check_metrics()
 	[[ $output == *'philotes_up{source="shop",database="source"} 0'* ]]
 }
 
-@test "consumers: list, add, drop" {
+@test "consumer list, add and drop" {
 	filled 5
 	expect_code 0 philotes consumer list
 	[[ $output == $'default\tshop\t0\t0.0' ]]
 	expect_code 0 philotes consumer add audit
 	expect_code 0 philotes consumer add audit
-	[[ $stderr == *"is there already"* ]]
+	[[ $stderr == *"exists already"* ]]
 	expect_code 0 philotes consumer add --start latest "it's new"
 	expect_code 0 philotes consumer list
 	grep -qP '^audit\tshop\t5\t[0-9.]+$' <<<"$output"
@@ -264,7 +274,8 @@ check_metrics()
 		philotes consumer list
 }
 
-# one error line, however much there was to say
+# full COMMAND ...: with a full stdout it is 74 and prints one error line,
+# however long its output
 full()
 {
 	local status=0
@@ -286,18 +297,18 @@ full()
 	refute grep 'printf' <<<"$stderr"
 }
 
-@test "status --watch shows on a small terminal what comes first" {
+@test "status --watch shows the first lines on a small terminal" {
 	filled 1
 	COLUMNS='' LINES='' script -qec "stty rows 5 cols 20
 		timeout 1 philotes status --watch" /dev/null >"$out.tty" || :
 	grep -q 'shop: ' "$out.tty"
-	# of a screen no more lines than there are
+	# no screen has more lines than the terminal
 	tr -d '\r' <"$out.tty" | awk 'BEGIN { RS = "\033\\[H" }
 		NR == 2 { n = split($0, lines, "\n") }
 		END { exit !(n > 0 && n <= 5) }'
 }
 
-@test "status --watch goes on until it is told to stop" {
+@test "status --watch goes on until a signal" {
 	filled 3
 	child watching
 	wait_for watched_twice "" yes
@@ -314,7 +325,7 @@ watched_twice()
 	(($(wc -l <"$out.watch") < 2)) || echo yes
 }
 
-# finding RESULT CHECK: a line of the report
+# finding RESULT CHECK: the report has such a line
 finding()
 {
 	grep -qE "^$1 +$2 " <<<"$output" || {
@@ -324,7 +335,7 @@ finding()
 	}
 }
 
-@test "check: all in place, and each thing that is not" {
+@test "check: everything in place, and each thing that is missing" {
 	filled 3
 	expect_code 0 philotes check
 	finding ok schema
@@ -349,7 +360,7 @@ finding()
 		philotes check
 	finding ERROR role
 	[[ $output == *"philotes_batcher needs "*"INSERT on cdc_log"* ]]
-	# a slot that is beyond the buffer: changes are missing
+	# a slot that is beyond the buffer's checkpoint: changes are missing
 	changes 4 5
 	src_psql "SELECT pg_replication_slot_advance('$PHILOTES_SLOT',
 	    pg_current_wal_lsn())" >/dev/null
@@ -363,7 +374,7 @@ finding()
 	buf_psql "UPDATE philotes.cdc_sources SET system_id = NULL, slot = 'x'"
 	expect_code 69 philotes check
 	[[ $output == *'the buffer was filled from slot "x"'* ]]
-	# no slot, no schema, nobody there
+	# no slot, no schema, no server
 	src_psql "SELECT pg_drop_replication_slot('$PHILOTES_SLOT')" >/dev/null
 	expect_code 69 philotes check
 	pg-cdc-read --create

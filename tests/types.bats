@@ -1,14 +1,14 @@
 #!/usr/bin/env bats
-# Every type that PostgreSQL ships, in an event as philotes-stream(5) has it.
+# Every type that PostgreSQL has, as an event shows it by philotes-stream(5).
 
 load helper
 
-@test "each type, its extremes and its arrays are the server's text" {
+@test "each type, with its extremes and its arrays, is the server's text" {
 	local at=$BATS_TEST_TMPDIR said
 	src_psql "CREATE PUBLICATION philotes_pub FOR ALL TABLES"
 	expect_code 0 pg-cdc-read --create
 	psql_on "$PHILOTES_SOURCE_URL" -f "$root/tests/types_make.sql"
-	# settings of a database that must not matter
+	# settings of the database that must not matter
 	src_psql "ALTER DATABASE $PHILOTES_SLOT SET datestyle = 'German';
 	    ALTER DATABASE $PHILOTES_SLOT SET bytea_output = 'escape';
 	    ALTER DATABASE $PHILOTES_SLOT SET extra_float_digits = -5;
@@ -22,7 +22,7 @@ load helper
 		-f "$root/tests/types_check.sql")
 	echo "$said"
 	[ -z "$said" ]
-	# and the buffer holds all of it
+	# and the buffer can hold all of it
 	buffer-write <"$at/stream"
 	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_log")" = \
 	    "$(wc -l <"$at/stream")" ]

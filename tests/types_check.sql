@@ -1,10 +1,10 @@
--- Compares each value of the tables m.TYPE with its event, and prints what
--- differs.  psql variable stream: the file of events.
+-- Compares each value of the tables m.TYPE with its event, and prints the
+-- differences.  psql variable stream: the file of events.
 --
--- The server's text is what its output function makes of the value, which
--- format() calls (a cast to text drops the blanks of a char, and adds the mask
--- to an inet).  What an event has becomes text again by the manual's table and
--- the syntax of arrays alone.
+-- The server's text of a value is what its output function returns, which
+-- format() calls; a cast to text drops the blanks of a char and adds the mask
+-- to an inet.  The value of an event is turned into text by the table in
+-- philotes-stream(5) and the syntax of arrays alone.
 \set ON_ERROR_STOP 1
 \pset tuples_only
 \pset format unaligned
@@ -26,7 +26,8 @@ CREATE FUNCTION pg_temp.kind(type text) RETURNS text AS $$
 	    ELSE 's' END
 $$ LANGUAGE sql;
 
--- The text of a value that is no array; with a ! if it is of the wrong kind.
+-- The text of a value that is not an array; with a ! if it has the wrong JSON
+-- type.
 CREATE FUNCTION pg_temp.scalar(j json, kind text) RETURNS text AS $$
 	SELECT CASE
 	    WHEN kind = 'j' THEN j::text
@@ -69,8 +70,8 @@ BEGIN
 END
 $$;
 
--- between tokens of JSON a newline is as good as a space, and the null of JSON
--- is that of SQL
+-- between tokens of JSON a newline may become a space, and the null of JSON
+-- becomes that of SQL
 UPDATE expected SET v = nullif(translate(v, E'\n\r', '  '), 'null'),
     a = translate(a, E'\n\r', '  ')
 WHERE type IN ('json', 'jsonb');
@@ -106,7 +107,7 @@ FROM (SELECT type, n, CASE WHEN json_typeof(g.a) = 'array' AND
     JOIN (SELECT name AS type, delim FROM public.types) t USING (type)) s
 WHERE e IS DISTINCT FROM g;
 
--- nothing was left out
+-- no type was left out
 SELECT 'there is no sample of ' || name FROM public.types
 WHERE NOT EXISTS (SELECT FROM expected WHERE type = name AND v IS NOT NULL)
     AND name NOT IN ('gtsvector', 'pg_brin_bloom_summary',

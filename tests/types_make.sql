@@ -1,7 +1,7 @@
--- A table m.TYPE for each type that PostgreSQL ships and a column can have,
--- with a row for each sample below, and rows of arrays made of them: all of
--- them and a NULL, none, of 2 and of 6 dimensions, with lower bounds of their
--- own.  odd: JSON that jsonb could not hold.
+-- A table m.TYPE for each type that PostgreSQL has and a column may use.  It
+-- has a row for each sample below, and rows with arrays: of all samples and a
+-- NULL, empty, of 2 and of 6 dimensions, with other lower bounds.  odd: JSON
+-- that jsonb cannot hold.
 \set ON_ERROR_STOP 1
 SET timezone = 'UTC';
 CREATE SCHEMA m;
@@ -91,8 +91,8 @@ INSERT INTO sample (type, odd, value) VALUES
 ('json', true, repeat('[', 257) || repeat(']', 257)),
 ('jsonb', true, repeat('[', 257) || repeat(']', 257));
 
--- What nobody can type, from where PostgreSQL has it; of those of indexes that
--- have no text there is a NULL.
+-- Values that have no input syntax, taken from PostgreSQL's own tables; the
+-- types of indexes that cannot be shown get a NULL.
 CREATE TABLE stats (a int, b int);
 INSERT INTO stats SELECT i % 7, i % 7 FROM generate_series(1, 1000) i;
 CREATE STATISTICS s ON a, b FROM stats;

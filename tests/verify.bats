@@ -1,10 +1,10 @@
 #!/usr/bin/env bats
-# scripts/verify: right about what is right, and it finds what is not.
+# scripts/verify: it accepts correct events, and finds what is wrong.
 # shellcheck source=SCRIPTDIR/helper.bash
 load helper
 
-# What it has to understand: keys that change, keys of several columns, no key
-# at all, values that were not sent, documents that travel as text.
+# Changes of keys, keys of several columns, tables without a key, values that
+# were not sent, JSON that is sent as text.
 workload()
 {
 	psql_on "$PHILOTES_SOURCE_URL" <<-'EOF'
@@ -60,12 +60,12 @@ setup()
 lost 0
 duplicated 0
 reordered 0" ]]
-	# nothing stays
+	# no temporary table stays
 	[[ $(src_psql "SELECT count(*) FROM pg_class WHERE relpersistence = 't'") \
 	    == 0 ]]
 }
 
-@test "a redelivery is no duplicate, another row of the buffer is" {
+@test "the same id again is no duplicate, the same event with another id is" {
 	cat "$events" "$events" >"$events.twice"
 	expect_code 0 verify "$events.twice"
 	{
@@ -76,7 +76,7 @@ reordered 0" ]]
 	[[ $output == *"duplicated 1"* ]]
 }
 
-@test "a missing event is lost rows, a row changed behind its back too" {
+@test "a missing event is reported as lost rows, and so is a changed row" {
 	sed 50d "$events" >"$events.gap"
 	expect_code 1 verify "$events.gap"
 	[[ $stderr == "table public.t: "* && $output != *"lost 0"* ]]
@@ -95,14 +95,14 @@ reordered 0" ]]
 	[[ $output == *"reordered 1"* ]]
 }
 
-@test "what is no event is 75, wrong usage 64" {
+@test "a file that is not events is 75, wrong usage is 64" {
 	echo nonsense >"$events"
 	expect_code 75 verify "$events"
 	expect_code 64 verify
 	expect_code 64 verify /nonexistent
 }
 
-@test "no publication, none of its tables, nothing to compare: no silence" {
+@test "a missing or empty publication, or nothing to compare, is an error" {
 	expect_code 78 verify --publication nosuch "$events"
 	expect_error '"nosuch": it does not exist'
 	[[ $output == "" ]]
@@ -113,19 +113,19 @@ reordered 0" ]]
 	    CREATE PUBLICATION emptiness FOR TABLE empty"
 	: >"$events.none"
 	expect_code 1 verify --publication emptiness "$events.none"
-	expect_error 'neither an event of them nor a row in them'
-	# events of other tables are none of theirs
+	expect_error 'neither rows nor events'
+	# events of other tables do not count
 	expect_code 1 verify --publication emptiness "$events"
-	expect_error 'neither an event of them nor a row in them'
+	expect_error 'neither rows nor events'
 	[[ $stderr == *"table public.bag: "*" events not compared: it is not in"* ]]
-	# all that there was is gone again: that is something
+	# a table whose rows are all deleted again is something to compare
 	src_psql "ALTER PUBLICATION philotes_pub ADD TABLE empty"
 	src_psql "INSERT INTO empty VALUES (1); DELETE FROM empty"
 	pg-cdc-read --until now | jq -c '{id: input_line_number} + .' >"$events"
 	expect_code 0 verify --publication emptiness "$events"
 }
 
-@test "lines that are no events: control lines are passed over, others are 75" {
+@test "control lines are ignored, incomplete events are 75" {
 	{
 		echo '{"control":"start","source_id":"s"}'
 		cat "$events"
@@ -141,14 +141,14 @@ reordered 0" ]]
 	done
 }
 
-@test "lines without an id are those of a reader: once each" {
+@test "lines without an id come from a reader: each event once" {
 	sed 's/^{"id":[0-9]*,/{/' "$events" >"$events.plain"
 	expect_code 0 verify "$events.plain"
 	tail -n 2 "$events.plain" >"$events.two"
 	cat "$events.two" >>"$events.plain"
 	expect_code 1 verify "$events.plain"
 	grep -x 'duplicated 2' <<<"$output"
-	# and one that is stored beside it
+	# and one beside the same event with an id
 	tail -n 1 "$events" >"$events.one"
 	sed 's/^{"id":[0-9]*,/{/' "$events.one" >>"$events"
 	expect_code 1 verify "$events"

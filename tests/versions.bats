@@ -1,11 +1,11 @@
 #!/usr/bin/env bats
-# Versions of PostgreSQL: those that are too old are refused before anything else
-# is asked of them, and what newer ones do is understood.
+# Versions of PostgreSQL: servers that are too old are refused before anything
+# else is asked of them, and features of newer ones are handled.
 # shellcheck source=SCRIPTDIR/helper.bash
 load helper
 
-# behind_proxy src|buf N: its connection string, by which it says that it is of
-# version N
+# behind_proxy src|buf N: sets $url, which connects through a proxy that makes
+# the server say it has version N
 behind_proxy()
 {
 	local dir=$BATS_TEST_TMPDIR/$1 file=.s.PGSQL.5432
@@ -17,7 +17,7 @@ behind_proxy()
 	url="host=$dir user=postgres dbname=t$BATS_TEST_NUMBER"
 }
 
-# refused COMMAND ...: 78, one error, and nothing on stdout
+# refused COMMAND ...: it is 78 with one error, and prints nothing
 refused()
 {
 	expect_code 78 "$@"
@@ -25,7 +25,7 @@ refused()
 	[ -z "$output" ]
 }
 
-@test "a source that is too old is refused by every use of pg-cdc-read" {
+@test "pg-cdc-read refuses a source that is too old, whatever its options" {
 	local url what=source direct=$PHILOTES_SOURCE_URL
 	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
 	behind_proxy src 13
@@ -44,7 +44,7 @@ refused()
 	    (SELECT count(*) FROM pg_replication_slots)")" = '0|0' ]
 }
 
-@test "a buffer that is too old is refused by every tool that uses one" {
+@test "every tool that uses a buffer refuses one that is too old" {
 	local url what=buffer args
 	behind_proxy buf 12
 	export PHILOTES_BUFFER_URL=$url
@@ -57,7 +57,7 @@ refused()
 	refused buffer-gc --dry-run
 }
 
-@test "version 14 is not too old, whatever comes after its first number" {
+@test "version 14 is accepted, whatever follows its first number" {
 	local url
 	behind_proxy src 14
 	src_psql "CREATE TABLE t (id int PRIMARY KEY)"
@@ -66,8 +66,9 @@ refused()
 	PHILOTES_BUFFER_URL=$url expect_code 0 buffer-gc
 }
 
-# What psql is asked to do: no server here is too old, so the limit is raised.
-@test "the schema, and what status and check ask, begin with the version" {
+# For statements that psql runs: no server here is too old, so the limit is
+# raised.
+@test "the schema, and the queries of status and check, test the version first" {
 	local file
 	for file in 001_schema operator/server; do
 		sed 's/< 140000/< 990000/' "$root/sql/$file.sql" \
@@ -117,13 +118,14 @@ is_lost()
 	grep -q 'the slot is lost: idle_timeout$' <<<"$output"
 	expect_code 1 philotes status --json
 	[ "$(jq -r .slot.invalidation_reason <<<"$output")" = idle_timeout ]
-	# and the way out that the hint names
+	# and the way out that the hint names works
 	pg-cdc-read --drop
 	pg-cdc-read --create
 	expect_code 0 pg-cdc-read --until now
 }
 
-# stream COLUMNS: after the reader, these of each line, as JSON
+# stream COLUMNS: runs the reader and prints these columns of each line, as
+# JSON
 stream()
 {
 	pg-cdc-read --until now >"$BATS_TEST_TMPDIR/stream"
@@ -147,7 +149,7 @@ changes()
 [["id"],{"id":1},null]' ]
 }
 
-@test "generated columns that 18 publishes are columns like any" {
+@test "generated columns that version 18 publishes are like other columns" {
 	since 18 publish_generated_columns
 	src_psql "CREATE TABLE t (id int PRIMARY KEY, a int,
 	    s int GENERATED ALWAYS AS (a * 2) STORED,
@@ -174,7 +176,7 @@ changes()
 [["id","s"],null,{"id":1,"a":1,"s":2}]
 [["id","s"],{"id":1,"s":2},{"id":1,"a":5,"s":10}]
 [["id","s"],{"id":1,"s":10},null]' ]
-	# what is published is compared as well
+	# verify compares published generated columns as well
 	src_psql "INSERT INTO t VALUES (7, 7); INSERT INTO keyed VALUES (8, 8)"
 	stream .id >/dev/null
 	jq -c '{id: input_line_number} + .' "$BATS_TEST_TMPDIR/stream" \
@@ -185,9 +187,9 @@ changes()
 	[ "$stderr" = "table public.t: 1 rows missing, 1 too many" ]
 }
 
-# Each table that is published takes UPDATE and DELETE, and its events say of
-# which row.
-@test "an identity with a generated column that is not published is not fit" {
+# A published table must accept UPDATE and DELETE, and its events must identify
+# the row.
+@test "a replica identity with an unpublished generated column is refused" {
 	src_psql "CREATE TABLE keyed (id int, a int,
 	    s int GENERATED ALWAYS AS (a * 2) STORED, PRIMARY KEY (id, s))"
 	src_psql "CREATE TABLE indexed (id int PRIMARY KEY, a int,
@@ -228,14 +230,14 @@ changes()
 	grep -qE "^WARNING +identity +\"public\".\"keyed\": $why" <<<"$output"
 }
 
-@test "14 misses a table that is attached late: check warns of it" {
+@test "version 14 misses a table that is attached late: check warns" {
 	(($(src_psql "SHOW server_version_num") < 150000)) ||
 		skip "PostgreSQL 15 misses none"
 	src_psql "CREATE TABLE p (id int PRIMARY KEY) PARTITION BY LIST (id);
 	    CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)"
 	pg-cdc-read --create
 	expect_code 0 pg-cdc-read --check
-	grep -qE '^WARNING +partitions +changes of a table are missing' <<<"$output"
+	grep -qE '^WARNING +partitions +changes of a table are lost if it is attached' <<<"$output"
 	src_psql "CREATE PUBLICATION everything FOR ALL TABLES"
 	expect_code 0 pg-cdc-read --check --publication everything
 	refute grep -E '^WARNING +partitions' <<<"$output"

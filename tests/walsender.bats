@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# A walsender that breaks the rules: the reader ends with a code that says so,
-# soon, and prints whole lines only; nothing is confirmed that was not read.
+# A walsender that breaks the protocol: the reader ends soon with a suitable
+# code and prints only whole lines; nothing is confirmed that was not read.
 
 load helper
 load crash
@@ -22,8 +22,8 @@ setup()
 	RANDOM=$seed
 }
 
-# through MODE N: from now on the source is behind a proxy that does so to the
-# Nth message
+# through MODE N: from now on the source is behind a proxy that does this to
+# the Nth message
 through()
 {
 	local dir=$BATS_TEST_TMPDIR/proxy
@@ -45,21 +45,21 @@ no_proxy()
 	proxy=
 }
 
-# The walsender of a connection that was cut has gone.
+# Waits until the walsender of a cut connection has ended.
 idle()
 {
 	wait_for psql_direct "SELECT count(*) FROM pg_replication_slots
 	    WHERE slot_name = '$PHILOTES_SLOT' AND active" 0
 }
 
-# shellcheck disable=SC2329 # by wait_for
+# shellcheck disable=SC2329 # called by wait_for
 psql_direct()
 {
 	psql_on "$direct" -At -c "$1"
 }
 
-# reads CODES [prefix]: the reader ends with one of these codes, in time; its
-# lines are the expected ones, as far as they go, or at least lines
+# reads CODES [prefix]: the reader ends in time with one of these codes, and
+# prints valid lines or, with prefix, the beginning of the expected ones
 reads()
 {
 	local code=0
@@ -78,7 +78,7 @@ reads()
 		<(head -c "$(stat -c %s "$BATS_TEST_TMPDIR/out")" "$expected")
 }
 
-@test "truncated, oversized, cut off, of giant length, an error: a clear end" {
+@test "messages truncated, oversized, cut off, of giant length, an error: a clear end" {
 	local mode
 	for _ in 1 2 3 4; do
 		for mode in truncate oversize; do
@@ -95,7 +95,7 @@ reads()
 	[ "$(psql_direct "$confirmed_sql")" = "$confirmed" ]
 }
 
-@test "out of order, twice, missing, with other bytes in it: whole lines, a clear end" {
+@test "messages reordered, repeated, missing or altered: whole lines and a clear end" {
 	local mode
 	for _ in 1 2 3 4; do
 		for mode in reorder drop double inner flip; do
@@ -105,13 +105,13 @@ reads()
 	done
 }
 
-@test "byte by byte: nothing is wrong" {
+@test "messages that arrive byte by byte are read correctly" {
 	through slow 1
 	reads 0 prefix
 	cmp "$BATS_TEST_TMPDIR/out" "$expected"
 }
 
-@test "a pipeline behind it stores nothing twice and loses nothing" {
+@test "a pipeline behind such a proxy stores nothing twice and loses nothing" {
 	local mode
 	for mode in cut length truncate error cut oversize error cut; do
 		through "$mode" $((RANDOM % 120 + 1))
@@ -130,30 +130,30 @@ reads()
 	complete
 }
 
-@test "what fails three times at the same change is for an operator: 69" {
+@test "a third failure at the same change needs an operator: 69" {
 	local failures=$BATS_TEST_TMPDIR/failures
-	# in the midst of a transaction
+	# in the middle of a transaction
 	through cut 50
 	for code in 75 75 69 69; do
 		expect_code "$code" pg-cdc-read --failures "$failures"
 		idle
 	done
-	[[ $stderr == *"hint: It has failed 4 times behind "*" of slot \"$PHILOTES_SLOT\": "* ]]
+	[[ $stderr == *"hint: The stream has failed 4 times in a row after "*" of slot \"$PHILOTES_SLOT\": "* ]]
 	grep -E '^[0-9A-F]+/[0-9A-F]+ 4 lost$' "$failures"
-	# at another one, in another way: it may help to try again
+	# at another change or in another way a restart may help
 	through cut 30
 	expect_code 75 pg-cdc-read --failures "$failures"
 	idle
 	through length 30
 	expect_code 75 pg-cdc-read --failures "$failures" --server-timeout 1s
 	idle
-	# between transactions there is nothing that could be at fault
+	# between transactions there is no change that could be at fault
 	through cut 1
 	for code in 75 75 75 75; do
 		expect_code "$code" pg-cdc-read --failures "$failures"
 		idle
 	done
-	# what is of no consequence is said, no more
+	# a file of failures that cannot be written is only a warning
 	through cut 50
 	expect_code 75 pg-cdc-read --failures /no/such/file
 	[[ $stderr == *'warning: could not write "/no/such/file"'* ]]

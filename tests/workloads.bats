@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# The reader against test_decoding and wal2json, see oracle.bash: tables that
-# change, values that are large, names, and clients beside each other.
+# The reader compared with test_decoding and wal2json, see oracle.bash: tables
+# that change, large values, names, concurrent clients.
 
 load helper
 load oracle
@@ -19,7 +19,7 @@ load oracle
 	[ "$changes" = 6 ]
 }
 
-@test "large values: unchanged, of the key, under FULL, compressed" {
+@test "large values: unchanged, in the key, under FULL, compressed" {
 	src_psql "CREATE TABLE t (a int PRIMARY KEY, n int, big text, more text);
 	    ALTER TABLE t ALTER big SET STORAGE EXTERNAL;
 	    CREATE TABLE k (big text PRIMARY KEY, n int);
@@ -51,7 +51,7 @@ load oracle
 	    '[1,["big"]] [2,null] [3,["big"]] [1,null] [11,["big"]] ' ]
 }
 
-# shellcheck disable=SC2016 # for a server
+# shellcheck disable=SC2016 # for the server
 @test "names of any kind: schema, table, column, key" {
 	local long
 	long=$(printf '😀%.0s' {1..15})abc
@@ -62,13 +62,13 @@ d\" text, \"[x]:y\" int, \",\" int, \"null\" int, \"ÄÖ\" int,
 	prepare "FOR TABLE \"S '\\\".\"$long\""
 	src_psql "INSERT INTO \"S '\\\".\"$long\" VALUES (1, 'a'' b[x]:1', 2, 3, 4, 5);
 	    UPDATE \"S '\\\".\"$long\" SET \",\" = 9; DELETE FROM \"S '\\\".\"$long\""
-	# test_decoding does not quote names of columns of this kind
+	# test_decoding does not quote column names of this kind
 	compare
 	[ "$(jq -c '[.schema_name, .table_name, .key_columns]' "$stream" |
 	    sort -u)" = "[\"S '\\\\\",\"$long\",[\"a\\\"b\",\",\"]]" ]
 }
 
-@test "transactions that overlap come in the order of their commits" {
+@test "overlapping transactions come in the order of their commits" {
 	src_psql "CREATE TABLE t (a int PRIMARY KEY)"
 	prepare
 	src_psql "BEGIN; INSERT INTO t VALUES (1); PREPARE TRANSACTION 'ov_a'"
@@ -78,11 +78,11 @@ d\" text, \"[x]:y\" int, \",\" int, \"null\" int, \"ÄÖ\" int,
 	src_psql "COMMIT PREPARED 'ov_a'"
 	compare
 	[ "$(jq -r .after_data.a "$stream" | tr '\n' ' ')" = "3 4 2 1 " ]
-	# so a change's own position goes back
+	# so the LSNs of changes are not in order
 	refute diff <(jq -r .lsn "$stream") <(jq -r .lsn "$stream" | sort)
 }
 
-@test "changes that were replicated from elsewhere have an origin" {
+@test "changes that have a replication origin are read" {
 	src_psql "CREATE TABLE t (a int PRIMARY KEY)"
 	prepare
 	src_psql "SELECT pg_replication_origin_create('o_$PHILOTES_SLOT'),
@@ -112,7 +112,7 @@ d\" text, \"[x]:y\" int, \",\" int, \"null\" int, \"ÄÖ\" int,
 	    "1600 1600 0 " ]
 }
 
-@test "pgbench: clients beside each other, savepoints and rollbacks" {
+@test "pgbench: concurrent clients with savepoints and rollbacks" {
 	local bench=("$(pg_bin pgbench)" -n -d "$PHILOTES_SOURCE_URL")
 	"${bench[@]}" -i -q -s 1 2>/dev/null
 	prepare "FOR TABLE pgbench_accounts, pgbench_tellers, pgbench_branches,

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# buffer-write: what it accepts, what it stores, what it acknowledges.
+# buffer-write: what it accepts, stores and acknowledges.
 
 load helper
 load lines
@@ -10,7 +10,7 @@ setup()
 	in=$BATS_TEST_TMPDIR/in
 }
 
-@test "a line in is a line out, byte for byte" {
+@test "a line comes out as it went in, byte for byte" {
 	local data='{"n": 12.500, "s":"\u00e9\n\"","a":[1, 2],"z":1,"b":null}'
 	event s 0/1 1 "$data" >"$in"
 	write_lines 0
@@ -20,7 +20,7 @@ setup()
 	    '"id" "created_at" ' ]
 }
 
-@test "the same again changes nothing and acks again" {
+@test "the same lines again change nothing and are acknowledged again" {
 	{
 		start sys slot 0/100 0/1000
 		event s 0/110 1
@@ -49,7 +49,7 @@ setup()
 	await_writer 75
 	grep 'stdin ended inside a transaction' "$BATS_TEST_TMPDIR/err"
 	[ "$(stored)" = "s|0/110|1" ]
-	# and the rest of it comes when it is sent again
+	# the cut transaction is stored when it is sent again
 	{
 		start sys slot 0/118 0/200
 		event s 0/120 1
@@ -60,7 +60,7 @@ setup()
 	[ "$(stored | tail -n 2)" = $'s|0/120|1\ns|0/120|2' ]
 }
 
-@test "without them an event stands for itself, a cut line does not" {
+@test "without control lines each event is stored by itself, a cut line is not" {
 	{
 		event s 0/110 1
 		event s 0/110 2 | head -c 50
@@ -94,7 +94,7 @@ setup()
 	[ "$(stored)" = $'s||\ns||' ]
 }
 
-@test "several sources in one stream, each with its ledger rows" {
+@test "several sources in one stream, each with its own ledger rows" {
 	{
 		event a 0/110 1
 		event b 0/100 1
@@ -108,7 +108,7 @@ setup()
 	    FROM philotes.cdc_sources")" = a,b ]
 }
 
-@test "an ack leaves only after the commit: a locked source gets none" {
+@test "an ack is written only after the commit: a locked source gets none" {
 	local out=$BATS_TEST_TMPDIR/out
 	open_writer
 	start >&7
@@ -131,7 +131,7 @@ setup()
 	exec 7>&- 8>&-
 }
 
-@test "a malformed line: 65, its place and key, and nothing of its transaction" {
+@test "a malformed line is 65 with place and key, and its transaction is not stored" {
 	local good bad
 	good=$(event s 0/110 1)
 	while IFS=$'\t' read -r bad reason; do
@@ -164,7 +164,7 @@ setup()
 	END
 }
 
-@test "binary rubbish, an empty line and a long line are 65" {
+@test "binary garbage, an empty line and a long line are 65" {
 	head -c 5000 /dev/zero | tr '\0' '\377' | sed 's/$/\n/' >"$in"
 	write_lines 65
 	echo >"$in"
@@ -176,13 +176,13 @@ setup()
 	write_lines 65 --max-line 100
 }
 
-@test "no input at all is fine" {
+@test "empty input is no error" {
 	: >"$in"
 	write_lines 0
 	nothing buf_psql "TABLE philotes.cdc_writes"
 }
 
-@test "gap check: another cluster, slot, a slot ahead, a source reset" {
+@test "gap check: another cluster, another slot, a slot ahead, a source that was reset" {
 	{
 		start
 		checkpoint 0/200
@@ -262,14 +262,14 @@ setup()
 	nothing checkpoint_of s
 	write_lines 0 --accept-gap
 	[ "$(stored)" = $'s|5/110|1\ns|0/110|1' ]
-	# what the source may have sent is no gap
+	# a watermark that the source's WAL has reached is no gap
 	event t 0/110 1 >"$in"
 	write_lines 0
 	start sys slot 0/100 0/200 | sed 's/"s"/"t"/' >"$in"
 	write_lines 0
 }
 
-@test "--accept-gap records it, and low LSNs are not duplicates after it" {
+@test "--accept-gap is recorded, and lower LSNs after it are no duplicates" {
 	{
 		start
 		event s 0/F00 1
@@ -290,7 +290,7 @@ setup()
 	[ "$(stored)" = $'s|0/F00|1\ns|0/58|1' ]
 }
 
-@test "one writer a source: the second is 75 and names the first" {
+@test "a source has one writer: a second is 75 and names the first" {
 	open_writer
 	start >&7
 	wait_for buf_psql "SELECT count(*) FROM philotes.cdc_writes" 1
@@ -304,14 +304,15 @@ setup()
 	exec 7>&-
 }
 
-@test "a ledger row written by somebody else fences the writer" {
+@test "a writer ends if another process has written a ledger row" {
 	open_writer
 	start >&7
-	# more than the writer holds, so that it has begun to write it
+	# more than the writer keeps in memory, so that it has begun to send it
 	many_events s 0/110 20000 >&7
 	wait_for buf_psql "SELECT count(*) FROM pg_locks
 	    WHERE locktype = 'advisory' AND granted" 2
-	# past the lock, as a lost connection's successor would be
+	# without the lock, like the successor of a writer that lost its
+	# connection
 	buf_psql "INSERT INTO philotes.cdc_writes (source_id, write_no, first_id,
 	    last_id, events, total) VALUES ('s', 2, 1, 0, 0, 0)"
 	checkpoint 0/118 >&7
@@ -320,7 +321,7 @@ setup()
 	[ ! -s "$BATS_TEST_TMPDIR/out" ]
 }
 
-@test "a watermark moved by somebody else fences it as well" {
+@test "a writer ends if another process has moved the watermark" {
 	open_writer
 	start >&7
 	checkpoint 0/108 >&7
@@ -356,7 +357,7 @@ setup()
 	[ "$(stored)" = "s|0/110|1" ]
 }
 
-@test "a transaction larger than a batch is one commit, in several COPYs" {
+@test "a transaction larger than a batch is one commit of several COPYs" {
 	{
 		start
 		many_events s 0/110 250000
@@ -368,7 +369,7 @@ setup()
 	[ "$(buf_psql "SELECT events FROM philotes.newest_write('s')")" = 250000 ]
 }
 
-@test "its own durability and time-outs, whatever role and database say" {
+@test "it sets its own durability and time-outs, whatever role and database have" {
 	local db=t$BATS_TEST_NUMBER
 	buf_psql "CREATE TABLE seen (name text, setting text)"
 	buf_psql "CREATE FUNCTION seen() RETURNS trigger LANGUAGE plpgsql AS
@@ -382,7 +383,7 @@ setup()
 	buf_psql "ALTER DATABASE $db
 	    SET default_transaction_isolation = 'serializable'"
 	buf_psql "ALTER DATABASE $db SET default_transaction_read_only = on"
-	# which the server warns of before there is a session
+	# the server warns of this one before the session begins
 	PGOPTIONS='-c default_transaction_read_only=off' \
 	    buf_psql "ALTER DATABASE $db SET default_tablespace = 'nosuch'"
 	event s 0/1 1 >"$in"
@@ -392,7 +393,7 @@ setup()
 	    '0,on,read committed' ]
 }
 
-@test "exit codes: database, schema, version, password, disk" {
+@test "exit codes of database, schema, version and options" {
 	PHILOTES_BUFFER_URL=host=/nonexistent expect_code 75 buffer-write
 	PHILOTES_BUFFER_URL="$PHILOTES_BUFFER_URL dbname=nosuch" \
 	    expect_code 78 buffer-write
@@ -410,14 +411,14 @@ setup()
 	done
 }
 
-@test "two writers on one pipe: what the first took is not lost, 75" {
+@test "two writers on one pipe: an event that the first took is not lost, 75" {
 	{
 		start
 		event s 0/110 1
 		checkpoint 0/118
 	} >"$in"
 	write_lines 0
-	# the first takes an event, and is killed with it
+	# the first takes an event and is killed
 	open_writer
 	start sys slot 0/100 0/200 >&7
 	wait_for locks t 1
@@ -427,7 +428,7 @@ setup()
 	wait_for bytes_read '' $((read + $(event s 0/120 1 | wc -c)))
 	kill -KILL "$writer"
 	wait "$writer" || :
-	# the second goes on at the same pipe
+	# the second goes on with the same pipe
 	{ event s 0/130 1 && checkpoint 0/138; } >&7
 	child buffer-write <"$BATS_TEST_TMPDIR/fifo" \
 	    >"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" 7>&-
@@ -439,7 +440,7 @@ setup()
 		"$BATS_TEST_TMPDIR/err"
 	[ ! -s "$BATS_TEST_TMPDIR/out" ]
 	[ "$(stored)" = 's|0/110|1' ]
-	# a checkpoint alone is not acknowledged either
+	# a checkpoint alone is not acknowledged, either
 	checkpoint 0/138 >"$in"
 	write_lines 75
 	[ -z "$output" ]
@@ -461,23 +462,23 @@ setup()
 	[ "$(stored | grep '^s')" = $'s|0/110|1\ns|0/120|1\ns|0/130|1' ]
 }
 
-# The rest of a stream of source s, of which another has read the beginning.
+# The rest of a stream of source s; another writer has read its beginning.
 the_rest()
 {
 	event s 0/300 1
-	sleep 1.5 # what comes later is of the same transaction
+	sleep 1.5 # the later lines belong to the same transaction
 	event s 0/300 2
 	checkpoint 0/308
 }
 
-@test "two writers on one pipe, of a source that is new: nothing is stored, 75" {
+@test "two writers on one pipe, for a new source: nothing is stored, 75" {
 	the_rest | {
 		expect_code 75 buffer-write
 		expect_error 'the stream of source "s" has no start line before line 3'
 		[ -z "$output" ]
 	}
 	[ -z "$(stored)" ]
-	# more than is held: it goes to the server, and is rolled back
+	# more than fits into memory: it is sent to the server, and rolled back
 	{
 		many_events s 0/300 20000
 		printf '{"control":"alive"}\n'
@@ -495,7 +496,7 @@ the_rest()
 	[ "$(stored)" = $'s|0/200|1\ns|0/300|1\ns|0/300|2' ]
 }
 
-@test "a pipe without control lines: all is stored, at its end or when it is quiet" {
+@test "without control lines everything is stored, at the end or when the pipe is quiet" {
 	{
 		event p 0/110 1
 		event p 0/110 2
@@ -506,7 +507,7 @@ the_rest()
 	event r 0/110 1 >&7
 	wait_for stored '' $'p|0/110|1\np|0/110|2\nq|0/110|1\nr|0/110|1'
 	await_writer 0
-	# what has no identity raises no watermark
+	# an event without identity raises no watermark
 	event s 0/110 1 | sed 's/"commit_lsn":"0\/110","seq":1//' |
 		expect_code 0 buffer-write
 	[ "$(stored | tail -n 1)" = 's||' ]

@@ -5,7 +5,6 @@
 #include "base/exitcode.h"
 #include "base/log.h"
 #include "base/opts.h"
-#include "base/signals.h"
 #include "base/utf8.h"
 #include "batcher/batcher.h"
 #include "pg/pg_connect.h"
@@ -115,7 +114,7 @@ check_pairs(bool command)
 static int
 read_bound(const char *name, const char *text, struct replay_bound *b)
 {
-	/* one moment for both */
+	/* the same moment for --from and --to */
 	static int64_t now;
 
 	now = now != 0 ? now : clock_pg();
@@ -153,7 +152,7 @@ check_names(void)
 	bool utf8 = utf8_valid(view_of(batcher.consumer)) &&
 	    (tables == NULL || utf8_valid(view_of(tables)));
 
-	/* it is a part of keys of the ledgers, as a source's is */
+	/* primary keys of the buffer contain it, too */
 	if (batcher.consumer != NULL &&
 	    strlen(batcher.consumer) > SOURCE_ID_MAX)
 		return opts_usage(&opts,
@@ -201,17 +200,13 @@ main(int argc, char **argv)
 	struct pg_target target = {.what = "buffer"};
 	int rest, rc;
 
-	log_init(opts.tool);
-	rc = signals_init();
-	if (rc != EXIT_DONE)
-		return rc;
-	if (!opts_parse(&opts, argc, argv, &rest, &rc))
+	if (!opts_start(&opts, argc, argv, &rest, &rc))
 		return rc;
 	rc = set_up(argc, argv, rest);
 	pg_set_timeout(server_timeout);
 	target.conninfo = batcher.conninfo;
 	if (rc == EXIT_DONE)
-		rc = pg_connect_check(&target, "PHILOTES_BUFFER_URL");
+		rc = pg_connect_check(&target);
 	if (rc == EXIT_DONE)
 		rc = batcher_run(&batcher);
 	table_list_release(&batcher.replay.tables);

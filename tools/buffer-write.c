@@ -2,9 +2,7 @@
 #include <stddef.h>
 
 #include "base/exitcode.h"
-#include "base/log.h"
 #include "base/opts.h"
-#include "base/signals.h"
 #include "pg/pg_connect.h"
 #include "writer/writer.h"
 
@@ -50,16 +48,12 @@ main(int argc, char **argv)
 	struct pg_target target = {.what = "buffer"};
 	int rest, rc;
 
-	log_init(opts.tool);
-	rc = signals_init();
-	if (rc != EXIT_DONE)
-		return rc;
-	if (!opts_parse(&opts, argc, argv, &rest, &rc))
+	if (!opts_start(&opts, argc, argv, &rest, &rc))
 		return rc;
 	if (rest < argc)
 		return opts_extra(&opts, argv[rest]);
 	pg_set_timeout(server_timeout);
 	target.conninfo = writer.conninfo;
-	rc = pg_connect_check(&target, "PHILOTES_BUFFER_URL");
+	rc = pg_connect_check(&target);
 	return rc == EXIT_DONE ? writer_run(&writer) : rc;
 }

@@ -6,7 +6,6 @@
 #include "base/exitcode.h"
 #include "base/log.h"
 #include "base/opts.h"
-#include "base/signals.h"
 #include "base/utf8.h"
 #include "pg/pg_connect.h"
 #include "reader/check.h"
@@ -25,36 +24,37 @@ static struct reader_options reader = {
 static bool create, drop, check;
 static const char *tables;
 
+enum mode { READ = 0, CREATE = 1, DROP = 2, CHECK = 4 };
+
 static const struct opt table[] = {
     {'d', "source", "CONNINFO", OPT_TEXT, &reader.conninfo,
 	"PHILOTES_SOURCE_URL", "the database to read", 0, NULL},
     {0, "source-id", "NAME", OPT_TEXT, &reader.source_id, "PHILOTES_SOURCE_ID",
-	"its name in events (postgres-DATABASE)", 0, NULL},
+	"source name in events (postgres-DATABASE)", 0, NULL},
     {0, "slot", "NAME", OPT_TEXT, &reader.slot, "PHILOTES_SLOT",
 	"replication slot (philotes_cdc)", 0, NULL},
     {0, "publication", "NAME", OPT_TEXT, &reader.publication,
 	"PHILOTES_PUBLICATION", "publication (philotes_pub)", 0, NULL},
     {0, "tables", "LIST", OPT_TEXT, &tables, "PHILOTES_TABLES",
-	"these tables only: a,schema.b (all)", 0, NULL},
+	"only these tables: a,schema.b (all)", 0, NULL},
     {0, "create", NULL, OPT_FLAG, &create, NULL,
-	"make publication and slot, and exit", 0, NULL},
+	"create publication and slot, and exit", 0, NULL},
     {0, "drop", NULL, OPT_FLAG, &drop, NULL,
 	"drop slot and publication, and exit", 0, NULL},
     {0, "check", NULL, OPT_FLAG, &check, NULL,
 	"report whether the source can be read, and exit", 0, NULL},
     {0, "ack", "FILE", OPT_TEXT, &reader.ack, NULL,
-	"read acknowledged positions from here", 0, NULL},
+	"read acknowledged positions from FILE", 0, NULL},
     {0, "failures", "FILE", OPT_TEXT, &reader.failures, NULL,
-	"end with 69 when the stream fails three times at one place", 0, NULL},
+	"exit with 69 if a change fails three times", 0, NULL},
     {0, "until", "LSN|now", OPT_TEXT, &reader.until, NULL,
 	"stop once this position is reached", 0, NULL},
     {0, "messages", NULL, OPT_FLAG, &reader.messages, NULL,
-	"emit logical decoding messages too", 0, NULL},
+	"print logical decoding messages too", 0, NULL},
     {0, "heartbeat", "DURATION", OPT_DURATION, &reader.heartbeat,
-	"PHILOTES_HEARTBEAT", "write a sign of life this often (never)", 0,
-	NULL},
+	"PHILOTES_HEARTBEAT", "write a heartbeat this often (never)", 0, NULL},
     {0, "server-timeout", "DURATION", OPT_DURATION, &reader.server_timeout,
-	"PHILOTES_SERVER_TIMEOUT", "a silent server is dead (60s, or its own)",
+	"PHILOTES_SERVER_TIMEOUT", "give up on a server silent this long (60s)",
 	0, NULL},
 };
 
@@ -69,7 +69,8 @@ static const struct opts opts = {
     (const int[]){64, 65, 69, 70, 71, 74, 75, 76, 77, 78, 0},
 };
 
-/* Lets go a writer that waits in its open of the ack channel, then fails. */
+/* A writer may wait in its open of the ack FIFO: opens it once, so that an
+ * early failure ends this wait. */
 static int
 fail(int rc)
 {
@@ -84,7 +85,7 @@ fail(int rc)
 	return rc;
 }
 
-/* The code for a wrong setting that came by a flag, or by its variable. */
+/* The exit code for a bad value of a flag, or of its variable. */
 static int
 setting_code(const char *text, const char *variable)
 {
@@ -99,8 +100,7 @@ refuse_name(
 	return setting_code(text, variable);
 }
 
-/* As the server would have it, but before anything is made: it truncates a
- * name that is too long. */
+/* Checked here, because the server would truncate a name that is too long. */
 static int
 check_names(void)
 {
@@ -117,19 +117,54 @@ check_names(void)
 	    strspn(reader.slot, "abcdefghijklmnopqrstuvwxyz0123456789_") !=
 		slot)
 		return refuse_name("slot", reader.slot, "PHILOTES_SLOT",
-		    "its name may have at most 63 of a-z, 0-9 and _");
+		    "a name has at most 63 of a-z, 0-9 and _");
 	if (strlen(reader.publication) >= NAME_BYTES)
 		return refuse_name("publication", reader.publication,
-		    "PHILOTES_PUBLICATION",
-		    "its name may have at most 63 bytes");
+		    "PHILOTES_PUBLICATION", "a name has at most 63 bytes");
 	if (reader.source_id != NULL &&
 	    strlen(reader.source_id) > SOURCE_ID_MAX)
 		return refuse_name("source id", reader.source_id,
-		    "PHILOTES_SOURCE_ID", "it may have at most 512 bytes");
+		    "PHILOTES_SOURCE_ID", "it has more than 512 bytes");
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
 		if (!utf8_valid(view_of(names[i].text)))
 			return refuse_name(names[i].what, names[i].text,
 			    names[i].variable, "not UTF-8");
+	return EXIT_DONE;
+}
+
+/* Refuses flags that have no effect in the mode.  Variables are accepted: they
+ * are set for all programs of a pipeline. */
+static int
+check_mode(void)
+{
+	static const struct {
+		const char *option;
+		const void *dest;
+		int modes; /* without effect in these */
+	} no_effect[] = {
+	    {"--source-id", &reader.source_id, CREATE | DROP | CHECK},
+	    {"--tables", &tables, DROP},
+	    {"--ack", &reader.ack, CREATE | DROP | CHECK},
+	    {"--failures", &reader.failures, CREATE | DROP | CHECK},
+	    {"--until", &reader.until, CREATE | DROP | CHECK},
+	    {"--messages", &reader.messages, CREATE | DROP | CHECK},
+	    {"--heartbeat", &reader.heartbeat, CREATE | DROP},
+	};
+	int mode = create ? CREATE : drop ? DROP : check ? CHECK : READ;
+
+	if (create + drop + check > 1)
+		return opts_usage(
+		    &opts, "only one of --create, --drop and --check");
+	for (size_t i = 0; i < sizeof(no_effect) / sizeof(*no_effect); i++) {
+		if ((no_effect[i].modes & mode) == 0 ||
+		    !opts_given(&opts, no_effect[i].dest))
+			continue;
+		return opts_usage(&opts, "%s has no effect with %s",
+		    no_effect[i].option,
+		    create     ? "--create"
+			: drop ? "--drop"
+			       : "--check");
+	}
 	return EXIT_DONE;
 }
 
@@ -139,7 +174,7 @@ run(const struct table_list *list)
 	const struct pg_target target = {"source", reader.conninfo, false};
 	const struct provision_options source = {reader.conninfo, reader.slot,
 	    reader.publication, list, reader.heartbeat > 0};
-	int rc = pg_connect_check(&target, "PHILOTES_SOURCE_URL");
+	int rc = pg_connect_check(&target);
 
 	if (rc != EXIT_DONE)
 		return fail(rc);
@@ -179,24 +214,13 @@ main(int argc, char **argv)
 {
 	int rest, rc;
 
-	log_init(opts.tool);
-	rc = signals_init();
-	if (rc != EXIT_DONE)
-		return rc;
-	if (!opts_parse(&opts, argc, argv, &rest, &rc))
+	if (!opts_start(&opts, argc, argv, &rest, &rc))
 		return fail(rc);
 	if (rest < argc)
 		return fail(opts_extra(&opts, argv[rest]));
-	if (create + drop + check > 1)
-		return fail(opts_usage(&opts,
-		    "only one of --create, --drop and --check at a time"));
-	if ((create || drop || check) &&
-	    (reader.ack != NULL || reader.until != NULL || reader.messages ||
-		reader.failures != NULL))
-		return fail(opts_usage(&opts,
-		    "--create, --drop and --check go without --ack, --until, "
-		    "--messages and --failures"));
-	rc = check_names();
+	rc = check_mode();
+	if (rc == EXIT_DONE)
+		rc = check_names();
 	if (rc != EXIT_DONE)
 		return fail(rc);
 	return run_with_tables();

@@ -1,23 +1,23 @@
 /*
- * What our scripts run psql with: psql takes a connection string by its
- * arguments alone, which everybody on the machine can read.
+ * Runs psql for our scripts without showing secrets: psql takes a connection
+ * string only as an argument, and everybody on the machine can read arguments.
  *
  *	pg-exec VARIABLE PSQL [ARG ...]
  *
- * runs PSQL with the connection string that the environment variable holds.
- * Without a secret in it the string goes as it is, after PSQL's -d, and if it
- * is empty there is no -d.  Otherwise each secret goes by libpq's variable for
- * it, or, if it has none, by a service file that has no name; what is left goes
- * after -d.  Neither VARIABLE nor PHILOTES_*_URL reaches PSQL.
+ * runs PSQL with the connection string that the environment variable holds.  An
+ * empty string is left out, and one without a secret is passed on after -d.  Of
+ * any other, each secret goes into libpq's variable for it (PGPASSWORD) or, if
+ * there is none, into a service file in memory; the rest is passed on after -d.
+ * VARIABLE and PHILOTES_*_URL are removed from the environment of PSQL.
  *
  *	pg-exec --has-secret VARIABLE
  *
- * has the status 0 if that string has a secret in it, 1 if not.
+ * exits with 0 if the connection string has a secret, with 1 if not.
  *
- * libpq takes a setting from the connection string first, then from the
- * service, then from the environment.  A secret that moves into the environment
- * would thus yield to the service's, so a service that is in use is resolved
- * here, by libpq, and PSQL gets the result.
+ * libpq takes a setting from the connection string, else from the service, else
+ * from the environment.  The service would thus override a secret that moved
+ * from the string into the environment.  So, if a service is used, its settings
+ * are looked up here and passed on one by one, and PSQL does not see it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,16 +32,14 @@
 #include "base/log.h"
 #include "pg/pg_secret.h"
 
-/* What libpq 14 has room for in a line of a service file, and a little less. */
+/* libpq 14 refuses slightly longer lines in a service file. */
 #define LINE_BYTES 1000
 #define SERVICE    "pg-exec"
 
-/* Connecting with this setting always fails, before anything is opened. */
-#define REFUSED "?"
-
-struct plan {
-	struct buf conninfo; /* for everybody to read */
-	struct buf file;     /* the service's settings */
+/* The settings, apart from those that went into the environment. */
+struct split {
+	struct buf visible; /* the connection string after -d */
+	struct buf service; /* secrets, as lines of a service file */
 };
 
 static PQconninfoOption *
@@ -70,24 +68,49 @@ is_same(const char *a, const char *b)
 }
 
 /*
- * All settings that libpq would connect with, but for one of which it is told
- * what it refuses.  NULL: it has been said why there are none.
+ * The settings that libpq would connect with, except `invalid`.  libpq looks up
+ * a service only when it connects.  So we make it connect with an invalid value
+ * for one setting, which it refuses when it has collected all settings, before
+ * it opens anything.  NULL: it failed before that; its error is logged.
  */
 static PQconninfoOption *
-resolve(const char *conninfo, const char *refused)
+collect_but(const char *conninfo, const char *invalid)
 {
-	const char *const keywords[] = {"dbname", refused, NULL};
-	const char *const values[] = {conninfo, REFUSED, NULL};
+	const char *const keywords[] = {"dbname", invalid, NULL};
+	const char *const values[] = {conninfo, "?", NULL};
 	PGconn *conn = PQconnectStartParams(keywords, values, 1);
 	PQconninfoOption *options = PQconninfo(conn);
 
-	if (!is_same(value_of(options, refused), REFUSED)) {
+	if (!is_same(value_of(options, invalid), "?")) {
 		log_error(
 		    "%.*s", VIEW_FMT(view_first_line(PQerrorMessage(conn))));
 		PQconninfoFree(options);
 		options = NULL;
 	}
 	PQfinish(conn);
+	return options;
+}
+
+/* All settings that libpq would connect with, or NULL. */
+static PQconninfoOption *
+collect(const char *conninfo)
+{
+	PQconninfoOption *options = collect_but(conninfo, "gssencmode");
+	PQconninfoOption *other = NULL, *to, *from;
+	char *value;
+
+	if (options != NULL)
+		other = collect_but(conninfo, "sslmode");
+	if (other == NULL) {
+		PQconninfoFree(options);
+		return NULL;
+	}
+	to = find(options, "gssencmode");
+	from = find(other, "gssencmode");
+	value = to->val;
+	to->val = from->val;
+	from->val = value;
+	PQconninfoFree(other);
 	return options;
 }
 
@@ -112,8 +135,9 @@ fits_line(const char *value)
 	    strchr(" \t\r\v\f", value[n - 1]) == NULL;
 }
 
+/* Puts a secret into the environment or the service file. */
 static int
-hide(struct plan *p, const PQconninfoOption *o)
+hide(struct split *s, const PQconninfoOption *o)
 {
 	if (o->envvar != NULL) {
 		if (setenv(o->envvar, o->val, 1) == 0)
@@ -128,12 +152,11 @@ hide(struct plan *p, const PQconninfoOption *o)
 		    o->keyword);
 		return EXIT_CONFIG;
 	}
-	buf_addf(&p->file, "%s=%s\n", o->keyword, o->val);
+	buf_addf(&s->service, "%s=%s\n", o->keyword, o->val);
 	return EXIT_DONE;
 }
 
-/* A file in memory that whoever has our descriptor can open, and nobody else.
- */
+/* A file in memory without a name, which only PSQL can open, by descriptor. */
 static int
 write_service(const struct buf *file)
 {
@@ -150,34 +173,34 @@ write_service(const struct buf *file)
 	return fd;
 }
 
+/* Makes the service file and refers to it, if there is something in it. */
 static int
-use_service(struct plan *p)
+use_service(struct split *s)
 {
 	struct buf whole = BUF_INIT;
 	char path[32];
 	int fd = -1;
 
-	if (p->file.len == 0)
+	if (s->service.len == 0)
 		return EXIT_DONE;
 	buf_adds(&whole, "[" SERVICE "]\n");
-	buf_addv(&whole, buf_view(&p->file));
+	buf_addv(&whole, buf_view(&s->service));
 	if (!whole.failed)
 		fd = write_service(&whole);
 	buf_release(&whole);
 	snprintf(path, sizeof(path), "/dev/fd/%d", fd);
-	add_setting(&p->conninfo, "service", SERVICE);
+	add_setting(&s->visible, "service", SERVICE);
 	if (fd >= 0 && setenv("PGSERVICEFILE", path, 1) == 0)
 		return EXIT_DONE;
 	log_error("could not make a service file: %s", strerror(errno));
 	return EXIT_OS;
 }
 
-/*
- * Divides what is set into what everybody may read and what not.  known is what
- * libpq would take anyhow, or NULL.
- */
+/* Splits the settings into secrets and visible ones, and leaves out visible
+ * ones that libpq finds in `defaults`, which may be NULL. */
 static int
-divide(struct plan *p, const PQconninfoOption *options, PQconninfoOption *known)
+split(struct split *s, const PQconninfoOption *options,
+    PQconninfoOption *defaults)
 {
 	int rc = EXIT_DONE;
 
@@ -186,53 +209,40 @@ divide(struct plan *p, const PQconninfoOption *options, PQconninfoOption *known)
 		if (o->val == NULL || strncmp(o->keyword, "service", 7) == 0)
 			continue;
 		if (pg_is_secret(o))
-			rc = hide(p, o);
-		else if (!is_same(o->val, value_of(known, o->keyword)))
-			add_setting(&p->conninfo, o->keyword, o->val);
+			rc = hide(s, o);
+		else if (!is_same(o->val, value_of(defaults, o->keyword)))
+			add_setting(&s->visible, o->keyword, o->val);
 	}
-	return rc == EXIT_DONE ? use_service(p) : rc;
-}
-
-/* With a service.  The one setting that is wrong in an answer is right in the
- * other. */
-static int
-divide_resolved(struct plan *p, const char *conninfo)
-{
-	PQconninfoOption *options = resolve(conninfo, "gssencmode");
-	PQconninfoOption *other = NULL, *wrong, *right, *known;
-	char *value;
-	int rc = EXIT_CONFIG;
-
-	if (options != NULL)
-		other = resolve(conninfo, "sslmode");
-	unsetenv("PGSERVICE");
-	known = PQconndefaults();
-	if (other != NULL) {
-		wrong = find(options, "gssencmode");
-		right = find(other, "gssencmode");
-		value = wrong->val;
-		wrong->val = right->val;
-		right->val = value;
-		rc = divide(p, options, known);
-	}
-	PQconninfoFree(known);
-	PQconninfoFree(other);
-	PQconninfoFree(options);
-	return rc;
+	return rc == EXIT_DONE ? use_service(s) : rc;
 }
 
 static bool
 has_service(PQconninfoOption *parsed)
 {
-	const char *named = value_of(parsed, "service");
+	return value_of(parsed, "service") != NULL ||
+	    getenv("PGSERVICE") != NULL;
+}
 
-	if (named == NULL)
-		named = getenv("PGSERVICE");
-	return named != NULL;
+/* Splits the settings of the string and of its service, as libpq combines them.
+ */
+static int
+split_with_service(struct split *s, const char *conninfo)
+{
+	PQconninfoOption *options = collect(conninfo), *defaults;
+	int rc;
+
+	if (options == NULL)
+		return EXIT_CONFIG;
+	unsetenv("PGSERVICE");
+	defaults = PQconndefaults();
+	rc = split(s, options, defaults);
+	PQconninfoFree(defaults);
+	PQconninfoFree(options);
+	return rc;
 }
 
 static int
-plan(struct plan *p, const char *conninfo)
+split_string(struct split *s, const char *conninfo)
 {
 	PQconninfoOption *parsed;
 	int rc = EXIT_DONE;
@@ -241,15 +251,15 @@ plan(struct plan *p, const char *conninfo)
 		return EXIT_DONE;
 	parsed = pg_parse(conninfo, NULL);
 	if (parsed == NULL) {
-		/* libpq's message repeats parts of it */
+		/* libpq's message repeats parts of the string */
 		log_error("invalid connection string");
 		rc = EXIT_CONFIG;
 	} else if (!pg_has_secret(conninfo)) {
-		buf_adds(&p->conninfo, conninfo);
+		buf_adds(&s->visible, conninfo);
 	} else if (has_service(parsed)) {
-		rc = divide_resolved(p, conninfo);
+		rc = split_with_service(s, conninfo);
 	} else {
-		rc = divide(p, parsed, NULL);
+		rc = split(s, parsed, NULL);
 	}
 	PQconninfoFree(parsed);
 	return rc;
@@ -258,21 +268,21 @@ plan(struct plan *p, const char *conninfo)
 static int
 run(const char *conninfo, char **argv, int argc)
 {
-	struct plan p = {BUF_INIT, BUF_INIT};
+	struct split s = {BUF_INIT, BUF_INIT};
 	char **args;
-	int rc = plan(&p, conninfo), n = 0;
+	int rc = split_string(&s, conninfo), n = 0;
 
 	if (rc != EXIT_DONE)
 		return rc;
 	args = calloc((size_t)argc + 3, sizeof(*args));
-	if (args == NULL || buf_str(&p.conninfo) == NULL) {
+	if (args == NULL || buf_str(&s.visible) == NULL) {
 		log_error("out of memory");
 		return EXIT_OS;
 	}
 	args[n++] = argv[0];
-	if (p.conninfo.len > 0) {
+	if (s.visible.len > 0) {
 		args[n++] = "-d";
-		args[n++] = p.conninfo.data;
+		args[n++] = s.visible.data;
 	}
 	memcpy(&args[n], &argv[1], (size_t)(argc - 1) * sizeof(*args));
 	execvp(args[0], args);
@@ -287,7 +297,7 @@ main(int argc, char **argv)
 	const char *variable = ask ? argv[2] : argv[1];
 	char *conninfo;
 
-	/* who calls us reads our errors as psql's */
+	/* the scripts read our errors as those of psql */
 	log_init("psql");
 	if (argc < 3 || getenv(variable) == NULL) {
 		log_error("usage: pg-exec VARIABLE PSQL [ARG ...]");

@@ -1,10 +1,10 @@
 /*
- * The one owner of growing memory.  Everything else is a view into one.
+ * A buffer that grows.  It owns its bytes; everything else is a view (view.h).
  *
- * Zero-initialise (BUF_INIT or static), append freely, test `failed` once at
- * the end: after an allocation failure every further append does nothing.
- * Reuse by buf_clear, which keeps the memory; free by buf_release.  Any append
- * may move the memory, so a view into a buf ends with the next append to it.
+ * Zero-initialise it (BUF_INIT or static), append freely, and test `failed`
+ * once at the end: after an allocation failure further appends do nothing.
+ * buf_clear empties it but keeps the memory; buf_release frees the memory.  An
+ * append may move the memory, so it ends the life of every view into the buf.
  */
 #ifndef BUF_H
 #define BUF_H
@@ -25,12 +25,12 @@ struct buf {
 		NULL, 0, 0, false \
 	}
 
-/* buf_reserve where there is no room. */
+/* The slow path of buf_reserve. */
 char *buf_grow(struct buf *b, size_t n);
 
 /*
- * Makes room for n more bytes and returns where they go, or NULL (and failed
- * is set).  The caller adds to len what it has written there.
+ * Makes room for n more bytes and returns a pointer to it, or sets failed and
+ * returns NULL.  The caller adds the number of bytes it wrote there to len.
  */
 static inline char *
 buf_reserve(struct buf *b, size_t n)
@@ -92,14 +92,15 @@ buf_adds(struct buf *b, const char *s)
 	buf_add(b, s, strlen(s));
 }
 
-/* Never a null view: an empty buf is an empty string. */
+/* The content; an empty string, not a null view, if the buf is empty. */
 static inline struct view
 buf_view(const struct buf *b)
 {
 	return (struct view){b->data != NULL ? b->data : "", b->len};
 }
 
-/* The content as a C string, or NULL after a failure. */
+/* The content as a C string, or NULL after a failure; len does not count the
+ * NUL. */
 const char *buf_str(struct buf *b);
 
 #endif

@@ -1,13 +1,12 @@
-/* Integers in the server's byte order, which is big-endian: in its protocol
- * and in the binary format of COPY (PostgreSQL manual, "Message Data Types"
- * and "COPY"). */
+/* Big-endian integers, as in PostgreSQL's protocol and in the binary format of
+ * COPY (PostgreSQL manual, "Message Data Types" and "COPY"). */
 #ifndef BYTES_H
 #define BYTES_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* The unsigned integer in n <= 8 bytes. */
+/* The unsigned integer in the n <= 8 bytes at `from`. */
 static inline uint64_t
 bytes_load(const char *from, size_t n)
 {
@@ -18,7 +17,7 @@ bytes_load(const char *from, size_t n)
 	return v;
 }
 
-/* Stores the last n <= 8 bytes of v; returns the place behind them. */
+/* Stores the low n <= 8 bytes of v; returns a pointer past them. */
 static inline char *
 bytes_store(char *to, uint64_t v, size_t n)
 {

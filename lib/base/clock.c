@@ -37,8 +37,8 @@ clock_doze_us(long us)
 }
 
 /*
- * The proleptic Gregorian calendar with years that begin in March, so that the
- * leap day is the last: eras of 400 years, 146097 days each.
+ * The proleptic Gregorian calendar.  Years begin in March, so that the leap day
+ * is their last day; an era is 400 years, or 146097 days.
  */
 static int64_t
 days_from_civil(int64_t y, int64_t m, int64_t d)
@@ -68,7 +68,7 @@ civil_from_days(int64_t days, int64_t *y, int *m, int *d)
 	*y = yoe + era * 400 + (*m <= 2);
 }
 
-/* n digits of v, most significant first. */
+/* Writes n digits of v, most significant first; returns a pointer past them. */
 static char *
 put_digits(char *to, int64_t v, int n)
 {
@@ -117,7 +117,7 @@ clock_format_pg(struct buf *b, int64_t t)
 	buf_add(b, text, (size_t)(p - text));
 }
 
-/* A cursor whose failure sticks: once s.p is null, every read gives 0. */
+/* The text still to be read.  After a failure every read returns 0. */
 struct scan {
 	struct view s;
 	bool failed;
@@ -251,7 +251,7 @@ clock_parse_pg(struct view s, int64_t *t)
 	us = (us + scan_below(&c, 0, 60)) * 1000000;
 	us += scan_fraction(&c);
 	us -= scan_zone(&c) * 60000000;
-	/* or the multiplication overflows */
+	/* a larger year would overflow the multiplication below */
 	if (c.failed || c.s.n > 0 || year < -4713 || year > 294276)
 		return false;
 	*t = days_from_civil(year, month, day) * DAY_US + us;

@@ -1,6 +1,6 @@
 /*
- * Time.  Timers run on the monotonic clock; dates are PostgreSQL's own:
- * microseconds since 2000-01-01 00:00:00 UTC, INT64_MAX and INT64_MIN being
+ * Time.  Timers use the monotonic clock.  Timestamps are PostgreSQL's:
+ * microseconds since 2000-01-01 00:00:00 UTC; INT64_MAX and INT64_MIN are
  * infinity and -infinity (src/include/datatype/timestamp.h).
  */
 #ifndef CLOCK_H
@@ -13,7 +13,7 @@
 /* Milliseconds of the monotonic clock. */
 int64_t clock_ms(void);
 
-/* Milliseconds until then, 0 if it has passed. */
+/* Milliseconds until the deadline, 0 if it has passed. */
 static inline int64_t
 clock_left(int64_t deadline_ms)
 {
@@ -32,22 +32,24 @@ clock_earlier(int64_t a, int64_t b)
 /* Now as a PostgreSQL timestamp. */
 int64_t clock_pg(void);
 
-/* Lets the CPU go for this long; a signal may end it early. */
+/* Sleeps for less than 1,000,000 us; a signal may end the sleep early. */
 void clock_doze_us(long us);
 
-/* Is it one, from 24 November 4714 BC to the end of 294276, or infinity? */
+/* Is t a timestamp of PostgreSQL: from 24 November 4714 BC to the end of the
+ * year 294276, or an infinity? */
 bool clock_valid_pg(int64_t t);
 
 /*
- * Appends 2026-11-22T13:12:35.949462Z, always six digits; a year outside
- * 0000-9999 has a sign and at least five digits (ISO 8601, expanded form);
- * "infinity" and "-infinity" as they are.
+ * Appends t in the form 2026-11-22T13:12:35.949462Z, or "infinity" or
+ * "-infinity".  A year outside 0000-9999 gets a sign and six digits (ISO 8601,
+ * expanded form).
  */
 void clock_format_pg(struct buf *b, int64_t t);
 
 /*
- * Reads what clock_format_pg writes, and RFC 3339 in general: any number of
- * fraction digits up to six, an offset for the Z, a space for the T.
+ * Reads what clock_format_pg writes, and RFC 3339 with at most six digits of
+ * fraction, an offset below 16 hours, and no leap second.  A space may stand
+ * for the T; a year with a sign may have five digits.
  */
 bool clock_parse_pg(struct view s, int64_t *t);
 

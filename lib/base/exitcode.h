@@ -1,12 +1,12 @@
 /*
- * The exit codes of every tool, with the numbers of sysexits.h.  They say what
- * a supervisor must do: EXIT_OS, EXIT_IO and EXIT_RETRY are worth a restart,
+ * The exit codes of every tool, with the numbers of sysexits.h.  They tell a
+ * supervisor what to do: EXIT_OS, EXIT_IO and EXIT_RETRY are worth a restart,
  * the others need a person.
  *
- * Throughout lib/, a function that returns `int` and is documented as
- * returning an exit code returns EXIT_DONE or the code the process should end
- * with; the error has then been logged already, by whoever knew the object's
- * name, and callers pass the code up.
+ * Throughout lib/, a function documented as returning an exit code returns
+ * EXIT_DONE or the code that the process should end with.  In the latter case
+ * the function that knew the object's name has logged the error, and callers
+ * only pass the code on.
  */
 #ifndef EXITCODE_H
 #define EXITCODE_H

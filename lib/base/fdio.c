@@ -46,7 +46,7 @@ int
 fdio_out_flush(struct fdio_out *o)
 {
 	if (o->b.failed) {
-		log_error("could not queue for \"%s\": out of memory", o->name);
+		log_error("could not write \"%s\": out of memory", o->name);
 		return EXIT_OS;
 	}
 	while (fdio_out_pending(o) > 0) {
@@ -85,9 +85,8 @@ fdio_out_drain(struct fdio_out *o, int64_t grace_ms)
 		if (fdio_out_pending(o) < before) {
 			until = 0;
 		} else if (until != 0 && clock_left(until) == 0) {
-			log_error(
-			    "could not write \"%s\": stopped while it took "
-			    "nothing",
+			log_error("could not write \"%s\": stopped while it "
+				  "was blocked",
 			    o->name);
 			return EXIT_RETRY;
 		}
@@ -116,7 +115,7 @@ short
 fdio_wait(int fd, short events, int64_t timeout_ms)
 {
 	struct pollfd p[2] = {{fd, events, 0}, {signals_fd(), POLLIN, 0}};
-	/* a stop that was asked for before ends no wait of its own */
+	/* a stop that was requested before must not end this wait */
 	nfds_t n = signals_stop_requested() ? 1 : 2;
 
 	if (timeout_ms > INT_MAX)
@@ -133,7 +132,7 @@ fdio_pause(int64_t ms)
 {
 	int64_t until = clock_ms() + ms;
 
-	/* other signals than a stop only interrupt it */
+	/* SIGCHLD ends fdio_wait, too */
 	while (!signals_stop_requested() && clock_left(until) > 0)
 		fdio_wait(-1, 0, clock_left(until));
 }

@@ -1,6 +1,6 @@
 /*
- * Output that never blocks behind the caller's back: bytes are queued, and
- * written as far as the descriptor takes them.
+ * Non-blocking output: bytes are queued, then written as far as the descriptor
+ * accepts them.
  *
  *	queue:  | written already | to be written |
  *	                          ^ done          ^ b.len
@@ -17,13 +17,14 @@ struct fdio_out {
 	const char *name; /* for messages: "stdout" */
 	struct buf b;     /* append here */
 	size_t done;
-	int flags; /* of the open file, to be put back; -1: not changed */
+	int flags; /* status flags to restore; -1: not changed */
 };
 
 /*
- * Takes fd over for writing.  A pipe or socket is made non-blocking until
- * fdio_out_close, since its status flags belong to everyone who shares it, and
- * a pipe is widened to 1 MiB where the system lets us.
+ * Takes over fd for writing.  Makes a pipe or socket non-blocking, which
+ * fdio_out_close undoes, since other processes may share the status flags.
+ * Enlarges a pipe to 1 MiB where the system permits it.  name is kept, not
+ * copied.
  */
 void fdio_out_init(struct fdio_out *o, int fd, const char *name);
 
@@ -34,33 +35,32 @@ fdio_out_pending(const struct fdio_out *o)
 }
 
 /*
- * Writes what the descriptor takes now.  Returns an exit code: EXIT_IO if it
- * takes no more for ever (EPIPE, a full disk), EXIT_OS if the queue could not
- * grow.
+ * Writes what the descriptor accepts now.  Returns an exit code: EXIT_IO if
+ * write(2) failed (EPIPE, a full disk), EXIT_OS if memory for the queue ran
+ * out.
  */
 int fdio_out_flush(struct fdio_out *o);
 
 /*
- * Writes all that is queued, waiting as needed.  Gives up with EXIT_RETRY when
- * a stop is requested and nothing moves for grace_ms.
+ * Writes the whole queue, waiting as needed.  After a stop request it gives up
+ * with EXIT_RETRY when nothing could be written for grace_ms.
  */
 int fdio_out_drain(struct fdio_out *o, int64_t grace_ms);
 
 /*
- * Puts the flags back, closes the descriptor, frees the queue; what is still
- * pending is dropped.  Returns an exit code: an error of close(2) is one of
- * writing.
+ * Restores the flags, closes the descriptor and frees the queue, dropping what
+ * is still pending.  Returns an exit code: EXIT_IO if close(2) failed.
  */
 int fdio_out_close(struct fdio_out *o);
 
 /*
  * Waits until fd has one of events (see poll(2)), a signal arrives, or
- * timeout_ms have passed (-1: no limit); a stop that was requested before does
- * not end it.  Returns revents, 0 if none.
+ * timeout_ms have passed (-1: no limit).  A stop that was requested before the
+ * call does not end the wait.  Returns revents, 0 if none.
  */
 short fdio_wait(int fd, short events, int64_t timeout_ms);
 
-/* Does nothing for so long, or until a stop is requested. */
+/* Sleeps for ms milliseconds, or until a stop is requested. */
 void fdio_pause(int64_t ms);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  *	string	= '"' *( plain | escape ) '"'
- *	plain	= any byte from 0x20 on but '"' and '\'
+ *	plain	= any byte from 0x20 on, except '"' and '\'
  *	escape	= '\' ( '"' | '\' | 'b' | 'f' | 'n' | 'r' | 't' )
  *		| "\u00" 2HEXDIG
  */
@@ -8,11 +8,11 @@
 
 #include <stdint.h>
 
-/* What follows the backslash of a control character. */
+/* The letter of the escape of each control character. */
 static const char letters[] = "uuuuuuuubtnufruuuuuuuuuuuuuuuuuu";
 
 #define EACH_BYTE(c) (UINT64_C(0x0101010101010101) * (c))
-/* The high bit of some byte is set if and only if a byte of x is below c. */
+/* The high bit of some byte is set if and only if some byte of x is below c. */
 #define BELOW(x, c) (((x)-EACH_BYTE(c)) & ~(x))
 
 /* Are all of these 8 bytes plain? */

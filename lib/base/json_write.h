@@ -5,9 +5,9 @@
 #include "base/buf.h"
 
 /*
- * A string in quotes.  Escaped are the quote, the backslash and the control
- * characters below 0x20 (\b \f \n \r \t by their short forms); all other bytes
- * are copied, so UTF-8 in is UTF-8 out.  A null view becomes null.
+ * Appends s as a string in quotes, or null for a null view.  Escapes the quote,
+ * the backslash and the control characters below 0x20 (\b \f \n \r \t in their
+ * short forms) and copies all other bytes, so UTF-8 stays UTF-8.
  */
 void json_write_string(struct buf *b, struct view s);
 

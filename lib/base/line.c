@@ -31,7 +31,7 @@ take_line(struct line_reader *r, struct view *line)
 	return true;
 }
 
-/* Reads once.  LINE_READY means that there is something new to look at. */
+/* Reads once.  LINE_READY: more bytes, or the end of file. */
 static enum line_status
 fill(struct line_reader *r)
 {

@@ -1,6 +1,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,10 +16,10 @@
 
 #define KINDS 16
 
-/* What has been shown of one kind of message since then. */
+/* Messages with one format string, in the current window. */
 struct kind {
 	const char *fmt;
-	int64_t since;
+	int64_t since; /* clock_ms at the start of the window */
 	unsigned shown, hidden;
 };
 
@@ -79,8 +80,8 @@ add_json(struct buf *line, const char *level, const struct buf *message)
 	buf_addc(line, '}');
 }
 
-/* JOURNAL_STREAM is DEVICE:INODE of the journal's end; stderr may have been
- * redirected since. */
+/* JOURNAL_STREAM is DEVICE:INODE of the stderr that systemd opened; it may have
+ * been redirected since. */
 static bool
 is_journal(void)
 {
@@ -121,7 +122,7 @@ emit(const char *level, const struct buf *message)
 	else
 		add_text(&line, level, message);
 	buf_addc(&line, '\n');
-	/* nowhere is left to report a stderr that does not take it */
+	/* an error on stderr cannot be reported */
 	if (!line.failed && write(STDERR_FILENO, line.data, line.len) < 0)
 		errno = 0;
 	buf_release(&line);
@@ -140,7 +141,7 @@ emit_own(const char *level, const char *fmt, ...)
 	buf_release(&message);
 }
 
-/* The kind's place: its own, a free one, or else the oldest. */
+/* The entry of fmt, or a free one, or else the oldest. */
 static struct kind *
 find_kind(const char *fmt)
 {
@@ -155,7 +156,7 @@ find_kind(const char *fmt)
 	return k;
 }
 
-/* Is there room for one more of this kind? */
+/* May one more message of this kind be shown? */
 static bool
 admit(const char *level, const char *fmt)
 {
@@ -165,7 +166,7 @@ admit(const char *level, const char *fmt)
 	if (k->fmt != fmt || now - k->since >= LOG_WINDOW_MS) {
 		if (k->fmt == fmt && k->hidden > 0)
 			emit_own(level,
-			    "left out %u messages like the next one",
+			    "suppressed %u messages like the next one",
 			    k->hidden);
 		*k = (struct kind){.fmt = fmt, .since = now};
 	}
@@ -175,7 +176,7 @@ admit(const char *level, const char *fmt)
 	}
 	if (k->hidden++ == 0)
 		emit_own(level,
-		    "leaving out more like the last one for up to %d s",
+		    "suppressing messages like the last one for up to %d s",
 		    LOG_WINDOW_MS / 1000);
 	return false;
 }

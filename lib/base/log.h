@@ -1,26 +1,25 @@
 /*
- * Messages to stderr, one line each, written by one write(2) so that tools
- * that share a stderr do not mix theirs.  What is hostile in one (see text.h)
- * becomes '?', in JSON an escape.
+ * Messages to stderr, one line each.  A line is written by one write(2), so
+ * that tools that share a stderr do not mix their lines.  Unsafe characters
+ * (see text.h) become '?', or escapes in JSON.
  *
  *   tool: error: could not VERB "OBJECT": REASON
  *   tool: hint: A sentence.
  *
- * or, with LOG_JSON, {"time":…,"tool":…,"level":…,"message":…}.  No row values
- * and no secrets are ever passed in.  errno is preserved.
+ * or, with LOG_JSON, {"time":…,"tool":…,"level":…,"message":…}.  Callers never
+ * pass row values or secrets.  errno is preserved.
  *
- * A line of text begins with the time if that was asked for; if stderr is
- * journald's (JOURNAL_STREAM of systemd.exec(5)), which has the time anyhow,
- * with the level as <N> of sd-daemon(3) instead.
+ * A line of text begins with the time if log_configure was told so.  If stderr
+ * is the journal (JOURNAL_STREAM, systemd.exec(5)), which records the time
+ * itself, it begins with the level as <N> (sd-daemon(3)) instead.
  *
- * Warnings and info of one kind, which is a format string, are shown LOG_BURST
- * times in LOG_WINDOW_MS; what comes beyond that is counted only.  Errors and
- * hints always show.
+ * Of the warnings and infos with the same format string, LOG_BURST are shown
+ * in LOG_WINDOW_MS, and the others are only counted.  Errors and hints are
+ * always shown.
  */
 #ifndef LOG_H
 #define LOG_H
 
-#include <stdarg.h>
 #include <stdbool.h>
 
 #define LOG_BURST     20
@@ -34,12 +33,13 @@ enum log_level {
 	LOG_INFO,
 };
 
-/* Process-wide, set once by main: tool is kept, not copied. */
+/* Process-wide, set once by main; tool is kept, not copied. */
 void log_init(const char *tool);
 void log_configure(
     enum log_format format, enum log_level level, bool timestamps);
 
-/* From now on what fails is no error of ours: it is logged as info. */
+/* While on, errors are logged as infos, without their hints: for work that may
+ * fail without harm. */
 void log_errors_as_info(bool on);
 
 /* Was LOG_JSON configured? */
@@ -49,7 +49,7 @@ void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warning(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* What to do about the error just logged: a sentence. */
+/* A sentence that says what to do about the error just logged. */
 void log_hint(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 #endif

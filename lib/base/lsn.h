@@ -1,6 +1,6 @@
 /*
- * Positions in the WAL, in the text form of type pg_lsn in its one canonical
- * spelling: two upper-case hexadecimal numbers without leading zeros.
+ * LSNs in the text form of type pg_lsn.  Only the canonical spelling is read
+ * and written: two upper-case hexadecimal numbers without leading zeros.
  */
 #ifndef LSN_H
 #define LSN_H

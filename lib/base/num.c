@@ -49,14 +49,16 @@ is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* "1.5" off the front of s: the whole part, and the part behind the point as
- * fraction / scale; digits that no longer count are dropped. */
+/* A number such as 1.5: the part before the point, and the part after it as
+ * fraction / scale. */
 struct decimal {
 	uint64_t whole;
 	uint64_t fraction;
 	uint64_t scale;
 };
 
+/* Takes a number off the front of s.  Of the digits after the point only the
+ * first twelve count. */
 static bool
 take_decimal(struct view *s, struct decimal *d)
 {
@@ -104,8 +106,8 @@ take_unit(struct view *s, uint64_t *ns)
 	return false;
 }
 
-/* fraction / scale of a unit, rounded down.  Units end in so many zeros that
- * the product fits once those that the two have in common are gone. */
+/* fraction / scale of a unit, rounded down.  The common factors of ten are
+ * removed first, so that the product fits into 64 bits. */
 static uint64_t
 part_of(const struct decimal *d, uint64_t ns)
 {
@@ -129,7 +131,7 @@ num_parse_duration(struct view s, int64_t *ms)
 	if (s.n == 0)
 		return false;
 	while (s.n > 0) {
-		/* Go's own limit is 2^63 nanoseconds */
+		/* Go's limit: below 2^63 nanoseconds */
 		if (!take_decimal(&s, &d) || !take_unit(&s, &unit) ||
 		    d.whole > (INT64_MAX - ns) / unit)
 			return false;

@@ -11,12 +11,13 @@
 #include "base/exitcode.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "base/signals.h"
 #include "base/version.h"
 
 #define OPT_MAX   48
 #define COUNT_MAX 2147483647u
 
-/* what every tool has */
+/* The options of every tool. */
 static bool help_flag, version_flag, quiet_flag, verbose_flag, stamps_flag;
 static int log_format_choice;
 static const char *const log_formats[] = {"text", "json", NULL};
@@ -38,6 +39,8 @@ static const struct opt common[] = {
 	"print the version and exit", 0, NULL},
 };
 #define NCOMMON (sizeof(common) / sizeof(*common))
+
+static bool flag_given[OPT_MAX]; /* in the last opts_parse */
 
 static const struct opt *
 opt_at(const struct opts *o, size_t i)
@@ -68,7 +71,7 @@ set_count(const struct opt *t, struct view text)
 	return true;
 }
 
-/* text is the variable's, or null: the flag was given */
+/* text is the variable's value, or NULL for the flag. */
 static bool
 set_flag(const struct opt *t, const char *text)
 {
@@ -76,7 +79,7 @@ set_flag(const struct opt *t, const char *text)
 	return text == NULL || *(bool *)t->dest || strcmp(text, "false") == 0;
 }
 
-/* Sets the destination; false: text is not of the option's kind. */
+/* Sets the destination; false: text is not a value of the option's kind. */
 static bool
 set(const struct opt *t, const char *text)
 {
@@ -103,8 +106,9 @@ set(const struct opt *t, const char *text)
 	return false;
 }
 
+/* Why set refused a text; room has n bytes for the reason. */
 static const char *
-wanted(const struct opt *t, char *room, size_t n)
+reason(const struct opt *t, char *room, size_t n)
 {
 	switch (t->kind) {
 	case OPT_COUNT:
@@ -119,13 +123,14 @@ wanted(const struct opt *t, char *room, size_t n)
 	case OPT_FLAG:
 		return "neither true nor false";
 	case OPT_TEXT:
-	case OPT_LIST:
 		break;
+	case OPT_LIST:
+		return "empty, or given too often";
 	}
-	return "empty, or given too often";
+	return "empty";
 }
 
-/* Variables of the options that no flag has set. */
+/* Reads the variables of the options that no flag has set. */
 static int
 read_environment(const struct opts *o, const bool *given)
 {
@@ -138,20 +143,21 @@ read_environment(const struct opts *o, const bool *given)
 		if (given[i] || text == NULL || *text == '\0' || set(t, text))
 			continue;
 		log_error("could not use %s=\"%s\": %s", t->env, text,
-		    wanted(t, room, sizeof(room)));
+		    reason(t, room, sizeof(room)));
 		return EXIT_CONFIG;
 	}
 	return EXIT_DONE;
 }
 
-/* The tables of getopt_long(3): values 256 + index; short ones by letter. */
+/* Fills the tables of getopt_long(3).  A long option is returned as 256 and its
+ * index, a short one as its letter. */
 static void
 fill_getopt(const struct opts *o, struct option *longs, char *shorts)
 {
 	size_t n = o->n + NCOMMON, s = 0;
 
 	shorts[s++] = '+'; /* stop at the first operand */
-	shorts[s++] = ':'; /* tell a missing argument apart */
+	shorts[s++] = ':'; /* return ':' for a missing argument */
 	for (size_t i = 0; i < n && i < OPT_MAX; i++) {
 		const struct opt *t = opt_at(o, i);
 
@@ -200,11 +206,11 @@ opts_extra(const struct opts *o, const char *arg)
 {
 	if (strchr(arg, '=') != NULL || strstr(arg, "://") != NULL)
 		return opts_usage(o, "a connection string without -d");
-	return opts_usage(o, "\"%s\" is one too many", arg);
+	return opts_usage(o, "unexpected argument \"%s\"", arg);
 }
 
-/* It is the last argument; perhaps only for the shell, which leaves out what
- * begins with a # that is not quoted. */
+/* The option is the last argument.  The shell may have removed its value: an
+ * unquoted # begins a comment. */
 static int
 no_value(const struct opts *o, const char *option)
 {
@@ -242,7 +248,7 @@ one_flag(const struct opts *o, int value, char **argv, int before, bool *given)
 	if (set(t, optarg))
 		return EXIT_DONE;
 	return opts_usage(o, "--%s \"%s\": %s", t->name, optarg,
-	    wanted(t, room, sizeof(room)));
+	    reason(t, room, sizeof(room)));
 }
 
 static int
@@ -286,7 +292,7 @@ flush_stdout(void)
 	return EXIT_IO;
 }
 
-/* What the codes of exitcode.h mean, in a word or two. */
+/* The meaning of an exit code in a word or two. */
 static const char *
 meaning(int code)
 {
@@ -332,6 +338,16 @@ print_codes(const struct opts *o)
 	printf(".\n");
 }
 
+bool
+opts_given(const struct opts *o, const void *dest)
+{
+	for (size_t i = 0; i < o->n; i++) {
+		if (o->table[i].dest == dest)
+			return flag_given[i];
+	}
+	return false;
+}
+
 static int
 print_help(const struct opts *o)
 {
@@ -359,11 +375,12 @@ opts_parse(const struct opts *o, int argc, char **argv, int *rest, int *rc)
 	const char *format = getenv("PHILOTES_LOG_FORMAT");
 	bool given[OPT_MAX] = {false};
 
-	/* for what is wrong with the flags */
+	/* errors in the flags are logged in this format, too */
 	if (format != NULL && strcmp(format, "json") == 0)
 		log_configure(LOG_JSON, LOG_WARNING, false);
 	*rc = read_flags(o, argc, argv, given);
 	*rest = optind;
+	memcpy(flag_given, given, sizeof(given));
 	if (*rc != EXIT_DONE)
 		return false;
 	if (help_flag || version_flag) {
@@ -377,4 +394,12 @@ opts_parse(const struct opts *o, int argc, char **argv, int *rest, int *rc)
 			       : LOG_WARNING,
 	    stamps_flag);
 	return *rc == EXIT_DONE;
+}
+
+bool
+opts_start(const struct opts *o, int argc, char **argv, int *rest, int *rc)
+{
+	log_init(o->tool);
+	*rc = signals_init();
+	return *rc == EXIT_DONE && opts_parse(o, argc, argv, rest, rc);
 }

@@ -1,5 +1,7 @@
 #include "base/patience.h"
 
+#include "base/clock.h"
+
 void
 patience_start(struct patience *p, int64_t now)
 {
@@ -28,7 +30,7 @@ say_at(const struct patience *p)
 int64_t
 patience_due_at(const struct patience *p)
 {
-	return over_at(p) < say_at(p) ? over_at(p) : say_at(p);
+	return clock_earlier(over_at(p), say_at(p));
 }
 
 enum patience_step

@@ -1,7 +1,8 @@
 /*
- * Waiting for an answer: when to say that we wait, and when to give up.
+ * Waiting for an answer: when to log that we wait, and when to give up.
  *
- * Nothing here reads a clock: `now` is clock_ms, so that time can be tested.
+ * Nothing here reads a clock, so that tests can set the time: `now` is the
+ * value of clock_ms.
  */
 #ifndef PATIENCE_H
 #define PATIENCE_H
@@ -14,24 +15,25 @@
 
 /* Set the limit, then patience_start. */
 struct patience {
-	int64_t limit; /* ms without a sign of life; 0: none */
-	int64_t since; /* of the wait, or of the last sign of life */
-	bool said;     /* in this wait */
+	int64_t limit; /* ms without a sign of life; 0: no limit */
+	int64_t since; /* start of the wait, or last sign of life */
+	bool said;     /* PATIENCE_SAY was returned in this wait */
 };
 
 enum patience_step {
 	PATIENCE_WAIT, /* there is nothing to do */
-	PATIENCE_SAY,  /* say that we wait: once in a wait */
-	PATIENCE_OVER, /* the limit is reached */
+	PATIENCE_SAY,  /* log that we wait; returned once in a wait */
+	PATIENCE_OVER, /* the limit is reached: give up */
 };
 
 /* A wait begins. */
 void patience_start(struct patience *p, int64_t now);
 
-/* Something has come or was taken; the wait goes on. */
+/* The peer sent or accepted something, but the wait goes on. */
 void patience_hear(struct patience *p, int64_t now);
 
-/* When patience_look has something to say next; INT64_MAX: never. */
+/* The time from which patience_look returns another step than PATIENCE_WAIT;
+ * INT64_MAX: never. */
 int64_t patience_due_at(const struct patience *p);
 enum patience_step patience_look(struct patience *p, int64_t now);
 

@@ -19,7 +19,7 @@ on_signal(int sig)
 
 	if (sig != SIGCHLD)
 		requested = 1;
-	/* a full pipe is as readable as one with another byte in it */
+	/* a full pipe is readable without another byte */
 	if (write(wake[1], "", 1) < 0)
 		errno = saved;
 	errno = saved;
@@ -52,8 +52,8 @@ signals_init(void)
 	struct sigaction action;
 	int fd, rc;
 
-	/* a closed standard descriptor stays unusable: reading fails on 0,
-	 * writing on 1 and 2 */
+	/* a closed standard descriptor stays unusable: reading from 0 fails,
+	 * and so does writing to 1 or 2 */
 	for (fd = 0; fd <= 2; fd++) {
 		if (fcntl(fd, F_GETFD) < 0 &&
 		    open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY) != fd)
@@ -64,7 +64,7 @@ signals_init(void)
 		return rc;
 	memset(&action, 0, sizeof(action));
 	sigemptyset(&action.sa_mask);
-	/* no SA_RESTART: a blocking open must return */
+	/* no SA_RESTART: a signal must interrupt a blocking open(2) */
 	action.sa_handler = on_signal;
 	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++) {
 		if (sigaction(signals[i], &action, NULL) != 0)

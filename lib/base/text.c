@@ -10,11 +10,11 @@
 struct character {
 	size_t n; /* bytes */
 	uint32_t code;
-	bool hostile;
+	bool unsafe;
 };
 
 static bool
-is_hostile(uint32_t code)
+is_unsafe(uint32_t code)
 {
 	return code < 0x20 || (code >= 0x7f && code <= 0x9f) ||
 	    code == 0x061c || code == 0x200e || code == 0x200f ||
@@ -22,7 +22,7 @@ is_hostile(uint32_t code)
 	    (code >= 0x2066 && code <= 0x2069);
 }
 
-/* What text, which is not empty, begins with. */
+/* The first character of text, which is not empty. */
 static struct character
 first_character(struct view text)
 {
@@ -35,18 +35,18 @@ first_character(struct view text)
 		c.code &= 0x7fu >> c.n;
 	for (size_t i = 1; i < c.n; i++)
 		c.code = c.code << 6 | (p[i] & 0x3fu);
-	c.hostile = is_hostile(c.code);
+	c.unsafe = is_unsafe(c.code);
 	return c;
 }
 
-/* Appends text with what `replace` puts in for hostile characters. */
+/* Appends text; `replace` appends the substitute for an unsafe character. */
 static void
 add(struct buf *b, struct view text, void (*replace)(struct buf *, uint32_t))
 {
 	while (text.n > 0) {
 		struct character c = first_character(text);
 
-		if (c.hostile)
+		if (c.unsafe)
 			replace(b, c.code);
 		else
 			buf_add(b, text.p, c.n);
@@ -55,7 +55,7 @@ add(struct buf *b, struct view text, void (*replace)(struct buf *, uint32_t))
 }
 
 static void
-put_mark(struct buf *b, uint32_t code)
+put_question(struct buf *b, uint32_t code)
 {
 	(void)code;
 	buf_addc(b, '?');
@@ -70,7 +70,7 @@ put_escape(struct buf *b, uint32_t code)
 void
 text_add_line(struct buf *b, struct view text)
 {
-	add(b, text, put_mark);
+	add(b, text, put_question);
 }
 
 void
@@ -78,7 +78,7 @@ text_add_json(struct buf *b, struct view text)
 {
 	struct buf string = BUF_INIT;
 
-	/* what JSON does not escape, nor anything but ASCII, stays as it is */
+	/* json_write_string leaves the other unsafe characters to add */
 	json_write_string(&string, text);
 	add(b, buf_view(&string), put_escape);
 	b->failed = b->failed || string.failed;

@@ -6,8 +6,9 @@
 #define HIGH_BITS UINT64_C(0x8080808080808080)
 
 /*
- * RFC 3629, section 4: the length of the sequence at p, 0 if it is not one.
- * Only the second byte's range depends on the first byte.
+ * The length of the sequence of several bytes at p, 0 if it is not well-formed
+ * (RFC 3629, section 4).  The first byte restricts the range of the second one
+ * only.
  */
 static size_t
 sequence(const unsigned char *p, size_t n)

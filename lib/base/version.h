@@ -1,5 +1,5 @@
-/* The version of the tools, and of the schema they work with, which
- * sql/001_schema.sql and the queries of sql/operator know, too. */
+/* The version of the tools, and that of the buffer's schema, which
+ * sql/001_schema.sql and the queries in sql/operator repeat. */
 #ifndef VERSION_H
 #define VERSION_H
 

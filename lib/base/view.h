@@ -26,7 +26,7 @@ view_of(const char *s)
 	return s != NULL ? (struct view){s, strlen(s)} : VIEW_NULL;
 }
 
-/* Of a text that may have several lines. */
+/* The first line of text, without its newline. */
 static inline struct view
 view_first_line(const char *text)
 {

@@ -1,4 +1,4 @@
-/* Escapes in JSON strings: what they stand for. */
+/* Decoding the escapes in JSON strings. */
 #ifndef JSON_ESCAPE_H
 #define JSON_ESCAPE_H
 
@@ -6,11 +6,11 @@
 #include "json/json_error.h"
 
 /*
- * The decoded content of a JSON string: raw is the text between the quotes,
- * already recognised.  Without an escape it is raw itself, else the decoded
- * bytes are appended to scratch and the view points there (scratch must not
- * move afterwards: see buf.h).  A null view, and *e set, if the escapes cannot
- * be UTF-8: a lone surrogate.
+ * Decodes the content of a JSON string: raw is the text between the quotes,
+ * which json_scan has accepted.  Without an escape the result is raw itself.
+ * Otherwise the decoded bytes are appended to scratch, and the result is a view
+ * of them, valid until scratch moves (see buf.h).  Returns a null view and sets
+ * *e for a lone surrogate, or if memory ran out.
  */
 struct view json_unescape(
     struct view raw, struct buf *scratch, struct json_error *e);
@@ -18,12 +18,14 @@ struct view json_unescape(
 /* The value of a hexadecimal digit, or -1. */
 int json_hex_digit(unsigned char c);
 
-/* The character an escape's letter stands for, 0: no such escape. */
+/* The character that backslash and c stand for; 0 if there is no such escape.
+ */
 char json_short_escape(unsigned char c);
 
 /*
- * The character of the \u escape at *p, and *p moved behind it; two escapes
- * can be one character.  -1, and *p stays, for half a pair.
+ * Decodes the character of the \u escape at *p, whose four digits have been
+ * checked, and moves *p past it; two escapes may form one character.  Returns
+ * -1 and leaves *p for a lone surrogate.
  */
 long json_unicode_escape(const unsigned char **p, const unsigned char *end);
 

@@ -47,7 +47,7 @@ json_keys_add(struct json_keys *k, struct view raw, bool escaped, size_t at,
 	*to = (struct json_key){.key = key, .from = from, .at = at};
 	n = key.n < sizeof(to->head) ? key.n : sizeof(to->head);
 	memcpy(&to->head, key.p, n);
-	/* what was decoded may still move */
+	/* k->decoded may still move */
 	if (key.p != raw.p)
 		to->key.p = NULL;
 	k->n++;
@@ -66,7 +66,7 @@ compare(const void *pa, const void *pb)
 	return a->key.n > 0 ? memcmp(a->key.p, b->key.p, a->key.n) : 0;
 }
 
-/* Few keys are compared each with each, which is faster than sorting. */
+/* So few keys are compared in pairs, which is faster than sorting. */
 #define FEW_KEYS 16
 
 bool

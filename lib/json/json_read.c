@@ -7,7 +7,7 @@ json_read_object(struct json_reader *r, struct view text, struct json_error *e)
 {
 	size_t at;
 
-	/* nearly all are: one pass says it of all values */
+	/* nearly every text is storable: one pass checks all its values */
 	r->storable = json_scan_storable(
 	    text, JSON_STORE_DEPTH + 2, &r->members, e);
 	if (!r->storable && !json_scan(text, &r->members, e))

@@ -10,7 +10,7 @@
  *	number	= [ "-" ] ( "0" | 1-9 *DIGIT ) [ "." 1*DIGIT ]
  *		  [ ( "e" | "E" ) [ "+" | "-" ] 1*DIGIT ]
  *	string	= '"' *( plain | escape ) '"'
- *	plain	= UTF-8 (RFC 3629) from U+0020 on but '"' and '\'
+ *	plain	= UTF-8 (RFC 3629) from U+0020 on, except '"' and '\'
  *	escape	= '\' ( '"' | '\' | "/" | "b" | "f" | "n" | "r" | "t" )
  *		| "\u" 4HEXDIG
  *	ws	= *( " " | "\t" | "\n" | "\r" )
@@ -33,13 +33,13 @@ struct scan {
 	struct json_error *e;
 	size_t depth;
 	size_t max_depth;
-	bool storable;                /* refuse what jsonb could not hold */
+	bool storable;                /* refuse what jsonb cannot hold */
 	struct json_keys *keys;       /* NULL: duplicates are allowed */
-	struct json_members *members; /* NULL: nobody asks for them */
-	struct json_member *member;   /* of the outermost object, the last */
-	bool escaped;                 /* in the key there was an escape */
-	char open[JSON_DEPTH_MAX];
-	size_t first[JSON_DEPTH_MAX]; /* of the keys of each open object */
+	struct json_members *members; /* NULL: not needed */
+	struct json_member *member;   /* the last of the outermost object */
+	bool escaped;                 /* the key holds an escape */
+	char open[JSON_DEPTH_MAX];    /* '{' or '[' of each open level */
+	size_t first[JSON_DEPTH_MAX]; /* index of each level's first key */
 };
 
 static bool
@@ -50,7 +50,7 @@ fail(struct scan *s, const byte *at, const char *reason)
 	return false;
 }
 
-/* The byte at `at` cannot stand there. */
+/* Refuses the byte at `at`, or the end of the text there. */
 static bool
 fail_unexpected(struct scan *s, const byte *at)
 {
@@ -132,7 +132,7 @@ take_literal(struct scan *s, const char *word, size_t n)
 	return true;
 }
 
-/* The escape at p; what is behind it, or NULL. */
+/* Takes the escape at p; returns a pointer past it, or NULL. */
 static const byte *
 take_escape(struct scan *s, const byte *p)
 {
@@ -158,8 +158,8 @@ take_escape(struct scan *s, const byte *p)
 			return NULL;
 		}
 	if (s->storable) {
-		/* the second half of a pair may not have been looked at yet:
-		 * then it is malformed, and refused here already */
+		/* the second escape of a pair has not been checked yet; if it
+		 * is malformed, it is refused here already */
 		q = p;
 		switch (json_unicode_escape(&q, s->end)) {
 		case 0:
@@ -173,7 +173,7 @@ take_escape(struct scan *s, const byte *p)
 	return q;
 }
 
-/* The bytes from 0x80 on at p; what is behind them, or NULL. */
+/* Takes the bytes from 0x80 on at p; returns a pointer past them, or NULL. */
 static const byte *
 take_utf8(struct scan *s, const byte *p)
 {
@@ -184,7 +184,7 @@ take_utf8(struct scan *s, const byte *p)
 		q++;
 	if (utf8_valid((struct view){(const char *)p, (size_t)(q - p)}))
 		return q;
-	/* which one was it? */
+	/* find the sequence that is invalid */
 	while (n <= 4 && n <= (size_t)(q - p)) {
 		if (utf8_valid((struct view){(const char *)p, n})) {
 			p += n;
@@ -197,8 +197,8 @@ take_utf8(struct scan *s, const byte *p)
 }
 
 #define EACH_BYTE(c) (UINT64_C(0x0101010101010101) * (c))
-/* The high bit of some byte is set if and only if a byte of x is below c; the
- * lowest such bit is exact. */
+/* The high bit of some byte is set if and only if some byte of x is below c;
+ * the lowest high bit marks the first such byte. */
 #define BELOW(x, c) (((x)-EACH_BYTE(c)) & ~(x))
 
 static inline uint64_t
@@ -232,7 +232,7 @@ skip_plain(const byte *p, const byte *end)
 	return p;
 }
 
-/* A string from p on, where it stops being plain. */
+/* Takes the rest of a string, from p on. */
 static bool
 take_rest_of_string(struct scan *s, const byte *p)
 {
@@ -252,7 +252,7 @@ take_rest_of_string(struct scan *s, const byte *p)
 	return true;
 }
 
-/* A string whose opening quote has been taken. */
+/* Takes a string whose opening quote has been taken. */
 static inline bool
 take_string(struct scan *s)
 {
@@ -264,7 +264,7 @@ take_string(struct scan *s)
 	return true;
 }
 
-/* From `from` to before `to`. */
+/* The text from `from` on, up to `to`. */
 static inline struct view
 between(const byte *from, const byte *to)
 {
@@ -336,7 +336,7 @@ take_key(struct scan *s)
 	return true;
 }
 
-/* An object or array begins here, with c. */
+/* Opens an object or array, which begins with c. */
 static bool
 open_level(struct scan *s, char c)
 {
@@ -361,8 +361,8 @@ close_level(struct scan *s)
 }
 
 /*
- * Takes a value, or, of an object or array that is not empty, what comes
- * before its first value: then *whole is false.
+ * Takes a value.  Of an object or array that is not empty it takes only the
+ * part before the first value, and sets *whole to false.
  */
 static bool
 take_value(struct scan *s, bool *whole)
@@ -399,7 +399,7 @@ take_value(struct scan *s, bool *whole)
 	}
 }
 
-/* From behind a value to before the next one, or out of all levels. */
+/* Moves from the end of a value to the next value, or out of all levels. */
 static bool
 take_next(struct scan *s)
 {
@@ -458,7 +458,7 @@ scan_init(struct scan *s, struct view text, struct json_members *members,
 		members->n = 0;
 }
 
-/* After an error. */
+/* Clears the members after an error; returns false. */
 static bool
 no_members(struct json_members *m)
 {
@@ -476,7 +476,7 @@ json_scan(struct view text, struct json_members *members, struct json_error *e)
 	return take_text(&s) || no_members(members);
 }
 
-/* The last one may lack a part of its value, or what is wrong is in it. */
+/* The last member is dropped, since the error may be in its value. */
 void
 json_scan_head(struct view text, struct json_members *members)
 {

@@ -1,7 +1,7 @@
 /*
- * A recogniser of JSON, RFC 8259 to the letter, iterative.  Refused on top of
- * the grammar: bytes that are not UTF-8 (section 8.1), a byte-order mark,
- * nesting deeper than JSON_DEPTH_MAX.
+ * A scanner that accepts JSON strictly as RFC 8259 defines it, without
+ * recursion.  Beyond the grammar it refuses bytes that are not UTF-8 (section
+ * 8.1), a byte-order mark, and nesting deeper than JSON_DEPTH_MAX.
  */
 #ifndef JSON_SCAN_H
 #define JSON_SCAN_H
@@ -21,13 +21,13 @@ enum json_kind {
 	JSON_OBJECT,
 };
 
-/* One member of an object.  Both views are raw text: the key without its
- * quotes but with its escapes, the value with its quotes. */
+/* A member of an object.  Both views are raw text: the key without its quotes
+ * but with its escapes, the value with its quotes. */
 struct json_member {
 	struct view key;
 	struct view value;
 	enum json_kind kind;
-	bool escaped; /* not so: there is no escape in it */
+	bool escaped; /* false: neither key nor value holds an escape */
 };
 
 /* Reusable memory; zero-initialise. */
@@ -40,31 +40,32 @@ struct json_members {
 
 void json_members_release(struct json_members *m);
 
-/* Is text one JSON value, white space around it allowed?  Then *m (NULL: not
- * asked for) holds the members, in order and as views into text, of the object
- * that it is.  Duplicate keys do not matter. */
+/*
+ * Is text one JSON value, with optional white space around it?  If it is an
+ * object, *m holds its members in order, as views into text; m may be NULL.
+ * Duplicate keys are allowed.
+ */
 bool json_scan(struct view text, struct json_members *m, struct json_error *e);
 
 /*
- * Of a text that is no JSON, or only the beginning of one: the members of the
- * object that it begins with, as far as that can be said.
+ * Reads the members that come before the first error in a text that begins like
+ * an object, but is cut off or not JSON.
  */
 void json_scan_head(struct view text, struct json_members *m);
 
 /*
- * Is text a JSON value, and one that jsonb can hold with nothing lost?  It is
- * not if it is nested deeper than depth, holds \u0000, a lone surrogate, a
- * number beyond numeric's range, is too large (see jsonb.h) or, with
- * unique_keys, has an object with a key twice (compared after unescaping).  The
- * one rule for reader and writer.  depth is JSON_STORE_DEPTH for a column's
- * value, and one more for the object of all columns.
+ * Is text a JSON value that jsonb can hold without loss?  It is not if it is
+ * nested deeper than depth, holds \u0000, a lone surrogate or a number beyond
+ * numeric's range, is too large (see jsonb.h) or, with unique_keys, has an
+ * object with a duplicate key.  Reader and writer share this rule.  depth is
+ * JSON_STORE_DEPTH for the value of a column, and one more for the object of
+ * all columns.
  */
 #define JSON_STORE_DEPTH 256
 bool json_storable(
     struct view text, size_t depth, bool unique_keys, struct json_error *e);
 
-/* Both in one pass: json_scan, and json_storable with unique_keys; m is not
- * NULL. */
+/* json_scan, and json_storable with unique_keys, in one pass; m is not NULL. */
 bool json_scan_storable(struct view text, size_t depth, struct json_members *m,
     struct json_error *e);
 

@@ -1,7 +1,7 @@
 /*
- * Small JSON documents that are not events, for example the history of
- * timelines in a start line: the whole document becomes an array of tokens.
- * Events are read by json_scan.h, which takes one pass and no array.
+ * Reading small JSON documents that are not events, such as the timeline
+ * history in a start line, into an array of tokens.  Events are read by
+ * json_scan.h in one pass without such an array.
  */
 #ifndef JSON_SMALL_H
 #define JSON_SMALL_H
@@ -10,14 +10,13 @@
 
 struct json_token {
 	enum json_kind kind;
-	struct view text; /* of a string: between its quotes, escapes as they
-			   * are */
+	struct view text; /* of a string: without its quotes, not unescaped */
 	size_t n;         /* elements of an array, members of an object */
 };
 
 /*
- * Tokens in the order of the document: an array is followed by its elements, an
- * object by key, value, key, value, …
+ * The tokens in the order of the document: an array is followed by its
+ * elements, an object by key, value, key, value, …
  */
 struct json_small {
 	struct json_token *tokens;
@@ -25,9 +24,9 @@ struct json_small {
 };
 
 /*
- * Reads text, which must be one JSON value (RFC 8259, as json_scan has it).
- * The tokens are views into text.  False, and nothing to release, if it is not
- * JSON or there is no memory.
+ * Reads text, which must be one JSON value as in json_scan.  The tokens are
+ * views into text.  Returns false, with nothing to release, if text is not JSON
+ * or memory ran out.
  */
 bool json_small_read(struct json_small *d, struct view text);
 

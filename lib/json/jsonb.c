@@ -1,5 +1,5 @@
 /*
- * As jsonb is stored (src/include/utils/jsonb.h, src/backend/utils/adt/jsonb.c
+ * How jsonb is stored (src/include/utils/jsonb.h, src/backend/utils/adt/jsonb.c
  * and jsonb_util.c):
  *
  *	container	= header entry* content*	both of 4 bytes
@@ -7,9 +7,9 @@
  *
  * An array has an entry for each element, an object two for each pair.
  * Numerics and containers are aligned to 4 bytes.  No container may be longer
- * than 2^28 - 1 bytes; since the outermost holds all others, it alone counts.
- * While an array or object is read, its elements are kept in memory that is
- * doubled each time and may not exceed 1 GB: 32 bytes an element, 72 a pair.
+ * than 2^28 - 1 bytes; since the outermost holds all others, only its length is
+ * checked.  While the server parses an array or object, it keeps each element
+ * (32 bytes) or pair (72 bytes) in memory that it doubles, up to 1 GB.
  */
 #include "json/jsonb.h"
 
@@ -23,7 +23,7 @@
 #define PAIRS_MAX    ((size_t)1 << 23)
 
 #define ENTRY 4
-#define PAD   3 /* at the most */
+#define PAD   3 /* at most */
 
 static bool
 is_digit(char c)
@@ -32,9 +32,9 @@ is_digit(char c)
 }
 
 /*
- * Can numeric hold it?  A number is kept as digits in base 10000, the highest
- * place being 10^131071, and with the scale it was written with, 16383 at
- * most.  A zero has no highest place.  The exponent alone has a limit, too.
+ * numeric stores digits in base 10000, of which the highest place is 10^131071,
+ * and the scale as written, at most 16383.  Zero has no highest place.  The
+ * exponent has a limit of its own.
  */
 bool
 jsonb_number_fits(struct view number)
@@ -66,7 +66,7 @@ jsonb_number_fits(struct view number)
 	    fraction - exponent <= 16383;
 }
 
-/* The text being measured; the quotes of strings, the brackets are right. */
+/* The text being measured; its quotes and brackets match. */
 struct measure {
 	const char *p;
 	const char *end;
@@ -75,7 +75,7 @@ struct measure {
 	size_t n[JSONB_DEPTH_MAX + 1]; /* commas in each open container */
 };
 
-/* The string whose opening quote is at m->p. */
+/* Measures the string whose opening quote is at m->p. */
 static void
 measure_string(struct measure *m)
 {
@@ -98,7 +98,7 @@ measure_string(struct measure *m)
 	m->p = (const char *)p + 1;
 }
 
-/* Digits are kept by fours, counted from the point. */
+/* numeric stores digits in groups of four, counted from the point. */
 static void
 measure_number(struct measure *m)
 {
@@ -171,6 +171,6 @@ measure(struct view text)
 bool
 jsonb_size_fits(struct view text)
 {
-	/* nothing takes more than 8.5 times its text: "0,", 17 bytes */
+	/* jsonb takes at most 8.5 times the text: 17 bytes for "0," */
 	return text.n <= BYTES_MAX / 9 || measure(text);
 }

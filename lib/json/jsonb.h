@@ -1,6 +1,6 @@
 /*
- * What PostgreSQL's jsonb can hold, beyond what its text has to look like.
- * Both functions expect text that has been recognised as JSON.
+ * Limits of PostgreSQL's jsonb that JSON does not have.  Both functions expect
+ * text that json_scan has accepted.
  */
 #ifndef JSONB_H
 #define JSONB_H
@@ -9,15 +9,15 @@
 
 #define JSONB_DEPTH_MAX 512
 
-/* A number, if numeric can hold it: at most 131072 digits before the point,
- * 16383 behind (PostgreSQL manual, table 8.2). */
+/* Can numeric hold the number?  It has at most 131072 digits before the point
+ * and 16383 after it (PostgreSQL manual, table 8.2). */
 bool jsonb_number_fits(struct view number);
 
 /*
- * A text that is nested at most JSONB_DEPTH_MAX deep, if it takes no more than
- * 268,435,455 bytes as jsonb, no array in it has more than 16,777,216 elements
- * and no object more than 8,388,608 pairs.  Bytes are rounded up: what is let
- * through fits, what is refused might just have.
+ * Does text, nested at most JSONB_DEPTH_MAX deep, fit into jsonb?  The limits are
+ * 268,435,455 bytes as jsonb, 16,777,216 elements in an array and 8,388,608
+ * pairs in an object.  Bytes are rounded up: a text just within the limit may
+ * be refused, one beyond it is never accepted.
  */
 bool jsonb_size_fits(struct view text);
 

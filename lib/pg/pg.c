@@ -15,7 +15,7 @@
 #include "pg/pg_look.h"
 #include "pg/pg_remedy.h"
 
-#define LOOK_MS  2000 /* for who else is in the way */
+#define LOOK_MS  2000 /* to ask which sessions block ours */
 #define CANCEL_S 3
 
 static int64_t timeout_ms = PATIENCE_MS;
@@ -37,8 +37,8 @@ static const struct {
     {"42P01", EXIT_CONFIG}, /* table */
     {"42703", EXIT_CONFIG}, /* column */
     {"55000", EXIT_CONFIG}, /* wal_level, and the like */
-    {"P0001", EXIT_CONFIG}, /* an exception of our own schema */
-    {"42", EXIT_BUG},       /* SQL of ours that is wrong */
+    {"P0001", EXIT_CONFIG}, /* an exception of our schema's functions */
+    {"42", EXIT_BUG},       /* an error in our SQL */
 };
 
 int
@@ -50,7 +50,7 @@ pg_exit_code(const char *sqlstate)
 		if (strncmp(sqlstate, prefix, strlen(prefix)) == 0)
 			return exit_codes[i].code;
 	}
-	/* 08, 40, 53, 55, 57, 58 and all that is not known: try again */
+	/* 08, 40, 53, 55, 57, 58 and all unknown ones: try again */
 	return EXIT_RETRY;
 }
 
@@ -63,9 +63,9 @@ pg_is_state(const PGresult *res, const char *sqlstate)
 }
 
 /*
- * The row of philotes.cdc_log's COPY that an error is about; 0: none.  The
- * outermost context is the last line, "COPY cdc_log, line 7, column after_data"
- * in the server's language.
+ * The row of a COPY into philotes.cdc_log that an error is about; 0: none.  The
+ * last line of the context is the outermost one: "COPY cdc_log, line 7, column
+ * after_data", in the server's language.
  */
 static uint64_t
 copy_row(const PGresult *res)
@@ -163,11 +163,12 @@ static void
 say_waiting(const struct pg *pg, const char *doing, const struct buf *blockers)
 {
 	log_warning("waiting for the %s to %s%s%.*s", pg->what, doing,
-	    blockers->len > 0 ? ", behind " : "", VIEW_FMT(buf_view(blockers)));
+	    blockers->len > 0 ? ", blocked by " : "",
+	    VIEW_FMT(buf_view(blockers)));
 }
 
-/* Says what we wait for and, as far as that is learnt in time, who is in the
- * way. */
+/* Logs what we wait for and, if the server tells within LOOK_MS, which sessions
+ * block ours. */
 static void
 explain_wait(const struct pg *pg, const char *doing)
 {
@@ -179,7 +180,7 @@ explain_wait(const struct pg *pg, const char *doing)
 	buf_release(&blockers);
 }
 
-/* May it take longer still?  Says so, then. */
+/* May the wait go on?  If so, logs that we wait. */
 static bool
 goes_on(struct pg *pg, const char *doing)
 {
@@ -205,7 +206,7 @@ pg_lose_patience(struct pg *pg, const char *doing)
 	case PATIENCE_OVER:
 		break;
 	}
-	/* it may be we who were stopped for so long */
+	/* perhaps it was this process that did not run for so long */
 	if (fdio_wait(PQsocket(pg->conn), POLLIN, 0) != 0)
 		return EXIT_DONE;
 	if (goes_on(pg, doing)) {
@@ -217,7 +218,7 @@ pg_lose_patience(struct pg *pg, const char *doing)
 	return EXIT_RETRY;
 }
 
-/* Until something has come, or what is queued for the server is sent. */
+/* Waits until the server has sent something or accepted queued data. */
 static int
 wait_for_server(struct pg *pg, const char *doing, int64_t *stop_by)
 {
@@ -240,7 +241,7 @@ wait_for_server(struct pg *pg, const char *doing, int64_t *stop_by)
 	return EXIT_RETRY;
 }
 
-/* Until PQgetResult will not block. */
+/* Waits until PQgetResult does not block. */
 static int
 wait_result(struct pg *pg, const char *doing)
 {
@@ -268,8 +269,8 @@ pg_copy_data(struct pg *pg, const char *doing, char **message, size_t *n)
 	return rc;
 }
 
-/* In a process of its own, since libpq waits without a limit until the server
- * has closed the connection that the request goes by. */
+/* PQcancel runs in a child process with an alarm, since it waits without a
+ * limit until the server closes the connection that carries the request. */
 void
 pg_cancel(struct pg *pg)
 {
@@ -309,9 +310,9 @@ is_error(const PGresult *res)
 		status == PGRES_EMPTY_QUERY);
 }
 
-/* Takes the results that are there, to the end or to a COPY, so that the
- * connection takes the next command; of a failure the error is kept.  False:
- * there are more to come. */
+/* Takes the results that have arrived, up to the end or a COPY, so that the
+ * connection accepts the next command.  Keeps the last result or the first
+ * error.  False: more results are to come. */
 static bool
 take_results(struct pg *pg, PGresult **kept)
 {

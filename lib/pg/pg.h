@@ -1,12 +1,12 @@
 /*
- * A connection to PostgreSQL.  Nothing here waits for a server for ever: what
- * is not answered for 5 s is said on stderr, after the limit of pg_set_timeout
- * it is EXIT_RETRY; and once the process is asked to stop the server has
- * STOP_GRACE_MS left.
+ * A connection to PostgreSQL.  Every wait for the server is limited.  After 5 s
+ * without an answer a warning is logged; after the limit of pg_set_timeout the
+ * function fails with EXIT_RETRY.  After a stop request the server has
+ * STOP_GRACE_MS left to answer.
  *
- * Functions that return an exit code have logged "could not DOING: REASON",
- * the reason being the server's primary message: details and context, which
- * hold row values, are never shown.
+ * A function that fails with an exit code has logged "could not DOING: REASON".
+ * REASON is the server's primary message; its detail and context may hold row
+ * values and are never logged.
  */
 #ifndef PG_H
 #define PG_H
@@ -18,42 +18,44 @@
 #include "base/patience.h"
 
 #define STOP_GRACE_MS 3000
-#define PG_PREPARED   4 /* statements that a session may ask again and again */
+#define PG_PREPARED   4 /* statements that a session can prepare */
 
 /* Zero-initialise. */
 struct pg {
 	PGconn *conn;
 	const char *what;     /* "source" or "buffer", for messages */
-	const char *conninfo; /* it was opened with; kept, not copied */
-	const char *expected; /* SQLSTATEs that begin so are not logged */
-	int64_t backend;      /* the server's process, where it was asked for */
-	const char *prepared[PG_PREPARED]; /* texts, by their pointers */
-	/* Says in a message which row of a COPY the server means, the first one
-	 * being 1; NULL: nobody can. */
+	const char *conninfo; /* of pg_connect; kept, not copied */
+	const char *expected; /* errors whose SQLSTATE begins with this are not
+			       * logged; or NULL */
+	int64_t backend;      /* pid of the server process; 0: not asked yet */
+	const char *prepared[PG_PREPARED]; /* SQL, compared by pointer */
+	/* Appends to an error's message which row of a COPY it is about; the
+	 * first row is 1.  May be NULL. */
 	void (*name_row)(const void *arg, uint64_t row, struct buf *to);
 	const void *name_row_arg;
 
-	/* What it is asked may take long or wait for locks: after the limit it
-	 * is enough that the server answers somebody else, up to PG_SLOW times
-	 * the limit. */
+	/* Statements may take long or wait for locks: when the limit is
+	 * reached, the wait goes on if the server answers another session, for
+	 * up to PG_SLOW limits. */
 	bool slow;
-	struct patience patience; /* with what is asked now */
-	int rounds;               /* of it that have passed */
+	struct patience patience; /* with the current statement */
+	int rounds;               /* limits that have passed in this wait */
 };
 
 #define PG_SLOW 60
 
 /*
- * Process-wide, set once by main: for how long a server may be silent that was
- * asked something, in ms; 0: for ever.  PATIENCE_MS unless it is set.
+ * Process-wide, set once by main: how long a server may take to answer, in ms;
+ * 0: for ever.  The default is PATIENCE_MS.
  */
 void pg_set_timeout(int64_t ms);
 int64_t pg_timeout(void);
 
 /*
- * For who polls the socket for an answer: pg_await as the wait begins, pg_heard
- * whenever something has come or was taken.  At pg_due_at (clock_ms; INT64_MAX:
- * never) pg_lose_patience says that we wait or, EXIT_RETRY, gives up.
+ * For callers that poll the socket: call pg_await when the wait begins, and
+ * pg_heard whenever the server has sent or accepted something.  At pg_due_at
+ * (clock_ms; INT64_MAX: never) call pg_lose_patience, which logs that we wait,
+ * or gives up with EXIT_RETRY.
  */
 void pg_await(struct pg *pg);
 void pg_heard(struct pg *pg);
@@ -61,62 +63,63 @@ int64_t pg_due_at(const struct pg *pg);
 int pg_lose_patience(struct pg *pg, const char *doing);
 
 /*
- * Has the server end what runs on this session; it is heard of through the
- * session.  Waits for a few seconds at most.
+ * Asks the server to cancel the statement of this session, which then fails as
+ * usual.  Waits a few seconds at most.
  */
 void pg_cancel(struct pg *pg);
 
 void pg_close(struct pg *pg);
 
 /*
- * Runs sql, with n text parameters if n > 0 (then one statement only).  The
- * last statement's result is left in *res, to be PQclear'ed by the caller, if
- * res is not NULL.  A COPY leaves the connection in that state.  doing is the
- * message's "VERB OBJECT".
+ * Runs sql, with n text parameters if n > 0 (then sql must be one statement).
+ * Unless res is NULL, *res is the result of the last statement, also of one
+ * that failed, or NULL; the caller must PQclear it.  A COPY leaves the
+ * connection in that state.  doing is the message's "VERB OBJECT".
  */
 int pg_query(struct pg *pg, const char *doing, const char *sql, int n,
     const char *const *params, PGresult **res);
 
 /*
- * A statement that is asked again and again: the session parses it once, and
- * plans it a few times.  sql outlives the session.
+ * A call of a statement that is used repeatedly: the session prepares it once.
+ * sql must outlive the session.
  */
 struct pg_call {
 	const char *sql;
 	int n; /* text parameters */
 	const char *const *params;
-	PGresult *res; /* the answer, or NULL; the caller's to PQclear */
+	PGresult *res; /* the result or NULL; the caller must PQclear it */
 };
 
 /*
- * Makes n calls in one round trip; each sees what those before it have done,
- * and all are one transaction.  The first that fails ends them and is the one
- * that is logged; the connection is to be closed then.
+ * Makes n calls in one round trip, in one transaction; each sees the effects of
+ * those before it.  The first call that fails is logged, and those after it do
+ * not run; the caller must then close the connection.
  */
 int pg_query_again(
     struct pg *pg, const char *doing, struct pg_call *calls, size_t n);
 
-/* For who sends it by itself: the name under which sql, with n parameters, is
- * prepared from now on. */
+/* For callers that send the statement themselves: prepares sql, with n
+ * parameters, unless it was prepared before, and sets *name to its name. */
 int pg_prepare(struct pg *pg, const char *doing, const char *sql, int n,
     const char **name);
 
-/* The next message of a COPY to us, for PQfreemem; NULL at its end. */
+/* Waits for the next message of a COPY TO STDOUT; the caller must PQfreemem it.
+ * NULL at the end. */
 int pg_copy_data(struct pg *pg, const char *doing, char **message, size_t *n);
 
-/* Waits for the results still to come, as after a COPY. */
+/* Waits for the remaining results, as after a COPY; res as in pg_query. */
 int pg_finish(struct pg *pg, const char *doing, PGresult **res);
 
 /*
- * The same without waiting, for who polls the socket and calls PQconsumeInput:
- * takes the results that have come, leaves the last in *kept, which is null at
- * first.  *done: there are no more.
+ * The same without waiting, for callers that poll the socket and call
+ * PQconsumeInput.  Takes the results that have arrived and keeps the last one
+ * in *kept, which is NULL at first.  *done: there are no more.
  */
 int pg_collect(struct pg *pg, const char *doing, PGresult **kept, bool *done);
 
 /*
- * Logs the failure of res (NULL: of the connection itself) and returns the
- * exit code of its SQLSTATE.
+ * Logs the failure of res, or of the connection itself if res is NULL, and
+ * returns the exit code.
  */
 int pg_failed(const struct pg *pg, const char *doing, const PGresult *res);
 
@@ -126,19 +129,19 @@ int pg_exit_code(const char *sqlstate);
 /* Is res an error with this SQLSTATE? */
 bool pg_is_state(const PGresult *res, const char *sqlstate);
 
-/* Appends text quoted for SQL.  False: not valid in the client's encoding, or
- * no memory. */
+/* Appends text quoted for SQL.  False: text is not valid UTF-8, or memory ran
+ * out. */
 bool pg_add_literal(struct pg *pg, struct buf *b, struct view text);
 bool pg_add_identifier(struct pg *pg, struct buf *b, struct view text);
 
 /*
- * An array in text form, as a parameter: items one by one, then the end.  An
- * array of no items is pg_array_end alone.
+ * Builds an array as a text parameter: pg_array_add for each item, if any, then
+ * pg_array_end, which returns the text, or NULL if memory ran out.
  */
 void pg_array_add(struct buf *b, struct view item);
 const char *pg_array_end(struct buf *b);
 
-/* Of the first row: the column as text, "" for null. */
+/* The text of a column in a row; "" for null. */
 struct view pg_value(const PGresult *res, int row, int column);
 
 #endif

@@ -13,7 +13,15 @@
 #include "pg/pg_secret.h"
 
 #define CONNECT_MS     30000
-#define OLDEST_VERSION 140000 /* pgoutput sends no messages before */
+#define OLDEST_VERSION 140000 /* the first whose pgoutput sends messages */
+
+/* Our variable for the connection string. */
+static const char *
+variable_of(const struct pg_target *t)
+{
+	return strcmp(t->what, "source") == 0 ? "PHILOTES_SOURCE_URL"
+					      : "PHILOTES_BUFFER_URL";
+}
 
 static bool
 is_set(const PQconninfoOption *parsed, const char *keyword)
@@ -26,11 +34,12 @@ is_set(const PQconninfoOption *parsed, const char *keyword)
 	return false;
 }
 
-/* Everybody on the machine can read arguments; nobody else, an environment. */
+/* argv is world-readable, the environment is not. */
 static int
-check_argument(const struct pg_target *t, const char *variable)
+check_argument(const struct pg_target *t)
 {
-	if (t->conninfo == getenv(variable) || !pg_has_secret(t->conninfo))
+	if (t->conninfo == getenv(variable_of(t)) ||
+	    !pg_has_secret(t->conninfo))
 		return EXIT_DONE;
 	log_error("could not use the connection string of --%s: it has a "
 		  "password, and everybody can read arguments",
@@ -40,21 +49,21 @@ check_argument(const struct pg_target *t, const char *variable)
 }
 
 int
-pg_connect_check(const struct pg_target *t, const char *variable)
+pg_connect_check(const struct pg_target *t)
 {
 	static const char *const own[] = {"PHILOTES_SOURCE_URL",
 	    "PHILOTES_BUFFER_URL", "PGHOST", "PGHOSTADDR", "PGPORT",
 	    "PGDATABASE", "PGSERVICE"};
 
 	if (t->conninfo != NULL)
-		return check_argument(t, variable);
+		return check_argument(t);
 	for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++) {
 		if (getenv(own[i]) != NULL && *getenv(own[i]) != '\0')
 			return EXIT_DONE;
 	}
 	log_error("could not find the %s: no database was given", t->what);
-	log_hint("Set %s, use --%s, or set libpq's own variables.", variable,
-	    t->what);
+	log_hint("Set %s, use --%s, or set libpq's own variables.",
+	    variable_of(t), t->what);
 	return EXIT_CONFIG;
 }
 
@@ -78,13 +87,12 @@ static void
 hint_at_form(const char *conninfo)
 {
 	if (strcmp(conninfo, "embedded") == 0)
-		log_hint("The word is for philotes alone; philotes(1) says "
-			 "where the embedded buffer listens.");
+		log_hint("Only philotes understands \"embedded\"; philotes(1) "
+			 "says where the embedded buffer listens.");
 	else
-		log_hint(
-		    "It is postgresql://USER@HOST:PORT/DATABASE, with special "
-		    "characters as %%25 and the like, or words "
-		    "like host=HOST dbname=DATABASE.");
+		log_hint("Write postgresql://USER@HOST:PORT/DATABASE, with "
+			 "special characters percent-encoded, or host=HOST "
+			 "dbname=DATABASE.");
 }
 
 static int
@@ -96,8 +104,9 @@ check_conninfo(const struct pg_target *t)
 	if (t->conninfo == NULL)
 		return EXIT_DONE;
 	parsed = pg_parse(t->conninfo, &message);
-	/* most messages repeat parts of it, perhaps of a password; the name of
-	 * an option is part of one if that has a space in it */
+	/* most messages of libpq repeat parts of the string, perhaps of a
+	 * password; what follows a space in a password is taken for an option
+	 */
 	if (parsed == NULL)
 		log_error(
 		    "could not read the connection string of the %s: %.*s",
@@ -108,14 +117,14 @@ check_conninfo(const struct pg_target *t)
 			    ? view_first_line(message)
 			    : VIEW_LIT("it is malformed")));
 	if (parsed == NULL && pg_has_secret(t->conninfo))
-		log_hint("In a URI %%40 stands for an @ in a password, %%2F "
-			 "for a / and %%25 for a %%.");
+		log_hint("In the password of a URI write %%40 for @, %%2F for "
+			 "/ and %%25 for %%.");
 	PQfreemem(message);
 	if (parsed == NULL)
 		hint_at_form(t->conninfo);
 	if (parsed != NULL && is_set(parsed, "replication")) {
 		log_error("could not use the connection string of the %s: it "
-			  "sets \"replication\", which is ours to set",
+			  "sets \"replication\", which only the tool may set",
 		    t->what);
 		PQconninfoFree(parsed);
 		return EXIT_CONFIG;
@@ -125,10 +134,10 @@ check_conninfo(const struct pg_target *t)
 }
 
 /*
- * What libpq says of a connection that failed before there was a session.  It
- * tries the addresses of a host, and several hosts, one after the other, each
- * with a line "connection to server … failed: …".  The last one that says more
- * than that nobody answered counts, or else the last.
+ * Chooses the line to show of libpq's message about a connection that failed
+ * before there was a session.  libpq tries one address of one host after the
+ * other, and each adds a line "connection to server … failed: …".  Takes the
+ * last line that is more specific than "unreachable", else the last.
  */
 static const struct pg_remedy *
 telling_line(enum pg_kind kind, const char *message, struct view *line)
@@ -166,13 +175,12 @@ hint_at_remedy(const struct pg_target *t, const struct pg_remedy *r)
 	if (t->conninfo == NULL)
 		log_hint("%s is not set, so libpq's own variables and defaults "
 			 "say where the %s is.",
-		    strcmp(t->what, "source") == 0 ? "PHILOTES_SOURCE_URL"
-						   : "PHILOTES_BUFFER_URL",
-		    t->what);
+		    variable_of(t), t->what);
 }
 
-/* libpq shows no SQLSTATE for a refused connection; its verbose message has it:
- * "FATAL:  28P01: password authentication failed …" in any language. */
+/* libpq has no function for the SQLSTATE of a refused connection, but its
+ * verbose message holds it: "FATAL:  28P01: password authentication failed …",
+ * in any language. */
 static int
 connect_failed(const struct pg *pg, const struct pg_target *t)
 {
@@ -228,13 +236,14 @@ connect_poll(struct pg *pg, const struct pg_target *t)
 			return EXIT_RETRY;
 		}
 		if (step == PATIENCE_SAY)
-			log_warning("waiting for the %s to take the connection",
+			log_warning(
+			    "waiting for the %s to accept the connection",
 			    pg->what);
 	}
 	return next == PGRES_POLLING_OK ? EXIT_DONE : connect_failed(pg, t);
 }
 
-/* Before anything is asked that an old server does not know. */
+/* Refuses an old server before it is asked anything that it does not know. */
 static int
 check_server(const struct pg *pg)
 {
@@ -250,7 +259,7 @@ check_server(const struct pg *pg)
 int
 pg_connect(struct pg *pg, const struct pg_target *t)
 {
-	/* what stands before dbname yields to the conninfo in it */
+	/* the conninfo in dbname overrides the settings before it */
 	const char *const keywords[] = {"keepalives_idle",
 	    "keepalives_interval", "keepalives_count", "tcp_user_timeout",
 	    "fallback_application_name", "dbname", "client_encoding",
@@ -270,7 +279,7 @@ pg_connect(struct pg *pg, const struct pg_target *t)
 		    "could not connect to the %s: out of memory", t->what);
 		return EXIT_OS;
 	}
-	/* the server may say something before it lets us in */
+	/* the server may send a notice before the session begins */
 	PQsetNoticeReceiver(pg->conn, on_notice, NULL);
 	PQsetErrorVerbosity(pg->conn, PQERRORS_VERBOSE);
 	if (PQstatus(pg->conn) == CONNECTION_BAD)
@@ -280,7 +289,7 @@ pg_connect(struct pg *pg, const struct pg_target *t)
 	if (rc != EXIT_DONE)
 		return rc;
 	PQsetErrorVerbosity(pg->conn, PQERRORS_DEFAULT);
-	/* a server that reads nothing must not hold us up */
+	/* a server that stops reading must not block us */
 	if (PQsetnonblocking(pg->conn, 1) != 0) {
 		log_error(
 		    "could not connect to the %s: out of memory", t->what);

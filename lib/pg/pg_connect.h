@@ -1,33 +1,30 @@
-/* A database to connect to, and connecting to it. */
+/* Connecting to a database. */
 #ifndef PG_CONNECT_H
 #define PG_CONNECT_H
 
 #include "pg/pg.h"
 
-/*
- * Which database: conninfo as libpq has it (a URI, key=value, or NULL for
- * libpq's own environment and defaults).
- */
 struct pg_target {
-	const char *what;
-	const char *conninfo;
-	bool replication; /* a walsender connection to that database */
+	const char *what;     /* "source" or "buffer" */
+	const char *conninfo; /* NULL: libpq's variables and defaults */
+	bool replication;     /* a walsender connection */
 };
 
 /*
- * Refuses, with EXIT_CONFIG, a target for which nothing at all was given:
- * neither conninfo nor any of libpq's own variables; and, with EXIT_USAGE, a
- * conninfo with a password that is not the one in the environment's variable.
+ * Checks the settings before the first connection.  Returns EXIT_CONFIG if no
+ * database was given at all: no conninfo, and no variable that names a
+ * database, ours or libpq's.  Returns EXIT_USAGE if conninfo has a password and
+ * did not come from the environment.
  */
-int pg_connect_check(const struct pg_target *t, const char *variable);
+int pg_connect_check(const struct pg_target *t);
 
-/* Connects, for 30 s at most; a server older than version 14 is EXIT_CONFIG.
- * *pg is closed by pg_close, whatever the result. */
+/* Connects, within 30 s; a server older than version 14 is EXIT_CONFIG.  The
+ * caller must pg_close *pg, whatever the result. */
 int pg_connect(struct pg *pg, const struct pg_target *t);
 
 /*
- * Does the server of t turn new sessions away, as it does while it starts or
- * shuts down?  Asks it, for two seconds at most.
+ * Does the server refuse new sessions, as it does while it starts or shuts
+ * down?  Asks it, and waits for two seconds at most.
  */
 bool pg_connect_turned_away(const struct pg_target *t);
 

@@ -9,7 +9,7 @@
 #include "pg/pg.h"
 #include "sql.h"
 
-/* Waits for the socket; false: the time is over, or we are to stop. */
+/* Waits for the socket; false: time ran out, or a stop was requested. */
 static bool
 ready(PGconn *conn, short events, int64_t until)
 {
@@ -20,7 +20,7 @@ ready(PGconn *conn, short events, int64_t until)
 	return false;
 }
 
-/* False: nobody answered. */
+/* False: the server did not answer. */
 static bool
 connect_until(PGconn *conn, int64_t until)
 {
@@ -33,12 +33,12 @@ connect_until(PGconn *conn, int64_t until)
 			return false;
 		next = PQconnectPoll(conn);
 	}
-	/* a refusal with a code in it is the server's */
+	/* only a refusal by the server holds an SQLSTATE */
 	return next == PGRES_POLLING_OK ||
 	    strstr(PQerrorMessage(conn), ":  ") != NULL;
 }
 
-/* Of the session before, whose process was pid. */
+/* Asks which sessions block the server process pid. */
 static bool
 ask(PGconn *conn, int64_t pid, int64_t until, struct buf *blockers)
 {

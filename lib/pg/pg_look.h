@@ -1,4 +1,4 @@
-/* A session as another one sees it. */
+/* Looking at a session from another one. */
 #ifndef PG_LOOK_H
 #define PG_LOOK_H
 
@@ -10,9 +10,10 @@
 struct pg;
 
 /*
- * Connects once more and asks who is in the way of pg, for ms at most: appends
- * them to blockers, in words, nothing if there is nobody.  False: nobody
- * answered; true also if the server turned us away.  Logs nothing.
+ * Opens another session, for ms at most, and asks which sessions block pg.
+ * Appends a description of these to blockers, or nothing if there are none.
+ * Returns whether the server answered, be it by refusing the session.  Logs
+ * nothing.
  */
 bool pg_look(const struct pg *pg, int64_t ms, struct buf *blockers);
 

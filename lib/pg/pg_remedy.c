@@ -32,8 +32,8 @@ static const char more_room[] =
     "limit of the role or database.";
 
 /*
- * The first that fits counts.  Poolers are no servers: pgbouncer says 08P01 of
- * nearly everything, others 0A000.
+ * The first match counts.  Connection poolers have SQLSTATEs of their own:
+ * pgbouncer sends 08P01 for nearly every error, others 0A000.
  */
 static const struct pg_remedy remedies[] = {
     {"08P01", "tartup parameter", PG_WALSENDER, EXIT_CONFIG, go_direct},
@@ -79,7 +79,7 @@ static const struct pg_remedy remedies[] = {
 	"Services are defined in ~/.pg_service.conf, or the file of "
 	"PGSERVICEFILE."},
     {"", "^invalid ", PG_ANY, EXIT_CONFIG,
-	"Mend it in the connection string, or in libpq's variable."},
+	"Correct it in the connection string, or in libpq's variable."},
     {"", "authentication request", PG_ANY, EXIT_RETRY, check_address},
     {"", "response to SSL negotiation", PG_ANY, EXIT_RETRY, check_address},
     {"", "translate host name", PG_ANY, EXIT_RETRY, check_address},
@@ -121,7 +121,7 @@ pg_remedy_pooler(void)
 	log_hint("%s", go_direct);
 }
 
-/* What a standby cannot do is a feature that it does not support. */
+/* A standby reports 0A000, feature not supported, for some statements. */
 static bool
 is_standby(const struct pg *pg, const char *state)
 {
@@ -135,8 +135,8 @@ void
 pg_remedy_statement(const struct pg *pg, const char *state)
 {
 	if (strcmp(state, "42501") == 0 && strcmp(pg->what, "buffer") == 0)
-		log_hint("Grant the role what roles.sql grants to the tool's; "
-			 "philotes check says what is missing.");
+		log_hint("Grant the role what roles.sql grants to the tool's "
+			 "role; philotes check says what is missing.");
 	else if (strcmp(state, "25006") == 0 || is_standby(pg, state))
 		log_hint("That server is a standby: name the primary, as with "
 			 "several hosts and target_session_attrs=read-write.");

@@ -3,16 +3,17 @@
 #include <string.h>
 #include <strings.h>
 
-/* Those of newer versions that libpq does not mark as passwords. */
+/* Secrets of newer versions, which libpq does not mark as passwords. */
 static const char *const secrets[] = {
     "oauth_client_secret", "scram_client_key", "scram_server_key"};
 
-/* What is in a text that may have been meant to set a secret: names of options
- * and their escapes, and URIs. */
+/* A string that cannot be parsed may have been meant to set a secret if it
+ * holds one of these: parts of option names, percent-encoding, a URI. */
 static const char *const signs[] = {"pass", "secret", "_key", "%", "://"};
 
+/* Is there an '@' in the host or database of a URI? */
 static bool
-is_cut(const char *conninfo)
+has_stray_at(const char *conninfo)
 {
 	const char *at, *authority = strstr(conninfo, "://");
 	size_t n;
@@ -31,7 +32,7 @@ is_cut(const char *conninfo)
 PQconninfoOption *
 pg_parse(const char *conninfo, char **message)
 {
-	if (!is_cut(conninfo))
+	if (!has_stray_at(conninfo))
 		return PQconninfoParse(conninfo, message);
 	if (message != NULL)
 		*message = NULL;

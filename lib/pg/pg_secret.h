@@ -1,4 +1,4 @@
-/* Secrets in connection strings, as libpq reads these. */
+/* Secrets in connection strings, which are parsed as libpq does. */
 #ifndef PG_SECRET_H
 #define PG_SECRET_H
 
@@ -6,19 +6,18 @@
 #include <stdbool.h>
 
 /*
- * PQconninfoParse, that is NULL also for a URI with an '@' in its host or
- * database: these are the rest of a password that is not escaped, which libpq's
- * messages would show.
+ * PQconninfoParse, but a URI with an '@' in its host or database is refused,
+ * too, without a message: the '@' was meant to be part of the password, and
+ * libpq's messages would show the rest of it.
  */
 PQconninfoOption *pg_parse(const char *conninfo, char **message);
 
-/* Is this an option whose value nobody else may see, and is it set? */
+/* Is the option a secret, such as a password, and is it set? */
 bool pg_is_secret(const PQconninfoOption *o);
 
 /*
- * Does the connection string set a secret, however that is spelled?  What libpq
- * cannot read counts as a secret if it looks like a connection string that was
- * to have one.
+ * Does the connection string set a secret, in any of libpq's spellings?  A
+ * string that cannot be parsed counts if it looks as if it was meant to.
  */
 bool pg_has_secret(const char *conninfo);
 

@@ -7,8 +7,8 @@
 #include "base/exitcode.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "pg/pg_connect.h"
 #include "reader/preflight.h"
+#include "reader/source.h"
 #include "reader/walsender.h"
 #include "sql.h"
 
@@ -39,10 +39,10 @@ enum { T_SCHEMA, T_TABLE, T_STATE, T_PUBLISHED };
 
 struct check {
 	const struct provision_options *o;
-	struct pg pg;            /* what is looked up */
-	struct walsender stream; /* what reading would use */
+	struct pg pg;        /* for queries */
+	struct pg walsender; /* as a reader opens it */
 	struct preflight found;
-	bool skipped; /* the slot decodes without the publication */
+	bool skipped; /* the server decodes without the publication */
 };
 
 /* The report */
@@ -98,12 +98,12 @@ report(void *arg, const struct finding *f)
 		print_json(f);
 	else
 		print_text(f);
-	/* as reading would, which gets no further than its first error */
+	/* as a reader, which ends at its first error */
 	if (f->level == FINDING_ERROR && c->found.rc == EXIT_DONE && !f->logged)
 		log_error("%.*s", VIEW_FMT(f->text));
 }
 
-/* An error that whoever met it has logged. */
+/* Reports an error that has been logged. */
 static void
 logged_error(struct check *c, const char *check, int code, const char *what)
 {
@@ -121,13 +121,9 @@ logged_error(struct check *c, const char *check, int code, const char *what)
 static int
 connect_source(struct check *c)
 {
-	const struct pg_target target = {"source", c->o->conninfo, false};
 	const struct finding fine = {.check = "connection"};
-	int rc = pg_connect(&c->pg, &target);
+	int rc = source_connect(&c->pg, c->o->conninfo);
 
-	if (rc == EXIT_DONE)
-		rc = pg_query(&c->pg, "set up the session on the source",
-		    SQL_SESSION_SOURCE, 0, NULL, NULL);
 	if (rc == EXIT_DONE)
 		preflight_found(&c->found, &fine,
 		    "database \"%s\" as role \"%s\"", PQdb(c->pg.conn),
@@ -138,14 +134,14 @@ connect_source(struct check *c)
 }
 
 static bool
-connect_stream(struct check *c)
+connect_walsender(struct check *c)
 {
 	const struct finding fine = {.check = "replication"};
-	struct walsender_system system = {0};
-	int rc = walsender_open(&c->stream, c->o->conninfo);
+	struct source_system system = {0};
+	int rc = source_connect_walsender(&c->walsender, c->o->conninfo);
 
 	if (rc == EXIT_DONE)
-		rc = walsender_identify(&c->stream, &system);
+		rc = source_identify(&c->walsender, &system);
 	if (rc == EXIT_DONE)
 		preflight_found(&c->found, &fine,
 		    "the role may replicate, system %.*s, timeline %u",
@@ -154,11 +150,11 @@ connect_stream(struct check *c)
 	else
 		logged_error(c, "replication", rc,
 		    "connect to the source for replication");
-	walsender_system_release(&system);
+	source_system_release(&system);
 	return rc == EXIT_DONE;
 }
 
-/* What the publication takes in */
+/* The publication */
 
 static bool
 is_some(const PGresult *res, int column)
@@ -177,9 +173,10 @@ on_peek_notice(void *arg, const PGresult *res)
 }
 
 /*
- * A slot sees the catalogs as they were, so a publication made after it is
- * missing for ever; that is known only when something is decoded.  It is tried
- * if it may be so, for which other slots may be the reason as well.
+ * A slot decodes with the catalogs as of its WAL position, where a publication
+ * created later does not exist.  Only decoding shows that for sure: the slot's
+ * catalog_xmin may be older than the slot, because other slots hold it back.
+ * So this peeks at the slot if the publication may be younger.
  */
 static int
 look_for_older_slot(struct check *c, const PGresult *res)
@@ -188,8 +185,8 @@ look_for_older_slot(struct check *c, const PGresult *res)
 	const struct finding f = {.check = "slot",
 	    .level = FINDING_ERROR,
 	    .code = EXIT_CONFIG,
-	    .hint = "Drop it with pg-cdc-read --drop, make both anew, and "
-		    "accept the gap in buffer-write."};
+	    .hint = "Drop both with pg-cdc-read --drop, create them again with "
+		    "--create, and run buffer-write once with --accept-gap."};
 	const char *params[] = {c->o->slot, c->o->publication};
 	PQnoticeReceiver before;
 	PGresult *peeked = NULL;
@@ -200,7 +197,7 @@ look_for_older_slot(struct check *c, const PGresult *res)
 		return EXIT_DONE;
 	rc = pg_query(&c->pg, doing, PEEK_LIMIT, 0, NULL, NULL);
 	before = PQsetNoticeReceiver(c->pg.conn, on_peek_notice, c);
-	c->pg.expected = ""; /* that it is in use, and the like */
+	c->pg.expected = ""; /* log no error: the slot may be in use */
 	if (rc == EXIT_DONE)
 		rc = pg_query(&c->pg, doing, SQL_PEEK, 2, params, &peeked);
 	c->pg.expected = NULL;
@@ -217,8 +214,8 @@ look_for_older_slot(struct check *c, const PGresult *res)
 	return rc;
 }
 
-/* The server keeps in mind that a table is not published, as long as it is
- * read. */
+/* Before version 15 a walsender that has found a table unpublished keeps that
+ * result for the rest of the stream. */
 static void
 look_for_late_partitions(struct check *c, const PGresult *res)
 {
@@ -232,8 +229,8 @@ look_for_late_partitions(struct check *c, const PGresult *res)
 	    (!is_some(res, P_PARTITIONS) && !is_some(res, P_PARTITIONED)))
 		return;
 	preflight_found(&c->found, &f,
-	    "changes of a table are missing that is attached after others of "
-	    "it were read");
+	    "changes of a table are lost if it is attached as a partition "
+	    "after earlier changes of it were read");
 }
 
 static void
@@ -243,11 +240,12 @@ look_at_partitions(struct check *c, const PGresult *res)
 
 	if (is_some(res, P_PARTITIONS))
 		preflight_found(&c->found, &f,
-		    "%.*s, whose events carry the partition's name",
+		    "%.*s partitions; their events carry the partition's name",
 		    VIEW_FMT(pg_value(res, 0, P_PARTITIONS)));
 	if (is_some(res, P_PARTITIONED))
 		preflight_found(&c->found, &f,
-		    "of %.*s tables, whose events carry the root's name",
+		    "%.*s partitioned tables; their events carry the root's "
+		    "name",
 		    VIEW_FMT(pg_value(res, 0, P_PARTITIONED)));
 	look_for_late_partitions(c, res);
 }
@@ -262,14 +260,14 @@ look_at_contents(struct check *c, const PGresult *res)
 	preflight_found(&c->found, &f, "%.*s published", VIEW_FMT(tables));
 	f.level = FINDING_WARNING;
 	if (is_some(res, P_UNPUBLISHED))
-		preflight_found(&c->found, &f, "%.*s is not published",
+		preflight_found(&c->found, &f, "%.*s not published",
 		    VIEW_FMT(pg_value(res, 0, P_UNPUBLISHED)));
 	if (!is_some(res, P_BUFFERS_OWN))
 		return;
-	f.hint = "Publish without the schema philotes.";
+	f.hint = "Remove the schema philotes from the publication.";
 	preflight_found(&c->found, &f,
 	    "%.*s tables of the buffer itself are published: every event "
-	    "would make another",
+	    "causes another",
 	    VIEW_FMT(pg_value(res, 0, P_BUFFERS_OWN)));
 }
 
@@ -278,8 +276,8 @@ look_at_identities(struct check *c)
 {
 	const struct finding f = {.check = "identity",
 	    .level = FINDING_WARNING,
-	    .hint = "Its UPDATEs and DELETEs fail on the source, or do not "
-		    "tell which row.  Give it a primary key without generated "
+	    .hint = "UPDATE and DELETE fail on the source, or do not identify "
+		    "the row.  Give the table a primary key without generated "
 		    "columns, or ALTER TABLE ... REPLICA IDENTITY FULL."};
 	const struct finding fine = {.check = "identity"};
 	const char *params[] = {c->o->publication};
@@ -301,7 +299,7 @@ look_at_identities(struct check *c)
 	PQclear(res);
 	if (rc == EXIT_DONE && all)
 		preflight_found(&c->found, &fine,
-		    "every table has one that its publication can use");
+		    "every published table has a usable replica identity");
 	return rc;
 }
 
@@ -330,18 +328,19 @@ look_at_list(struct check *c)
 {
 	const struct finding fine = {.check = "tables"};
 	PGresult *left_out = NULL;
-	int rc = walsender_left_out(
-	    &c->stream, c->o->publication, c->o->tables, &left_out);
+	int rc = source_left_out(
+	    &c->walsender, c->o->publication, c->o->tables, &left_out);
 
 	if (rc == EXIT_DONE)
 		preflight_found(&c->found, &fine,
-		    "%d of them are left out by --tables", PQntuples(left_out));
+		    "%d published tables left out by --tables",
+		    PQntuples(left_out));
 	else
-		logged_error(c, "tables", rc, "read the tables asked for");
+		logged_error(c, "tables", rc, "read the tables of --tables");
 	PQclear(left_out);
 }
 
-/* That it may be written is looked at when a plan for it is made ready. */
+/* EXPLAIN checks the permission without writing a heartbeat. */
 static void
 look_at_heartbeat(struct check *c)
 {
@@ -350,13 +349,14 @@ look_at_heartbeat(struct check *c)
 	    "EXPLAIN " SQL_HEARTBEAT, 0, NULL, NULL);
 
 	if (rc == EXIT_DONE)
-		preflight_found(&c->found, &fine, "the role may write it");
+		preflight_found(
+		    &c->found, &fine, "the role may write heartbeats");
 	else
 		logged_error(
 		    c, "heartbeat", rc, "send a heartbeat to the source");
 }
 
-/* What the server has room for */
+/* Resources of the server */
 
 static void
 look_at_room(struct check *c, const PGresult *res)
@@ -388,20 +388,19 @@ look_at_wal(struct check *c, const PGresult *res)
 		return;
 	if (view_eq(status, VIEW_LIT("unreserved"))) {
 		f.level = FINDING_WARNING;
-		f.hint = "Read it at once: the next checkpoint removes WAL "
-			 "that it needs.";
+		f.hint = "Read the slot at once: the next checkpoint of the "
+			 "server removes WAL that it needs.";
 		preflight_found(&c->found, &f,
-		    "%.*s are held back by the slot, more than the server "
-		    "keeps for it",
+		    "%.*s held back by the slot, more than the server keeps "
+		    "for it",
 		    VIEW_FMT(retained));
 	} else if (PQgetisnull(res, 0, W_SAFE)) {
 		preflight_found(&c->found, &f,
-		    "%.*s are held back by the slot, without a limit",
+		    "%.*s held back by the slot, without a limit",
 		    VIEW_FMT(retained));
 	} else {
 		preflight_found(&c->found, &f,
-		    "%.*s are held back by the slot, which is lost after %.*s "
-		    "more",
+		    "%.*s held back by the slot; it is lost after %.*s more",
 		    VIEW_FMT(retained), VIEW_FMT(pg_value(res, 0, W_SAFE)));
 	}
 }
@@ -414,8 +413,8 @@ look_at_encoding(struct check *c, const PGresult *res)
 
 	if (view_eq(encoding, VIEW_LIT("SQL_ASCII"))) {
 		f.level = FINDING_WARNING;
-		f.hint = "A value that is not UTF-8 ends reading with status "
-			 "65.";
+		f.hint = "pg-cdc-read exits with 69 at a value that is not "
+			 "UTF-8.";
 	}
 	preflight_found(&c->found, &f, "%.*s", VIEW_FMT(encoding));
 }
@@ -437,22 +436,22 @@ look_at_rest(struct check *c)
 	return rc;
 }
 
-/* In the order in which reading meets them. */
+/* In the order in which a reader meets the errors. */
 static int
 look(struct check *c)
 {
 	uint64_t confirmed;
-	bool streams;
+	bool replicates;
 	int rc = connect_source(c);
 
 	if (rc != EXIT_DONE)
 		return rc;
-	streams = connect_stream(c);
+	replicates = connect_walsender(c);
 	rc = preflight_look(&c->found, &c->pg, &confirmed);
 	if (rc != EXIT_DONE && rc != c->found.rc)
 		return rc;
 	rc = look_at_publication(c);
-	if (c->found.rc == EXIT_DONE && streams && c->o->tables != NULL)
+	if (c->found.rc == EXIT_DONE && replicates && c->o->tables != NULL)
 		look_at_list(c);
 	if (c->found.rc == EXIT_DONE && c->o->heartbeat)
 		look_at_heartbeat(c);
@@ -473,7 +472,7 @@ check_source(const struct provision_options *o)
 	    }};
 	int rc = look(&c);
 
-	walsender_close(&c.stream);
+	pg_close(&c.walsender);
 	pg_close(&c.pg);
 	if (fflush(stdout) != 0) {
 		log_error("could not write \"stdout\": %s", strerror(errno));

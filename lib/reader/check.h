@@ -1,6 +1,6 @@
 /*
- * A report on whether the source is fit to be read, for people or, if the log
- * is JSON, for programs: a line on stdout for each thing that was looked at.
+ * The report of --check: can the source be read?  One line on stdout for each
+ * finding; a JSON object each if the log is JSON.
  */
 #ifndef CHECK_H
 #define CHECK_H
@@ -8,8 +8,8 @@
 #include "reader/provision.h"
 
 /*
- * Returns EXIT_DONE or the exit code that reading would end with; the error
- * that it would log has been logged.  Nothing is changed.
+ * Returns EXIT_DONE, or the exit code that a reader would end with, and has
+ * logged the reader's error.  Changes nothing on the source.
  */
 int check_source(const struct provision_options *o);
 

@@ -11,7 +11,7 @@
 
 #define HEX_BYTES 16
 
-/* As strcmp, of what may hold any byte. */
+/* Compares like strcmp; the texts may contain NUL bytes. */
 static int
 view_order(struct view a, struct view b)
 {
@@ -84,12 +84,12 @@ refuse(const struct decode *e, const struct walsender_message *m)
 	for (size_t i = 0; i < m->data.n && i < HEX_BYTES; i++)
 		snprintf(hex + 2 * i, 3, "%02x",
 		    (unsigned)(unsigned char)m->data.p[i]);
-	log_error("could not decode the message at %s: %s (it begins %s)",
+	log_error("could not decode the message at %s: %s (it begins with %s)",
 	    lsn_text(m->lsn).s, pgoutput_reason(e->decoder), hex);
 	return EXIT_PROTOCOL;
 }
 
-/* A message belongs to no table. */
+/* Only a logical decoding message has no key columns. */
 static bool
 is_wanted(const struct decode *e, const struct event *event)
 {

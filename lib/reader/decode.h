@@ -1,33 +1,33 @@
 /*
- * From the output plugin's messages to lines: decodes, leaves out what was not
- * asked for, numbers nothing anew.
+ * Turns the output plugin's messages into event lines: decodes them, and drops
+ * events that were not asked for without renumbering the others' seq.
  */
 #ifndef DECODE_H
 #define DECODE_H
 
 #include "reader/pgoutput.h"
 #include "reader/walsender.h"
+#include "stream/tablelist.h"
 
-/* Zero-initialise; the fields up to `decoder` are the caller's to set. */
+/* Zero-initialise; the caller sets the first three. */
 struct decode {
-	PGresult *left_out;   /* walsender_left_out's; NULL: no table is */
+	PGresult *left_out;   /* source_left_out's; NULL: no table */
 	struct buf source_id; /* of every event */
-	bool messages;        /* logical decoding messages are events too */
+	bool messages;        /* print logical decoding messages too */
 	struct pgoutput *decoder;
-	struct table_name *sorted; /* left_out */
+	struct table_name *sorted; /* the tables of left_out */
 };
 
-/* Returns an exit code: EXIT_OS if there is no memory. */
+/* Returns an exit code: EXIT_OS if memory runs out. */
 int decode_init(struct decode *e);
 
-/* Also what the caller has set. */
+/* Frees also the fields that the caller has set. */
 void decode_release(struct decode *e);
 
 /*
- * Appends the events of one WALSENDER_DATA to out.  *commit_end is the end of
- * the transaction that ends with it, or 0.  Returns an exit code:
- * EXIT_PROTOCOL for a message that cannot be decoded, whose first bytes have
- * been logged.
+ * Appends the events of one WALSENDER_DATA message to out.  If a transaction
+ * ends with it, *commit_end is the end of that transaction, else 0.  Returns an
+ * exit code: EXIT_PROTOCOL for a message that cannot be decoded.
  */
 int decode_take(struct decode *e, const struct walsender_message *m,
     struct buf *out, uint64_t *commit_end);

@@ -3,10 +3,12 @@
 #include "base/clock.h"
 #include "base/exitcode.h"
 #include "base/log.h"
+#include "reader/source.h"
 #include "sql.h"
 
 static const char doing[] = "send a heartbeat to the source";
-static const char ended[] = "57P01"; /* or somebody ended our session */
+/* the server shuts down, or somebody terminated our session */
+static const char ended[] = "57P01";
 
 int
 heartbeat_open(
@@ -16,12 +18,9 @@ heartbeat_open(
 
 	if (every == 0)
 		return EXIT_DONE;
-	h->target = (struct pg_target){"source", conninfo, false};
-	rc = pg_connect(&h->pg, &h->target);
-	if (rc == EXIT_DONE)
-		rc = pg_query(&h->pg, "set up the session on the source",
-		    SQL_SESSION_SOURCE, 0, NULL, NULL);
-	/* a role that may not, a standby: known at once */
+	h->conninfo = conninfo;
+	rc = source_connect(&h->pg, conninfo);
+	/* fail early: no permission, or a standby */
 	if (rc == EXIT_DONE)
 		rc = pg_query(&h->pg, doing, SQL_HEARTBEAT, 0, NULL, NULL);
 	h->pg.expected = ended;
@@ -48,13 +47,14 @@ heartbeat_due_at(const struct heartbeat *h)
 }
 
 /*
- * A server that shuts down ends its sessions first, and then waits for the
- * stream to have everything, which thus goes on without heartbeats.
+ * A server that shuts down ends its sessions first and then waits until the
+ * walsender's client has confirmed everything: the stream continues without
+ * heartbeats.
  */
 static int
 lost(struct heartbeat *h)
 {
-	if (pg_connect_turned_away(&h->target)) {
+	if (source_turned_away(h->conninfo)) {
 		log_info("no more heartbeats: the source is shutting down");
 		heartbeat_close(h);
 		return EXIT_DONE;
@@ -63,7 +63,7 @@ lost(struct heartbeat *h)
 	return pg_failed(&h->pg, doing, h->answer);
 }
 
-/* While one is not answered the next is left out. */
+/* Skips a heartbeat while the last one is unanswered. */
 static int
 send(struct heartbeat *h, int64_t now)
 {
@@ -109,7 +109,7 @@ heartbeat_work(struct heartbeat *h)
 		return rc;
 	if (h->sent == 0 || now < h->sent + h->limit || h->limit == 0)
 		return send(h, now);
-	log_error("could not %s: it does not answer", doing);
+	log_error("could not %s: the server does not answer", doing);
 	return EXIT_RETRY;
 }
 

@@ -3,7 +3,7 @@
 #define REPORT_MS      10000 /* at least this often */
 #define REPLY_MS       100   /* at most this often */
 #define SILENCE_MS     60000
-#define BURST_MS       1000 /* requests closer than this are one burst */
+#define BURST_MS       1000 /* requests closer than this form a burst */
 #define BURST_REQUESTS 3
 
 void
@@ -53,7 +53,7 @@ liveness_stalled(const struct liveness *l, int64_t now)
 	    now - l->burst_at >= LIVENESS_STALL_MS;
 }
 
-/* Half of the time is for it to speak by itself, half for the answer. */
+/* Half of the limit is for unasked messages, half for the reply. */
 static int64_t
 ask_at(const struct liveness *l)
 {

@@ -1,7 +1,7 @@
 /*
- * What the server and we know of each other: when we report to it, when we ask
- * it for a sign of life and when its silence means that it is gone; and
- * whether it asks as a server does that shuts down.
+ * Timers of the replication connection: when to send feedback to the server,
+ * when to ask it for a reply, when its silence means that it is dead; and
+ * whether its requests are those of a server that shuts down.
  *
  * Nothing here reads a clock: `now` is clock_ms, so that time can be tested.
  */
@@ -11,58 +11,58 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LIVENESS_STALL_MS 3000 /* for a stopping server, at most */
+#define LIVENESS_STALL_MS 3000 /* a stopping server waits no longer */
 
 struct liveness {
 	int64_t report_every;
-	int64_t silence; /* that is put up with; 0: any */
+	int64_t silence; /* limit of the server's silence; 0: none */
 
 	int64_t reported_at;
-	uint64_t reported; /* what the last report said is durable */
+	uint64_t reported; /* `durable` of the last report */
 	bool reply_wanted; /* the server waits for a report */
 
-	int64_t heard_at;
-	int64_t asked_at; /* since then we have not heard of it; 0: not asked */
+	int64_t heard_at; /* when the server was last heard of */
+	int64_t asked_at; /* when it was asked, if not heard of since; or 0 */
 
-	int64_t request_at; /* its last request */
+	int64_t request_at; /* the server's last request */
 	int64_t burst_at;   /* the first of a burst, or progress in it */
-	int burst;          /* requests in it */
+	int burst;          /* requests in the burst */
 };
 
 /*
- * sender_timeout is the server's wal_sender_timeout, after which it gives us
- * up, 0 if it does not; silence is how long we bear with it, 0 for ever, or -1
- * for 60 s or its own time-out if that is longer.  A server that works on a
- * large transaction with nothing in it for us may take half its time-out to
- * answer.
+ * sender_timeout is the server's wal_sender_timeout, after which it drops us;
+ * 0: never.  silence is the limit of the server's silence; 0: none; -1: 60 s,
+ * or sender_timeout if that is longer, because a server that decodes a large
+ * transaction without published changes may answer only after half of it.
  */
 void liveness_start(
     struct liveness *l, int64_t now, int64_t sender_timeout, int64_t silence);
 
-/* Something came; or we do not listen, so that silence says nothing. */
+/* Something arrived; or the reader does not listen, so that silence does not
+ * count. */
 void liveness_hear(struct liveness *l, int64_t now);
 
-/* It asks for a report.  True: once more within a second, as it does when it
- * shuts down and waits for all to be confirmed. */
+/* The server asks for a report.  True: for the third time or more in a burst,
+ * as a server does that shuts down and waits until everything is confirmed. */
 bool liveness_request(struct liveness *l, int64_t now);
 
-/* Something more has become durable. */
+/* `durable` has moved. */
 void liveness_progress(struct liveness *l, int64_t now);
 
-/* Has a stopping server waited for too long? */
+/* Has a stopping server waited too long without progress? */
 bool liveness_stalled(const struct liveness *l, int64_t now);
 
-/* When the next report is due, given what is durable. */
+/* When the next report is due. */
 int64_t liveness_report_at(const struct liveness *l, uint64_t durable);
 
-/* Is the next report to ask for an answer? */
+/* Must a report now ask for a reply? */
 bool liveness_asks(const struct liveness *l, int64_t now);
 
-/* Takes note that a report went out. */
+/* Records that a report was sent. */
 void liveness_reported(
     struct liveness *l, int64_t now, uint64_t durable, bool asks);
 
-/* From when on the server is taken for dead: INT64_MAX unless it was asked. */
+/* When the server counts as dead; INT64_MAX unless it was asked. */
 int64_t liveness_dead_at(const struct liveness *l);
 
 #endif

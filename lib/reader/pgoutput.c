@@ -19,8 +19,8 @@
  *
  * 'n' is null, or in a 'K' tuple a column outside the key; 'u' is a TOASTed
  * value that did not change and was not sent.  Messages of later protocol
- * versions (streamed and prepared transactions) and binary columns are sent on
- * demand only, so here they are unknown.
+ * versions (streamed and prepared transactions) and binary columns are sent
+ * only on request, so they are errors here.
  */
 #include "reader/pgoutput.h"
 
@@ -43,22 +43,22 @@
 struct pgoutput {
 	struct wire in; /* the message */
 	uint64_t lsn;   /* its position */
-	int64_t time;   /* of sending it */
-	char type;      /* of the message; 0: not begun */
+	int64_t time;   /* when the server sent it */
+	char type;      /* its type; 0: not read yet */
 
 	bool in_transaction;
-	bool alone; /* the message is a transaction of its own */
+	bool alone; /* it is a non-transactional message */
 	uint64_t commit_lsn;
 	uint64_t commit_end;
 	int64_t commit_time;
 	uint32_t xid;
 	uint64_t seq;
 
-	uint32_t truncate_left; /* relations still to come */
+	uint32_t truncate_left; /* relations of a Truncate still to read */
 	uint8_t truncate_options;
 
 	struct relation_cache relations;
-	pgoutput_filter *left_out; /* NULL: no relation is */
+	pgoutput_filter *left_out; /* NULL: leaves out none */
 	const void *left_out_arg;
 	struct tuple old;
 	struct tuple new;
@@ -133,7 +133,7 @@ get_relation(struct pgoutput *d)
 	struct relation *r = relation_find(&d->relations, oid);
 
 	if (r == NULL)
-		bad(d, "a change of a relation that was not described");
+		bad(d, "a change of an unknown relation");
 	return d->in.reason == NULL ? r : NULL;
 }
 
@@ -147,11 +147,11 @@ on_begin(struct pgoutput *d)
 	if (d->in_transaction)
 		bad(d, "a transaction begins inside another");
 	if (final_lsn <= d->commit_lsn)
-		bad(d, "a transaction comes after a later one");
+		bad(d, "transactions are not in commit order");
 	d->commit_lsn = final_lsn;
 	d->commit_time = (int64_t)wire_uint(&d->in, 8);
 	if (!clock_valid_pg(d->commit_time))
-		bad(d, "a transaction's time is none");
+		bad(d, "invalid commit timestamp");
 	d->xid = (uint32_t)wire_uint(&d->in, 4);
 	d->in_transaction = true;
 	d->seq = 0;
@@ -165,16 +165,16 @@ on_commit(struct pgoutput *d)
 	wire_uint(&d->in, 1); /* flags, unused */
 	commit_lsn = wire_uint(&d->in, 8);
 	end = wire_uint(&d->in, 8);
-	wire_uint(&d->in, 8); /* the time is Begin's */
+	wire_uint(&d->in, 8); /* the time, which Begin has too */
 	if (!d->in_transaction)
-		bad(d, "a commit without a transaction");
+		bad(d, "a commit outside a transaction");
 	else if (commit_lsn != d->commit_lsn)
 		bad(d, "a commit of another transaction");
 	d->commit_end = end;
 	d->in_transaction = false;
 }
 
-/* They become keys of one object. */
+/* The names become keys of one JSON object. */
 static bool
 has_column_twice(const struct relation *r)
 {
@@ -200,7 +200,7 @@ read_columns(struct pgoutput *d, struct relation *r, size_t n)
 	if (d->in.reason == NULL && !relation_end(&d->relations, r))
 		bad(d, "out of memory");
 	if (d->in.reason == NULL && has_column_twice(r))
-		bad(d, "a relation has a column twice");
+		bad(d, "a relation has two columns of one name");
 }
 
 static void
@@ -212,13 +212,13 @@ on_relation(struct pgoutput *d)
 	bool left_out;
 	size_t n;
 
-	wire_uint(&d->in, 1); /* replica identity: the columns' flags tell */
+	wire_uint(&d->in, 1); /* replica identity; the columns have flags */
 	n = (size_t)wire_uint(&d->in, 2);
 	if (n > COLUMNS_MAX)
 		bad(d, "a relation has more columns than a table can have");
 	if (d->in.reason != NULL)
 		return;
-	/* pg_catalog goes by the empty string on the wire */
+	/* the server sends pg_catalog as the empty string */
 	if (schema.n == 0)
 		schema = VIEW_LIT("pg_catalog");
 	left_out = d->left_out != NULL &&
@@ -257,14 +257,14 @@ add_metadata(struct buf *m, const char *key, struct view value)
 	buf_addv(m, value);
 }
 
-/* Of a tuple that is not there the fields are of another row. */
+/* A tuple without a role has stale fields, of an earlier row. */
 static bool
 is_noted(const struct tuple *t, size_t i, enum note note)
 {
 	return t->role != 0 && (t->fields[i].notes & note) != 0;
 }
 
-/* The names of the columns of either tuple that have this note. */
+/* Adds the names of the columns that have this note in either tuple. */
 static void
 add_noted(struct pgoutput *d, const struct relation *r, const char *key,
     enum note note)
@@ -288,7 +288,7 @@ add_noted(struct pgoutput *d, const struct relation *r, const char *key,
 	buf_addc(m, ']');
 }
 
-/* What has been built; null if that is nothing. */
+/* The buffer's content; null if it is empty. */
 static struct view
 built(struct pgoutput *d, const struct buf *b)
 {
@@ -305,7 +305,7 @@ built_metadata(struct pgoutput *d)
 	return built(d, &d->metadata);
 }
 
-/* What all events of a transaction have; counts it. */
+/* Sets what all events of a transaction have, and numbers the event. */
 static void
 begin_event(struct pgoutput *d, struct event *e, struct view operation)
 {
@@ -333,7 +333,7 @@ set_relation(struct event *e, const struct relation *r)
 	e->key_columns = r->key_columns;
 }
 
-/* Insert, Update and Delete differ in the tuples that follow. */
+/* Insert, Update or Delete: they differ in the tuples that follow. */
 static void
 on_row(struct pgoutput *d, const struct relation *r, struct event *e)
 {
@@ -351,7 +351,7 @@ on_row(struct pgoutput *d, const struct relation *r, struct event *e)
 	if (role == 'N' && d->type != 'D')
 		tuple_read(&d->in, &d->new, role, r);
 	else if (role != 0 || d->type != 'D')
-		bad(d, "a row of an unknown kind");
+		bad(d, "unknown kind of tuple");
 	if (d->in.reason != NULL)
 		return;
 	set_relation(e, r);
@@ -385,7 +385,7 @@ write_content(struct buf *b, struct view content)
 {
 	static const char hex[] = "0123456789abcdef";
 
-	/* a NUL byte is UTF-8, but no JSON that jsonb could hold */
+	/* a NUL byte is valid UTF-8, but jsonb cannot hold it */
 	if (utf8_valid(content) &&
 	    (content.n == 0 || memchr(content.p, '\0', content.n) == NULL)) {
 		json_write_string(b, content);
@@ -400,10 +400,10 @@ write_content(struct buf *b, struct view content)
 }
 
 /*
- * A message outside transactions is a transaction of its own.  Its LSN is the
- * end of its record (logicalmsg_decode in the server's decode.c), where the
- * next record begins, perhaps a commit.  One byte before is its own: records
- * begin at multiples of 8.  All before its end is complete with it.
+ * A non-transactional message counts as a transaction of its own.  Its LSN is
+ * the end of its record (logicalmsg_decode in the server's decode.c), where the
+ * next record begins, perhaps a commit.  The byte before is used as its
+ * commit_lsn: no record begins there, since records begin at multiples of 8.
  */
 static void
 begin_alone(struct pgoutput *d, struct event *e, uint64_t end)
@@ -411,7 +411,7 @@ begin_alone(struct pgoutput *d, struct event *e, uint64_t end)
 	if (d->in_transaction)
 		bad(d, "a non-transactional message inside a transaction");
 	else if (end == 0 || end - 1 <= d->commit_lsn)
-		bad(d, "a message comes after a later transaction");
+		bad(d, "a message is not in commit order");
 	else if (!clock_valid_pg(d->time))
 		bad(d, "invalid message timestamp");
 	d->commit_lsn = end - 1;
@@ -463,7 +463,7 @@ pgoutput_feed(
 	d->alone = false;
 }
 
-/* Reads the type and what holds no event; false: there is none to come. */
+/* Reads the type, and all of a message without events.  False: no events. */
 static bool
 begin_message(struct pgoutput *d)
 {
@@ -495,7 +495,7 @@ begin_message(struct pgoutput *d)
 		skip_type(d);
 		break;
 	default:
-		bad(d, "the message is of an unknown type");
+		bad(d, "unknown message type");
 	}
 	return false;
 }
@@ -504,13 +504,14 @@ static enum pgoutput_status
 end_message(struct pgoutput *d)
 {
 	if (d->in.reason == NULL && d->in.rest.n > 0)
-		bad(d, "the message has a tail");
+		bad(d, "extra bytes at the end of the message");
 	if (d->in.reason != NULL)
 		return PGOUTPUT_BAD;
 	return d->type == 'C' || d->alone ? PGOUTPUT_COMMIT : PGOUTPUT_DONE;
 }
 
-/* A change of one relation.  False: it is left out, and only counts. */
+/* A change of one relation.  False: no event, because the relation is left out
+ * (the change counts in seq) or an error occurred. */
 static bool
 on_change(struct pgoutput *d, struct event *e)
 {
@@ -553,6 +554,6 @@ pgoutput_next(struct pgoutput *d, struct event *e)
 	if (!is_event || d->in.reason != NULL)
 		return end_message(d);
 	if (d->truncate_left == 0 && d->in.rest.n > 0)
-		bad(d, "the message has a tail");
+		bad(d, "extra bytes at the end of the message");
 	return d->in.reason == NULL ? PGOUTPUT_EVENT : PGOUTPUT_BAD;
 }

@@ -1,5 +1,5 @@
 /*
- * An array's text, by the manual's section 8.15.6 and array_out():
+ * The text form of an array (manual, section 8.15.6, and array_out()):
  *
  *	text	= [ bounds "=" ] level
  *	bounds	= 1*( "[" lower ":" upper "]" ), only where a lower is not 1
@@ -8,15 +8,15 @@
  *	bare	= "NULL", or 1*char without any of { } " \ and delim
  *	delim	= ";" in arrays of box, else ","
  *
- * There are at most 6 levels, elements are in the innermost one only, and an
- * empty array is {} whatever its dimensions were.
+ * There are at most 6 levels; only the innermost has elements; an empty array
+ * is {} whatever its dimensions.
  */
 #include "reader/pgvalue.h"
 
 #include "base/json_write.h"
 #include "json/json_read.h"
 
-/* What becomes of a type; an array has its elements' kind, too. */
+/* The JSON form of a type; ARRAY is combined with the kind of its elements. */
 enum kind {
 	STRING,
 	BOOL,
@@ -25,7 +25,7 @@ enum kind {
 	JSONB,
 	ELEMENT = 7,
 	ARRAY = 8,
-	SEMICOLON = 16, /* the delimiter */
+	SEMICOLON = 16, /* is the delimiter */
 };
 
 /* By OID; the comment is the array's element type. */
@@ -121,7 +121,7 @@ static const unsigned char kinds[] = {
 
 #define DIMENSIONS_MAX 6
 
-/* As json_storable; lack of memory is an error of its own. */
+/* As json_storable, but marks b as failed if memory runs out. */
 static bool
 is_storable(struct buf *b, struct view v, int kind)
 {
@@ -140,7 +140,7 @@ is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* Has it a minus and no digit but 0?  JSON readers drop that minus. */
+/* Is it a zero with a minus sign?  JSON readers drop that sign. */
 static bool
 is_minus_zero(struct view v)
 {
@@ -156,7 +156,7 @@ is_minus_zero(struct view v)
 static void
 write_number(struct buf *b, struct view v)
 {
-	/* a JSON text that begins and ends like a number is one */
+	/* valid JSON that begins and ends like a number is a number */
 	if (v.n > 0 && (v.p[0] == '-' || is_digit(v.p[0])) &&
 	    is_digit(v.p[v.n - 1]) && !is_minus_zero(v) &&
 	    is_storable(b, v, NUMBER))
@@ -185,7 +185,7 @@ blank(char *p, size_t n, char c)
 		*p++ = ' ';
 }
 
-/* Newlines stand between tokens only: in a string they are escaped. */
+/* Raw newlines are only between tokens: in a string they are escaped. */
 static void
 embed(struct buf *b, struct view json)
 {
@@ -198,7 +198,7 @@ embed(struct buf *b, struct view json)
 	blank(to, json.n, '\r');
 }
 
-/* Not an array.  False if JSON had to be written as a string. */
+/* Writes a value that is no array.  False: JSON was written as a string. */
 static bool
 write_scalar(struct buf *b, int kind, struct view v)
 {
@@ -232,7 +232,7 @@ struct array {
 	struct buf scratch;
 };
 
-/* The content of the quoted element at p; a null view if it is malformed. */
+/* The content of the quoted element at p; null if it is malformed. */
 static struct view
 take_quoted(struct array *a)
 {
@@ -331,7 +331,7 @@ is_json(int kind)
 	return kind == JSON || kind == JSONB;
 }
 
-/* False if it had to be written as a string because of JSON in it. */
+/* False: it was written as a string because jsonb cannot hold an element. */
 static bool
 write_array(struct buf *b, int kind, struct view text)
 {
@@ -345,7 +345,7 @@ write_array(struct buf *b, int kind, struct view text)
 		return true;
 	}
 	outcome = write_levels(b, &a);
-	/* the levels of the array are added to those of its elements */
+	/* the depth of the array adds to that of its elements */
 	if (outcome == WRITTEN && is_json(a.kind) && !b->failed &&
 	    !is_storable(
 		b, (struct view){b->data + from, b->len - from}, a.kind))

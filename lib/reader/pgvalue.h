@@ -1,15 +1,15 @@
 /*
- * A column value in PostgreSQL's text format becomes JSON text (the table is
- * in philotes-stream(5)).  Driven by the type's OID:
+ * Converts a column value from PostgreSQL's text format to JSON (the table is
+ * in philotes-stream(5)), depending on the OID of its type:
  *
  *   boolean                            true, false
  *   smallint, integer, bigint, oid     a number, digits verbatim
  *   real, double precision, numeric    a number, digits verbatim; NaN, the
  *                                      infinities and -0 a string
  *   json, jsonb                        embedded; a raw newline becomes a space;
- *                                      what jsonb could not hold a string
+ *                                      a value that jsonb cannot hold, a string
  *   arrays of PostgreSQL's own types   an array of the above, NULL as null;
- *                                      with custom lower bounds a string
+ *                                      with custom lower bounds, a string
  *   everything else                    a string
  *
  * OIDs are those of PostgreSQL's src/include/catalog/pg_type.dat; array syntax
@@ -23,11 +23,10 @@
 #include "base/buf.h"
 
 /*
- * Appends the JSON form of text, a value of type oid as the server sends it
- * under the pinned session settings: UTF-8 without a NUL byte.  Returns true
- * if it is json or jsonb that jsonb could not hold and was therefore written
- * as a string (an array of json with such an element is written as a string as
- * a whole).
+ * Appends text as JSON; it is a value of type oid, as the server sends it under
+ * the pinned session settings: UTF-8 without a NUL byte.  Returns true if it is
+ * json or jsonb that jsonb cannot hold, and was therefore written as a string.
+ * An array with such an element is written as one string.
  */
 bool pgvalue_write(struct buf *b, uint32_t oid, struct view text);
 

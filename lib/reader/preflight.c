@@ -18,9 +18,10 @@ enum {
 	P_SLOT,
 };
 
-/* The first minor version of each major one that distributes a change of the
- * catalogs to the transactions in progress without losing rows (14.18, 15.13,
- * 16.9, 17.5) and without running out of memory (one later; release notes). */
+/* The first good minor release of each major version.  Older ones lose rows
+ * when a catalog change must be passed on to concurrent transactions (fixed in
+ * 14.18, 15.13, 16.9, 17.5), or run out of memory then (fixed one release
+ * later). */
 static const int good_versions[] = {140019, 150014, 160010, 170006};
 
 void
@@ -97,8 +98,7 @@ refuse_slot(struct preflight *p, int code, const char *hint, const char *reason)
 	    p->slot, reason);
 }
 
-/* The server's word in ours; one that only a newer server has stays as it is.
- */
+/* Explains an invalidation_reason; one that is unknown here stays as it is. */
 static struct view
 lost_why(struct view word)
 {
@@ -106,14 +106,13 @@ lost_why(struct view word)
 		const char *word, *text;
 	} reasons[] = {
 	    {"wal_removed", "the server removed WAL it needs"},
-	    {"rows_removed",
-		"the server removed rows of its catalogs that it needs"},
+	    {"rows_removed", "the server removed catalog rows that it needs"},
 	    {"wal_level_insufficient",
 		"the server's wal_level was not logical for a time"},
 	    {"idle_timeout",
 		"nobody read it for longer than the server's "
 		"idle_replication_slot_timeout"},
-	    {"conflict", "it was in the way of the server's recovery"},
+	    {"conflict", "it conflicted with the server's recovery"},
 	};
 
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(*reasons); i++) {
@@ -130,7 +129,8 @@ refuse_lost(struct preflight *p, struct view word)
 	    .level = FINDING_ERROR,
 	    .code = EXIT_OPERATOR,
 	    .hint = "Changes are missing.  Drop it with pg-cdc-read --drop, "
-		    "make it anew, and accept the gap in buffer-write."};
+		    "create it again with --create, and run buffer-write once "
+		    "with --accept-gap."};
 
 	preflight_found(p, &f,
 	    "could not use the replication slot \"%s\": it is lost: %.*s",
@@ -145,13 +145,13 @@ look_at_slot(struct preflight *p, const PGresult *res, uint64_t *confirmed)
 
 	if (PQgetisnull(res, 0, P_SLOT)) {
 		refuse_slot(p, EXIT_OPERATOR,
-		    "Make it with pg-cdc-read --create; changes made before "
+		    "Create it with pg-cdc-read --create; changes made before "
 		    "that are not captured.",
 		    "it does not exist");
 	} else if (!view_eq(pg_value(res, 0, P_PLUGIN), VIEW_LIT("pgoutput")) ||
 	    !view_eq(pg_value(res, 0, P_OURS), VIEW_LIT("t"))) {
 		refuse_slot(p, EXIT_CONFIG, "Name another slot with --slot.",
-		    "it is not one of pgoutput in this database");
+		    "it is not a pgoutput slot of this database");
 	} else if (!PQgetisnull(res, 0, P_LOST)) {
 		refuse_lost(p, pg_value(res, 0, P_LOST));
 	} else if (!PQgetisnull(res, 0, P_ACTIVE_PID)) {
@@ -160,11 +160,12 @@ look_at_slot(struct preflight *p, const PGresult *res, uint64_t *confirmed)
 		    VIEW_FMT(pg_value(res, 0, P_ACTIVE_PID)));
 		refuse_slot(p, EXIT_RETRY,
 		    "Another pg-cdc-read reads it, or the server has not "
-		    "noticed yet that the one before has gone.",
+		    "noticed yet that the last one is gone.",
 		    reason);
 	} else if (!lsn_parse(pg_value(res, 0, P_CONFIRMED), confirmed)) {
-		refuse_slot(p, EXIT_RETRY, "Its creation has not ended yet.",
-		    "it is not ready");
+		refuse_slot(p, EXIT_RETRY,
+		    "Creating a slot waits for open transactions to end.",
+		    "it is still being created");
 	} else {
 		preflight_found(p, &fine, "\"%s\", confirmed up to %s", p->slot,
 		    lsn_text(*confirmed).s);
@@ -179,7 +180,7 @@ look_at_publication(struct preflight *p, const PGresult *res)
 	if (PQgetisnull(res, 0, P_PUBLICATION)) {
 		f.level = FINDING_ERROR;
 		f.code = EXIT_CONFIG;
-		f.hint = "Make it with pg-cdc-read --create; a slot older "
+		f.hint = "Create it with pg-cdc-read --create; a slot older "
 			 "than its publication must be dropped first.";
 		preflight_found(p, &f,
 		    "could not use the publication \"%s\": it does not exist",
@@ -189,7 +190,7 @@ look_at_publication(struct preflight *p, const PGresult *res)
 	preflight_found(p, &f, "\"%s\"", p->publication);
 }
 
-/* With literals: walsenders take no parameters. */
+/* With literals, because a walsender takes no query parameters. */
 static int
 query(const struct preflight *p, struct pg *pg, PGresult **res)
 {

@@ -1,7 +1,7 @@
 #include "reader/progress.h"
 
-#define BUSY_MS    10    /* under load, between checkpoints */
-#define IDLE_MS    10000 /* between checkpoints with nothing in them */
+#define BUSY_MS    10    /* between checkpoints under load */
+#define IDLE_MS    10000 /* between checkpoints without events */
 #define IDLE_BYTES (UINT64_C(16) * 1024 * 1024)
 
 void
@@ -9,7 +9,7 @@ progress_start(struct progress *p, uint64_t lsn, int64_t now)
 {
 	p->acked = true;
 	p->received = p->complete = p->checkpoint = p->durable = lsn;
-	/* the first idle position goes out at once */
+	/* the first idle position is due at once */
 	p->checkpoint_at = now - IDLE_MS;
 }
 
@@ -34,8 +34,8 @@ progress_waits(const struct progress *p)
 	return p->acked && p->complete > p->checkpoint && !ack_full(&p->window);
 }
 
-/* A checkpoint with nothing in it must be worth its while: it makes a ledger
- * row, which is WAL again if buffer and source share a cluster. */
+/* Checkpoints without events are limited: each makes a row of cdc_writes, which
+ * is new WAL if buffer and source share a cluster. */
 bool
 progress_due(const struct progress *p, int64_t now, bool dry, bool asked)
 {
@@ -74,7 +74,7 @@ progress_acknowledge(struct progress *p, uint64_t lsn)
 	size_t popped;
 	enum ack_status status = ack_received(&p->window, lsn, &popped);
 
-	/* never back: the server takes our word for it */
+	/* never back: the server would not check that */
 	if (status == ACK_NEW && lsn > p->durable)
 		p->durable = lsn;
 	return status;

@@ -8,7 +8,7 @@
 #include "base/exitcode.h"
 #include "base/log.h"
 #include "base/text.h"
-#include "pg/pg_connect.h"
+#include "reader/source.h"
 #include "sql.h"
 
 /* Columns of source_tables.sql. */
@@ -20,13 +20,13 @@ enum { X_PUBLICATION, X_SLOT, X_OURS, X_READY, X_WAL_LEVEL };
 struct found {
 	bool publication;
 	bool slot;
-	bool ready;   /* the slot */
+	bool ready;   /* the slot is created completely */
 	bool logical; /* wal_level */
 };
 
-/* Of who lacks it. */
 static const char needs_replication[] =
-    "The role needs REPLICATION, by a superuser's ALTER ROLE ... REPLICATION.";
+    "The role needs the attribute REPLICATION: have a superuser run ALTER ROLE "
+    "... REPLICATION.";
 
 struct setup {
 	const struct provision_options *o;
@@ -36,7 +36,7 @@ struct setup {
 
 static void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* A line on stdout. */
+/* Prints a line on stdout. */
 static void
 say(const char *fmt, ...)
 {
@@ -82,7 +82,8 @@ left_out(struct view schema, struct view table, struct view why)
 	    VIEW_FMT(table), VIEW_FMT(why));
 }
 
-/* Every table that is fit: what is in an existing publication was chosen. */
+/* Picks every table that can be published, for a new publication.  Somebody
+ * chose the tables of an existing one: it is left as it is. */
 static void
 pick_all(struct setup *s, const PGresult *tables, bool exists)
 {
@@ -97,7 +98,7 @@ pick_all(struct setup *s, const PGresult *tables, bool exists)
 			left_out(schema, table, state);
 		else if (exists)
 			left_out(schema, table,
-			    VIEW_LIT("the publication exists without it"));
+			    VIEW_LIT("it is not in the existing publication"));
 		else
 			add_table(s, schema, table);
 	}
@@ -120,18 +121,18 @@ pick_one(struct setup *s, const PGresult *tables, const struct table_name *t)
 		}
 		log_error("could not publish \"%.*s\".\"%.*s\": %.*s",
 		    VIEW_FMT(t->schema), VIEW_FMT(t->table), VIEW_FMT(state));
-		log_hint("Its UPDATEs and DELETEs would fail on the source, or "
-			 "not tell which row.  Give it a primary key without "
-			 "generated columns, or ALTER TABLE … REPLICA IDENTITY "
-			 "FULL.");
+		log_hint("UPDATE and DELETE would fail on the source, or not "
+			 "identify the row.  Give the table a primary key "
+			 "without generated columns, or ALTER TABLE ... "
+			 "REPLICA IDENTITY FULL.");
 		return EXIT_CONFIG;
 	}
 	log_error("could not publish \"%.*s\".\"%.*s\": there is no such "
 		  "table",
 	    VIEW_FMT(t->schema), VIEW_FMT(t->table));
-	log_hint("Names are schema.table, or table in schema public, in "
-		 "double quotes if they are not lower case; of a partition, "
-		 "name the root.");
+	log_hint("A name is schema.table, or table for the schema public, in "
+		 "double quotes unless it is lower case.  For a partition, "
+		 "name its root table.");
 	return EXIT_CONFIG;
 }
 
@@ -165,11 +166,11 @@ create_publication(struct setup *s, bool exists)
 	if (rc != EXIT_DONE || s->names.len == 0) {
 		if (rc == EXIT_DONE && !exists) {
 			log_error("could not create the publication \"%s\": "
-				  "the source has no table fit for it",
+				  "no table of the source can be published",
 			    s->o->publication);
-			log_hint("Make one first, with a primary key or "
-				 "REPLICA IDENTITY FULL; what was left out "
-				 "is on standard output, with the reason.");
+			log_hint("Create one first, with a primary key or "
+				 "REPLICA IDENTITY FULL.  Standard output has "
+				 "the tables left out, with the reasons.");
 			rc = EXIT_CONFIG;
 		}
 		return rc;
@@ -186,12 +187,10 @@ create_publication(struct setup *s, bool exists)
 			   : "create the publication",
 		    sql.data, 0, NULL, &res);
 	if (pg_is_state(res, "42501"))
-		log_hint(exists ? "Have it done by the owner of the "
-				  "publication and of its tables, or by a "
-				  "superuser."
-				: "Have it done by an owner of the tables "
-				  "with CREATE on the database, or by a "
-				  "superuser.");
+		log_hint(exists ? "Run it as the owner of the publication and "
+				  "of the tables, or as a superuser."
+				: "Run it as an owner of the tables with "
+				  "CREATE on the database, or as a superuser.");
 	PQclear(res);
 	if (rc == EXIT_DONE)
 		say("%s publication \"%s\": %.*s",
@@ -216,8 +215,9 @@ create_slot(struct setup *s)
 		say("created slot \"%s\" at %.*s", s->o->slot,
 		    VIEW_FMT(pg_value(res, 0, 0)));
 	else if (pg_is_state(res, "57014"))
-		log_hint("It waits for every transaction that was open when "
-			 "it began: see pg_stat_activity.xact_start.");
+		log_hint("Creating a slot waits for all transactions that are "
+			 "open when it begins: see "
+			 "pg_stat_activity.xact_start.");
 	else if (pg_is_state(res, "42501"))
 		log_hint("%s", needs_replication);
 	else if (pg_is_state(res, "53400"))
@@ -227,9 +227,9 @@ create_slot(struct setup *s)
 	return rc;
 }
 
-/* Two at once would each find what the other is about to make. */
+/* Without the lock, two processes could each try to create the same. */
 static int
-take_turn(struct setup *s)
+lock(struct setup *s)
 {
 	return pg_query(&s->pg, "get the lock of --create and --drop",
 	    "SELECT pg_advisory_lock(hashtextextended('philotes.source', 0))",
@@ -246,13 +246,13 @@ refuse_slot(const struct setup *s, int code, const char *reason)
 	return code;
 }
 
-/* A slot of somebody else is neither used nor dropped. */
+/* Refuses a slot of another plugin or database. */
 static int
 look_up(struct setup *s, struct found *found)
 {
 	const char *params[] = {s->o->publication, s->o->slot};
 	PGresult *res = NULL;
-	int rc = take_turn(s);
+	int rc = lock(s);
 
 	if (rc == EXIT_DONE)
 		rc = pg_query(&s->pg, "look up publication and slot",
@@ -265,7 +265,7 @@ look_up(struct setup *s, struct found *found)
 		    pg_value(res, 0, X_WAL_LEVEL), VIEW_LIT("logical"));
 		if (found->slot && !is_true(res, X_OURS))
 			rc = refuse_slot(s, EXIT_CONFIG,
-			    "it is not one of pgoutput in this database");
+			    "it is not a pgoutput slot of this database");
 	}
 	PQclear(res);
 	return rc;
@@ -288,13 +288,12 @@ create_both(struct setup *s)
 		log_error("could not create the publication \"%s\": the slot "
 			  "\"%s\" is older",
 		    s->o->publication, s->o->slot);
-		log_hint("A slot cannot be read with a publication made after "
-			 "it.  Drop it with pg-cdc-read --drop.");
+		log_hint("A slot cannot be read with a publication created "
+			 "after it.  Drop the slot with pg-cdc-read --drop.");
 		rc = EXIT_OPERATOR;
 	}
 	if (rc == EXIT_DONE && found.slot && !found.ready)
-		rc = refuse_slot(
-		    s, EXIT_RETRY, "its creation has not ended yet");
+		rc = refuse_slot(s, EXIT_RETRY, "it is still being created");
 	if (rc == EXIT_DONE)
 		rc = create_publication(s, found.publication);
 	if (rc == EXIT_DONE && !found.slot)
@@ -341,7 +340,7 @@ drop_publication(struct setup *s)
 		rc = pg_query(
 		    &s->pg, "drop the publication", sql.data, 0, NULL, &res);
 	if (pg_is_state(res, "42501"))
-		log_hint("Have it done by the publication's owner or a "
+		log_hint("Run it as the publication's owner or as a "
 			 "superuser.");
 	PQclear(res);
 	if (rc == EXIT_DONE)
@@ -368,14 +367,10 @@ drop_both(struct setup *s)
 static int
 with_source(const struct provision_options *o, int (*act)(struct setup *))
 {
-	const struct pg_target target = {"source", o->conninfo, false};
 	struct setup s = {.o = o};
-	int rc = pg_connect(&s.pg, &target);
+	int rc = source_connect(&s.pg, o->conninfo);
 
 	s.pg.slow = true;
-	if (rc == EXIT_DONE)
-		rc = pg_query(&s.pg, "set up the session on the source",
-		    SQL_SESSION_SOURCE, 0, NULL, NULL);
 	if (rc == EXIT_DONE)
 		rc = act(&s);
 	pg_close(&s.pg);

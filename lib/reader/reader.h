@@ -1,8 +1,8 @@
 /*
- * pg-cdc-read's work: the source's changes to stdout, and back the
- * confirmation of what is durable.  One poll(2) loop over the socket, stdout,
- * the ack channel and timers, so that the server hears from us whatever
- * blocks.  Memory is that of the largest row.
+ * The reader: prints the changes of the source on stdout, and confirms to the
+ * slot what was acknowledged.  One poll(2) loop over the socket, stdout, the
+ * ack channel and timers, so that status updates go to the server whatever
+ * blocks.  Memory depends on the largest row only.
  */
 #ifndef READER_H
 #define READER_H
@@ -12,20 +12,20 @@
 #include "stream/tablelist.h"
 
 struct reader_options {
-	const char *conninfo;  /* NULL: libpq's own */
+	const char *conninfo;  /* NULL: libpq's own settings */
 	const char *source_id; /* NULL: postgres-DATABASE */
 	const char *slot;
 	const char *publication;
-	const struct table_list *tables; /* NULL: all that are published */
-	const char *ack;                 /* path of the channel; NULL: none */
-	const char *failures; /* file of the last one; NULL: none is kept */
-	const char *until;    /* an LSN or "now"; NULL: go on for ever */
-	bool messages;
+	const struct table_list *tables; /* NULL: all published tables */
+	const char *ack;                 /* path of the ack channel, or NULL */
+	const char *failures;            /* path for repeat_count, or NULL */
+	const char *until;               /* an LSN or "now"; NULL: no end */
+	bool messages;          /* print logical decoding messages too */
 	int64_t heartbeat;      /* ms between heartbeats; 0: none */
-	int64_t server_timeout; /* as liveness_start has silence */
+	int64_t server_timeout; /* the silence of liveness_start */
 };
 
-/* Runs until it is told to stop or fails; returns an exit code. */
+/* Runs until it is told to stop or an error occurs; returns an exit code. */
 int reader_run(const struct reader_options *o);
 
 #endif

@@ -50,8 +50,9 @@ relation_free(struct relation *r)
 }
 
 /*
- * While it is described its text grows in the cache's buffer, in the order of
- * the views in the struct, which have no more than their lengths.
+ * While a relation is described, its text grows in the cache's buffer, in the
+ * order of the views in the struct.  The views have only lengths until
+ * relation_end sets their pointers.
  */
 struct relation *
 relation_begin(struct relation_cache *c, uint32_t oid, struct view schema,
@@ -95,7 +96,7 @@ relation_column(struct relation_cache *c, struct relation *r, struct view name,
 	    .json.n = c->text.len - from, .type = type, .key = key};
 }
 
-/* At from are the columns' names. */
+/* The columns' names begin at `from` in the text. */
 static void
 add_key_columns(struct relation_cache *c, struct relation *r, size_t from)
 {
@@ -167,7 +168,7 @@ relation_forget(struct relation_cache *c, uint32_t oid, uint64_t described)
 	relation_free(r);
 	c->slot[i] = NULL;
 	c->n--;
-	/* what stands behind it may have been meant for its place */
+	/* entries that follow may have collided with it: insert them again */
 	for (i = (i + 1) & (c->cap - 1); (r = c->slot[i]) != NULL;
 	     i = (i + 1) & (c->cap - 1)) {
 		c->slot[i] = NULL;

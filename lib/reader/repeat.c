@@ -13,7 +13,7 @@
 struct last {
 	char lsn[LSN_TEXT_MAX];
 	unsigned count;
-	char how[21];
+	char kind[21];
 };
 
 static bool
@@ -24,12 +24,12 @@ read_last(const char *path, struct last *l)
 
 	if (f == NULL)
 		return false;
-	whole = fscanf(f, "%17s %9u %20s", l->lsn, &l->count, l->how) == 3;
+	whole = fscanf(f, "%17s %9u %20s", l->lsn, &l->count, l->kind) == 3;
 	fclose(f);
 	return whole;
 }
 
-/* As a whole, or not at all. */
+/* Writes a new file and renames it, so that no reader sees half of it. */
 static bool
 write_last(const char *path, const struct last *l)
 {
@@ -41,7 +41,7 @@ write_last(const char *path, const struct last *l)
 	if (buf_str(&new) != NULL)
 		f = fopen(new.data, "we");
 	ok = f != NULL &&
-	    fprintf(f, "%s %u %s\n", l->lsn, l->count, l->how) > 0;
+	    fprintf(f, "%s %u %s\n", l->lsn, l->count, l->kind) > 0;
 	if (f != NULL && fclose(f) != 0)
 		ok = false;
 	ok = ok && rename(new.data, path) == 0;
@@ -50,14 +50,14 @@ write_last(const char *path, const struct last *l)
 }
 
 unsigned
-repeat_count(const char *path, uint64_t lsn, const char *how)
+repeat_count(const char *path, uint64_t lsn, const char *kind)
 {
 	struct last before, now = {.count = 1};
 
 	snprintf(now.lsn, sizeof(now.lsn), "%s", lsn_text(lsn).s);
-	snprintf(now.how, sizeof(now.how), "%s", how);
+	snprintf(now.kind, sizeof(now.kind), "%s", kind);
 	if (read_last(path, &before) && strcmp(before.lsn, now.lsn) == 0 &&
-	    strcmp(before.how, now.how) == 0)
+	    strcmp(before.kind, now.kind) == 0)
 		now.count = before.count + 1;
 	if (!write_last(path, &now))
 		log_warning(

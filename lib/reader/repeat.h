@@ -1,6 +1,7 @@
 /*
- * Does a failure repeat itself?  A file keeps the last one from run to run, in
- * a line: the LSN, how often in a row, and in a word how.
+ * Counts how often a stream failed in the same way at the same place.  A file
+ * keeps the last failure from run to run, in one line: the LSN, the count and
+ * the kind.
  */
 #ifndef REPEAT_H
 #define REPEAT_H
@@ -8,11 +9,11 @@
 #include <stdint.h>
 
 /*
- * Takes note of a failure at lsn, of the kind that `how` names (no spaces, at
- * most 20 bytes).  Returns how often it has come in a row.  A file that cannot
- * be read counts as empty; one that cannot be written is a warning, since it is
- * of no consequence but that nothing is ever found to repeat itself.
+ * Records a failure at lsn of this kind (no spaces, at most 20 bytes) and
+ * returns how often it has occurred in a row.  A file that cannot be read
+ * counts as empty.  One that cannot be written is only a warning: the count
+ * then stays low.
  */
-unsigned repeat_count(const char *path, uint64_t lsn, const char *how);
+unsigned repeat_count(const char *path, uint64_t lsn, const char *kind);
 
 #endif

@@ -6,10 +6,10 @@
 #include "base/log.h"
 #include "base/lsn.h"
 #include "base/num.h"
-#include "pg/pg_connect.h"
+#include "reader/source.h"
 #include "sql.h"
 
-#define LIMIT 256 /* relations, before the first question */
+#define LIMIT 256 /* cache size before the first question */
 
 static void
 forget(struct sweep *s, struct relation_cache *c)
@@ -20,7 +20,7 @@ forget(struct sweep *s, struct relation_cache *c)
 		if (num_parse_u64(pg_value(s->gone, i, 0), &oid))
 			relation_forget(c, (uint32_t)oid, s->described);
 	}
-	log_info("forgot %d tables that were dropped", PQntuples(s->gone));
+	log_info("forgot %d dropped tables", PQntuples(s->gone));
 	PQclear(s->gone);
 	s->gone = NULL;
 }
@@ -28,17 +28,13 @@ forget(struct sweep *s, struct relation_cache *c)
 static int
 ask(const struct sweep *s, const struct relation_cache *c, PGresult **gone)
 {
-	const struct pg_target target = {"source", s->conninfo, false};
 	struct buf oids = BUF_INIT;
 	struct pg pg;
 	const char *params[1];
-	int rc = pg_connect(&pg, &target);
+	int rc = source_connect(&pg, s->conninfo);
 
 	relation_oids(c, &oids);
 	params[0] = buf_str(&oids);
-	if (rc == EXIT_DONE)
-		rc = pg_query(&pg, "set up the session on the source",
-		    SQL_SESSION_SOURCE, 0, NULL, NULL);
 	if (rc == EXIT_DONE && params[0] != NULL)
 		rc = pg_query(&pg, "look for tables that were dropped",
 		    SQL_DROPPED_RELATIONS, 1, params, gone);

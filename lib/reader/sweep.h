@@ -1,9 +1,9 @@
 /*
- * Forgets the relations whose tables were dropped, which the stream does not
- * say.  When the cache has grown the source is asked, on a connection made for
- * that, which of them are gone; what is gone may still have changes in the WAL
- * that has not been read, so it is forgotten when reading has come to where the
- * WAL ended then.
+ * Removes relations from the cache whose tables were dropped, which the stream
+ * does not tell.  When the cache has grown, it asks the source, on a
+ * short-lived connection, which of its OIDs no longer exist.  The unread WAL
+ * may still have changes of these; they are removed once the stream has passed
+ * the end that the WAL had at the time of the question.
  */
 #ifndef SWEEP_H
 #define SWEEP_H
@@ -14,15 +14,16 @@
 /* Zero-initialise; conninfo is the caller's. */
 struct sweep {
 	const char *conninfo;
-	size_t limit;   /* relations in the cache before the next question */
-	PGresult *gone; /* OIDs, or NULL: none to be forgotten */
-	uint64_t lsn;   /* once all is read up to here, */
-	uint64_t described; /* if not described after this relation */
+	size_t limit;       /* cache size at which to ask next */
+	PGresult *gone;     /* OIDs to forget; NULL: none */
+	uint64_t lsn;       /* forget them once all is read up to here */
+	uint64_t described; /* the cache's counter at the question: relations
+			     * described later are kept */
 };
 
 /*
- * Between transactions, everything up to `complete` having been read.  A source
- * that cannot be asked is asked later; that is logged as info.
+ * To be called between transactions; everything up to `complete` was read.  If
+ * the source cannot be asked, that is logged as info, and tried again later.
  */
 void sweep_work(struct sweep *s, struct relation_cache *c, uint64_t complete);
 

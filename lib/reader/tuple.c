@@ -11,7 +11,7 @@ read_field(struct wire *w, struct field *f)
 	if (f->kind == 'n' || f->kind == 'u')
 		return;
 	if (f->kind != 't') {
-		wire_fail(w, "a column is of an unknown kind");
+		wire_fail(w, "unknown kind of field");
 		return;
 	}
 	f->text = wire_bytes(w, (size_t)wire_uint(w, 4));
@@ -30,7 +30,7 @@ tuple_read(struct wire *w, struct tuple *t, char role, const struct relation *r)
 	size_t n = (size_t)wire_uint(w, 2);
 
 	if (w->reason == NULL && n != r->ncolumns)
-		wire_fail(w, "a row and its relation differ in columns");
+		wire_fail(w, "a tuple and its relation differ in columns");
 	if (n > t->cap && w->reason == NULL) {
 		fields = realloc(t->fields, n * sizeof(*fields));
 		if (fields == NULL) {
@@ -70,7 +70,7 @@ tuple_write(struct buf *b, struct tuple *t, const struct relation *r,
 
 		if (t->role == 'K' && !col->key)
 			continue;
-		/* outside the key, an old key has no text */
+		/* an old key has text in key columns only */
 		if (f->kind == 'u' && old != NULL && old->role != 0 &&
 		    old->fields[i].kind == 't')
 			*f = old->fields[i];

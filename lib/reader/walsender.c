@@ -15,16 +15,13 @@
 #include "base/fdio.h"
 #include "base/log.h"
 #include "base/lsn.h"
-#include "base/num.h"
-#include "pg/pg_connect.h"
-#include "pg/pg_remedy.h"
-#include "sql.h"
+#include "reader/source.h"
 
 #define LOST_PUBLICATION \
-	"The publication was dropped, or made after changes that the slot " \
-	"has still to send, which can then not be read.  Drop both with " \
-	"pg-cdc-read --drop, make them anew, and accept the gap in " \
-	"buffer-write."
+	"The publication was dropped, or created after changes that the slot " \
+	"still has to send, which the server cannot decode without it.  Drop " \
+	"both with pg-cdc-read --drop, create them again with --create, and " \
+	"run buffer-write once with --accept-gap."
 
 #define XLOGDATA_BYTES  25
 #define KEEPALIVE_BYTES 18
@@ -33,13 +30,7 @@
 int
 walsender_open(struct walsender *s, const char *conninfo)
 {
-	const struct pg_target target = {"source", conninfo, true};
-	int rc = pg_connect(&s->pg, &target);
-
-	if (rc == EXIT_DONE)
-		rc = pg_query(&s->pg, "set up the session on the source",
-		    SQL_SESSION_SOURCE, 0, NULL, NULL);
-	return rc;
+	return source_connect_walsender(&s->pg, conninfo);
 }
 
 void
@@ -50,176 +41,8 @@ walsender_close(struct walsender *s)
 	pg_close(&s->pg);
 }
 
-/* A timeline history file: lines "TIMELINE<tab>SWITCH-POINT<tab>REASON". */
-static void
-add_history(struct buf *b, struct view file)
-{
-	while (file.n > 0) {
-		const char *nl = memchr(file.p, '\n', file.n);
-		size_t n = nl != NULL ? (size_t)(nl - file.p) : file.n;
-		struct view line = {file.p, n}, timeline = {file.p, 0};
-		uint64_t number, lsn;
-
-		file = (struct view){
-		    file.p + n + (nl != NULL), file.n - n - (nl != NULL)};
-		while (timeline.n < line.n && line.p[timeline.n] != '\t')
-			timeline.n++;
-		if (timeline.n == line.n || !num_parse_u64(timeline, &number))
-			continue;
-		line = (struct view){
-		    line.p + timeline.n + 1, line.n - timeline.n - 1};
-		for (n = 0; n < line.n && line.p[n] != '\t';)
-			n++;
-		if (!lsn_parse((struct view){line.p, n}, &lsn))
-			continue;
-		buf_addf(b, "%s[%u,\"%s\"]", b->len > 1 ? "," : "",
-		    (unsigned)number, lsn_text(lsn).s);
-	}
-}
-
-static int
-get_history(struct walsender *s, struct walsender_system *sys)
-{
-	char sql[40];
-	PGresult *res;
-	size_t n;
-	unsigned char *file;
-	int rc;
-
-	buf_clear(&sys->history);
-	buf_addc(&sys->history, '[');
-	if (sys->timeline > 1) {
-		snprintf(sql, sizeof(sql), "TIMELINE_HISTORY %u",
-		    (unsigned)sys->timeline);
-		rc = pg_query(&s->pg, "read the source's timeline history", sql,
-		    0, NULL, &res);
-		if (rc != EXIT_DONE) {
-			PQclear(res);
-			return rc;
-		}
-		file = (unsigned char *)PQgetvalue(res, 0, 1);
-		n = (size_t)PQgetlength(res, 0, 1);
-		add_history(
-		    &sys->history, (struct view){(const char *)file, n});
-		PQclear(res);
-	}
-	buf_addc(&sys->history, ']');
-	return EXIT_DONE;
-}
-
-static int
-get_timeout(struct walsender *s, int64_t *ms)
-{
-	PGresult *res;
-	int rc = pg_query(&s->pg, "read the settings of the source",
-	    "SELECT setting FROM pg_catalog.pg_settings "
-	    "WHERE name = 'wal_sender_timeout'",
-	    0, NULL, &res);
-
-	*ms = 0;
-	if (rc == EXIT_DONE && PQntuples(res) == 1)
-		num_parse_i64(pg_value(res, 0, 0), ms);
-	PQclear(res);
-	return rc;
-}
-
-int
-walsender_identify(struct walsender *s, struct walsender_system *sys)
-{
-	PGresult *res;
-	uint64_t timeline = 0;
-	int rc = pg_query(
-	    &s->pg, "identify the source", "IDENTIFY_SYSTEM", 0, NULL, &res);
-
-	if (rc == EXIT_DONE &&
-	    (PQntuples(res) != 1 ||
-		!num_parse_u64(pg_value(res, 0, 1), &timeline) ||
-		!lsn_parse(pg_value(res, 0, 2), &sys->flush))) {
-		log_error("could not identify the source: unexpected answer");
-		rc = EXIT_PROTOCOL;
-	}
-	/* some poolers take no notice of "replication", and the server behind
-	 * them does not know the command then */
-	if (rc != EXIT_DONE && pg_is_state(res, "42601")) {
-		pg_remedy_pooler();
-		rc = EXIT_CONFIG;
-	}
-	if (rc == EXIT_DONE) {
-		sys->timeline = (uint32_t)timeline;
-		buf_clear(&sys->system_id);
-		buf_addv(&sys->system_id, pg_value(res, 0, 0));
-	}
-	PQclear(res);
-	if (rc == EXIT_DONE)
-		rc = get_history(s, sys);
-	if (rc == EXIT_DONE)
-		rc = get_timeout(s, &sys->timeout_ms);
-	return rc;
-}
-
-void
-walsender_system_release(struct walsender_system *sys)
-{
-	buf_release(&sys->system_id);
-	buf_release(&sys->history);
-}
-
-/* The wanted tables as VALUES of a CTE in front of the query. */
-static void
-add_wanted(struct walsender *s, struct buf *sql, const struct table_list *l)
-{
-	buf_adds(sql, "WITH RECURSIVE wanted (schema, name) AS (VALUES ");
-	for (size_t i = 0; i < l->n; i++) {
-		buf_adds(sql, i == 0 ? "(" : ", (");
-		pg_add_literal(&s->pg, sql, l->names[i].schema);
-		buf_adds(sql, "::text, ");
-		pg_add_literal(&s->pg, sql, l->names[i].table);
-		buf_adds(sql, "::text)");
-	}
-	buf_adds(sql, "), published (name) AS (SELECT ");
-}
-
-/* Rows without a table are names that match nothing. */
-static int
-refuse_unpublished(const PGresult *res, const char *publication)
-{
-	for (int i = 0; i < PQntuples(res); i++) {
-		if (PQgetisnull(res, i, 2))
-			continue;
-		log_error("could not read \"%.*s\".\"%.*s\": the publication "
-			  "\"%s\" does not have it",
-		    VIEW_FMT(pg_value(res, i, 0)),
-		    VIEW_FMT(pg_value(res, i, 1)), publication);
-		log_hint("Take it off the list, or let the publication's owner "
-			 "run ALTER PUBLICATION ... ADD TABLE.");
-		return EXIT_CONFIG;
-	}
-	return EXIT_DONE;
-}
-
-int
-walsender_left_out(struct walsender *s, const char *publication,
-    const struct table_list *tables, PGresult **res)
-{
-	static const char doing[] = "look up the published tables";
-	struct buf sql = BUF_INIT;
-	int rc;
-
-	add_wanted(s, &sql, tables);
-	pg_add_literal(&s->pg, &sql, view_of(publication));
-	buf_adds(&sql, "::name) " SQL_LEFT_OUT);
-	if (buf_str(&sql) == NULL) {
-		log_error("could not %s: out of memory", doing);
-		rc = EXIT_OS;
-	} else {
-		rc = pg_query(&s->pg, doing, sql.data, 0, NULL, res);
-	}
-	buf_release(&sql);
-	return rc == EXIT_DONE ? refuse_unpublished(*res, publication) : rc;
-}
-
-/* A literal of the replication commands, whose grammar has no E'' strings and
- * takes a backslash for itself. */
+/* A string literal for a replication command.  Their grammar has no E''
+ * strings, and a backslash is an ordinary character in it. */
 static void
 add_plain_literal(struct buf *b, struct view text)
 {
@@ -232,7 +55,7 @@ add_plain_literal(struct buf *b, struct view text)
 	buf_addc(b, '\'');
 }
 
-/* "skipped loading publication \"p\"", perhaps in another language. */
+/* The message is "skipped loading publication \"p\"", perhaps translated. */
 bool
 walsender_skips(const PGresult *notice, const char *publication)
 {
@@ -243,7 +66,7 @@ walsender_skips(const PGresult *notice, const char *publication)
 	    strstr(primary, publication) != NULL;
 }
 
-/* It comes before what is sent next. */
+/* A notice arrives before the changes that it is about. */
 static void
 on_notice(void *arg, const PGresult *res)
 {
@@ -258,8 +81,8 @@ on_notice(void *arg, const PGresult *res)
 static int
 refuse_unpublished_changes(const struct walsender *s)
 {
-	log_error("could not go on with replication: the publication \"%s\" "
-		  "does not exist where slot \"%s\" is in the WAL",
+	log_error("could not continue replication: the publication \"%s\" "
+		  "does not exist at the WAL position of slot \"%s\"",
 	    s->publication, s->slot);
 	log_hint(LOST_PUBLICATION);
 	return EXIT_CONFIG;
@@ -273,14 +96,14 @@ walsender_start(struct walsender *s, const char *slot, const char *publication,
 	PGresult *res;
 	int rc;
 
-	/* the option is a list of identifiers inside a literal */
+	/* publication_names is a list of identifiers in a string literal */
 	pg_add_identifier(&s->pg, &name, view_of(publication));
 	buf_adds(&sql, "START_REPLICATION SLOT ");
 	pg_add_identifier(&s->pg, &sql, view_of(slot));
 	buf_addf(&sql, " LOGICAL %s (proto_version '1', publication_names ",
 	    lsn_text(lsn).s);
 	add_plain_literal(&sql, buf_view(&name));
-	/* always, since they count in a transaction's sequence */
+	/* always, because messages count in seq, printed or not */
 	buf_adds(&sql, ", messages 'true')");
 	if (buf_str(&sql) == NULL || name.failed) {
 		log_error("could not start replication: out of memory");
@@ -317,17 +140,18 @@ parse(struct walsender_message *m, struct view raw)
 		m->reply_wanted = raw.p[17] != 0;
 		return EXIT_DONE;
 	}
-	log_error("could not read a replication message: of type 0x%02x and "
-		  "%zu bytes",
+	log_error("could not read a replication message: unexpected type "
+		  "0x%02x or length %zu",
 	    raw.n > 0 ? (unsigned)(unsigned char)raw.p[0] : 0, raw.n);
 	return EXIT_PROTOCOL;
 }
 
 /*
- * Where in the WAL the output plugin was: "slot \"s\", output plugin
- * \"pgoutput\", in the change callback, associated LSN 0/1A2B3C4" is a line of
- * the context (output_plugin_error_callback in the server's logical.c), perhaps
- * in another language.  0: it does not say.
+ * The WAL position that the output plugin failed at: the last LSN in the
+ * error's context, which has the line "slot \"s\", output plugin \"pgoutput\",
+ * in the change callback, associated LSN 0/1A2B3C4"
+ * (output_plugin_error_callback in the server's logical.c), perhaps translated.
+ * 0: there is none.
  */
 static uint64_t
 decoded_at(const PGresult *res)
@@ -345,9 +169,9 @@ decoded_at(const PGresult *res)
 	return found;
 }
 
-/* What is wrong with the WAL, or with a change in it, is so each time. */
+/* Errors of a change, or of the WAL itself, come again at each attempt. */
 static bool
-is_for_ever(const char *state)
+is_permanent(const char *state)
 {
 	static const char *const classes[] = {"22", "54", "58", "XX"};
 
@@ -375,14 +199,13 @@ cannot_send(const struct walsender *s, const PGresult *res)
 		  "cannot send it: %s",
 	    VIEW_FMT(buf_view(&where)), s->slot,
 	    PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY));
-	log_hint("The server's log may say why.  To go on without it, move the "
+	log_hint("The server's log may say why.  To skip the change, move the "
 		 "slot past its commit with pg_replication_slot_advance(), and "
-		 "accept the gap in buffer-write.");
+		 "run buffer-write once with --accept-gap.");
 	buf_release(&where);
 	return EXIT_OPERATOR;
 }
 
-/* The connection has failed us. */
 static int
 lost(struct walsender *s)
 {
@@ -390,7 +213,8 @@ lost(struct walsender *s)
 	return pg_failed(&s->pg, "read from the source", NULL);
 }
 
-/* Operators and a lack of resources (classes 57 and 53) are of the moment. */
+/* Operator interventions (class 57) and lack of resources (53) are temporary
+ * and do not count as failures of the stream. */
 static void
 note_failure(struct walsender *s, const char *state)
 {
@@ -398,19 +222,19 @@ note_failure(struct walsender *s, const char *state)
 		snprintf(s->failure, sizeof(s->failure), "%s", state);
 }
 
-/* The server ended the stream: its reason, or its plain end. */
+/* The server ended the stream, with an error or without. */
 static int
 ended(struct walsender *s)
 {
-	static const char doing[] = "go on with replication";
-	PGresult *res = PQgetResult(s->pg.conn); /* it has arrived */
+	static const char doing[] = "continue replication";
+	PGresult *res = PQgetResult(s->pg.conn); /* has arrived: no wait */
 	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 	int rc;
 
 	if (PQresultStatus(res) != PGRES_FATAL_ERROR) {
-		log_error("could not %s: the server ended it", doing);
+		log_error("could not %s: the server ended the stream", doing);
 		rc = EXIT_RETRY;
-	} else if (state != NULL && is_for_ever(state)) {
+	} else if (state != NULL && is_permanent(state)) {
 		rc = cannot_send(s, res);
 	} else {
 		rc = pg_failed(&s->pg, doing, res);
@@ -477,7 +301,8 @@ walsender_feedback(
 	return walsender_flush(s);
 }
 
-/* What the server had on its way is read and dropped: it is sent again. */
+/* Reads and drops the rest of the stream.  None of it was confirmed, so the
+ * next run gets it again. */
 static void
 drop_rest(struct walsender *s, int64_t deadline)
 {
@@ -506,7 +331,7 @@ walsender_end(struct walsender *s)
 	if (PQputCopyEnd(s->pg.conn, NULL) < 0)
 		return pg_failed(&s->pg, "end replication", NULL);
 	rc = walsender_flush(s);
-	/* that the server says goodbye too is a courtesy */
+	/* lets the server end the stream too; not needed for correctness */
 	if (rc == EXIT_DONE)
 		drop_rest(s, clock_ms() + STOP_GRACE_MS);
 	return rc;

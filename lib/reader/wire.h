@@ -1,7 +1,7 @@
 /*
- * Reading a message of the server: integers are big-endian, a string ends with
- * a NUL byte.  Bounds live here: the first failure sticks, and further reads
- * give 0 and nothing.
+ * A reader of binary server messages: integers are big-endian, a string ends
+ * with a NUL byte.  It checks all bounds; the first failure sticks, and reads
+ * after it return 0 or nothing.
  */
 #ifndef WIRE_H
 #define WIRE_H
@@ -13,8 +13,9 @@
 #include "base/view.h"
 
 struct wire {
-	struct view rest;   /* of the message, unread */
-	const char *reason; /* why it is bad, a literal; NULL: it is not */
+	struct view rest;   /* the unread part of the message */
+	const char *reason; /* why the message is bad, a literal; NULL: it is
+			     * good so far */
 };
 
 static inline void
@@ -44,14 +45,14 @@ wire_bytes(struct wire *w, size_t n)
 	struct view v = {w->rest.p, n};
 
 	if (w->rest.n < n)
-		wire_fail(w, "a length goes beyond the message");
+		wire_fail(w, "a length exceeds the message");
 	if (w->reason != NULL)
 		return VIEW_NULL;
 	w->rest = (struct view){w->rest.p + n, w->rest.n - n};
 	return v;
 }
 
-/* A name, without its NUL byte. */
+/* Reads a name, and returns it without its NUL byte. */
 static inline struct view
 wire_string(struct wire *w)
 {
@@ -60,7 +61,7 @@ wire_string(struct wire *w)
 	struct view v;
 
 	if (end == NULL)
-		wire_fail(w, "a string has no end");
+		wire_fail(w, "a string is not terminated");
 	if (w->reason != NULL)
 		return VIEW_LIT("");
 	v = wire_bytes(w, (size_t)(end - w->rest.p));

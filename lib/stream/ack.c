@@ -12,7 +12,7 @@
 #include "base/signals.h"
 
 #define LINE_MAX_BYTES 4096
-#define PATIENCE_S     5 /* until a waiting open says that it waits */
+#define PATIENCE_S     5 /* before we log that open() still waits */
 
 static const char make_fifo[] =
     "Make a FIFO of that name with mkfifo, for the consumer to write to.";
@@ -26,7 +26,7 @@ failed(const char *verb, const char *path)
 	return EXIT_IO;
 }
 
-/* SIGALRM need only interrupt the open. */
+/* SIGALRM only has to interrupt open(). */
 static void
 on_alarm(int sig)
 {
@@ -50,7 +50,7 @@ open_fifo(const char *path)
 	return fd;
 }
 
-/* The descriptor that /dev/fd/N names, or -1. */
+/* The N of /dev/fd/N, or -1. */
 static int
 inherited(const char *path)
 {
@@ -96,18 +96,18 @@ ack_channel_open(struct ack_channel *c, const char *path)
 }
 
 int
-ack_channel_next(struct ack_channel *c, struct view *mark)
+ack_channel_next(struct ack_channel *c, struct view *position)
 {
-	*mark = VIEW_NULL;
-	switch (line_next(&c->lines, mark)) {
+	*position = VIEW_NULL;
+	switch (line_next(&c->lines, position)) {
 	case LINE_READY:
 		return EXIT_DONE;
-	case LINE_CUT: /* its writer died while it wrote: never said */
+	case LINE_CUT: /* the writer died in mid-line: ignore the fragment */
 	case LINE_EOF:
 		c->eof = true;
 		/* FALLTHROUGH */
 	case LINE_DRY:
-		*mark = VIEW_NULL;
+		*position = VIEW_NULL;
 		return EXIT_DONE;
 	case LINE_LONG:
 		log_error("could not use an ack from \"%s\": longer than %d "
@@ -130,35 +130,36 @@ ack_channel_close(struct ack_channel *c)
 }
 
 int
-ack_refuse(const struct ack_channel *c, struct view mark, const char *reason)
+ack_refuse(
+    const struct ack_channel *c, struct view position, const char *reason)
 {
-	/* it may be an event that went the wrong way */
-	if (mark.n > 20)
-		mark.n = 20;
+	/* the line may be an event, whose values must not be logged */
+	if (position.n > 20)
+		position.n = 20;
 	log_error("could not use the ack \"%.*s\" from \"%s\": %s",
-	    VIEW_FMT(mark), c->name, reason);
+	    VIEW_FMT(position), c->name, reason);
 	return EXIT_PROTOCOL;
 }
 
 void
-ack_sent(struct ack_window *w, uint64_t mark)
+ack_sent(struct ack_window *w, uint64_t position)
 {
-	w->sent[(w->first + w->n) % ACK_WINDOW] = mark;
+	w->sent[(w->first + w->n) % ACK_WINDOW] = position;
 	w->n++;
 }
 
 enum ack_status
-ack_received(struct ack_window *w, uint64_t mark, size_t *popped)
+ack_received(struct ack_window *w, uint64_t position, size_t *popped)
 {
 	for (size_t i = 0; i < w->n; i++) {
-		if (w->sent[(w->first + i) % ACK_WINDOW] != mark)
+		if (w->sent[(w->first + i) % ACK_WINDOW] != position)
 			continue;
 		w->first = (w->first + i + 1) % ACK_WINDOW;
 		w->n -= i + 1;
-		if (mark > w->acked)
-			w->acked = mark;
+		if (position > w->acked)
+			w->acked = position;
 		*popped = i + 1;
 		return ACK_NEW;
 	}
-	return mark <= w->acked ? ACK_OLD : ACK_UNKNOWN;
+	return position <= w->acked ? ACK_OLD : ACK_UNKNOWN;
 }

@@ -1,7 +1,7 @@
 /*
- * An event: one row change, one line of the stream, one row of
- * philotes.cdc_log.  The one form in which the layers meet: decoders fill it
- * with views into their input, encoders write it out.  It owns nothing.
+ * An event is a row change, a line of the stream, and a row of
+ * philotes.cdc_log.  All layers share this struct: decoders fill it with views
+ * into their input, encoders write it out.  It owns no memory.
  */
 #ifndef EVENT_H
 #define EVENT_H
@@ -10,7 +10,7 @@
 
 #include "base/view.h"
 
-#define SOURCE_ID_MAX 512 /* bytes: it is a part of keys of the ledgers */
+#define SOURCE_ID_MAX 512 /* bytes; primary keys of the buffer contain it */
 
 struct event {
 	int64_t id; /* 0: not stored yet */
@@ -29,14 +29,15 @@ struct event {
 	struct view before_data;
 	struct view after_data;
 	struct view metadata; /* without commit_lsn and seq */
-	/* see clock.h */
+	/* timestamps: see clock.h */
 	int64_t event_time;
 	int64_t created_at; /* meaningful if id is set */
 };
 
 /*
- * The start line: where the producer is and where it starts.  history is JSON
- * text, an array of [timeline, "switch point"] in ascending order.
+ * The start line: which server and slot the producer reads, and from where.
+ * history is JSON text, an array of [timeline, "switch point"] in ascending
+ * order.
  */
 struct stream_start {
 	struct view source_id;
@@ -48,7 +49,8 @@ struct stream_start {
 	uint64_t flush; /* the server's WAL flush position */
 };
 
-/* Identity and order of two events of one source: <0, 0, >0. */
+/* Compares the order of two events of one source: <0, 0 (the same event), >0.
+ */
 static inline int
 event_order(
     uint64_t commit_a, uint64_t seq_a, uint64_t commit_b, uint64_t seq_b)

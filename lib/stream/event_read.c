@@ -9,7 +9,7 @@
  * checkpoint = { control:"checkpoint" ack }
  * other      = { control:string … }
  *
- * Members may come in any order; event_write.c writes them in this one.
+ * Members may come in any order; event_write.c writes them in this order.
  */
 #include "stream/event_read.h"
 
@@ -17,31 +17,31 @@
 #include "base/num.h"
 
 #define ACK_MAX    4000 /* an ack line is one write(2) of at most PIPE_BUF */
-#define HEAD_BYTES ((size_t)1024 * 1024) /* where a bad line's names are */
+#define HEAD_BYTES ((size_t)1024 * 1024) /* searched for a bad line's names */
 
-enum field {
-	F_ID,
-	F_SOURCE_ID,
-	F_SCHEMA_NAME,
-	F_TABLE_NAME,
-	F_OPERATION,
-	F_LSN,
-	F_TRANSACTION_ID,
-	F_KEY_COLUMNS,
-	F_BEFORE_DATA,
-	F_AFTER_DATA,
-	F_EVENT_TIME,
-	F_METADATA,
-	F_CREATED_AT,
-	F_PROCESSED_AT,
-	F_CONTROL,
-	F_SYSTEM_ID,
-	F_TIMELINE,
-	F_HISTORY,
-	F_SLOT,
-	F_FLUSH,
-	F_ACK,
-	F_MAX,
+enum name {
+	M_ID,
+	M_SOURCE_ID,
+	M_SCHEMA_NAME,
+	M_TABLE_NAME,
+	M_OPERATION,
+	M_LSN,
+	M_TRANSACTION_ID,
+	M_KEY_COLUMNS,
+	M_BEFORE_DATA,
+	M_AFTER_DATA,
+	M_EVENT_TIME,
+	M_METADATA,
+	M_CREATED_AT,
+	M_PROCESSED_AT,
+	M_CONTROL,
+	M_SYSTEM_ID,
+	M_TIMELINE,
+	M_HISTORY,
+	M_SLOT,
+	M_FLUSH,
+	M_ACK,
+	M_MAX,
 };
 
 #define NAME(s) \
@@ -49,63 +49,62 @@ enum field {
 		s, sizeof(s) - 1 \
 	}
 
-static const struct view field_names[F_MAX] = {
-    [F_ID] = NAME("id"),
-    [F_SOURCE_ID] = NAME("source_id"),
-    [F_SCHEMA_NAME] = NAME("schema_name"),
-    [F_TABLE_NAME] = NAME("table_name"),
-    [F_OPERATION] = NAME("operation"),
-    [F_LSN] = NAME("lsn"),
-    [F_TRANSACTION_ID] = NAME("transaction_id"),
-    [F_KEY_COLUMNS] = NAME("key_columns"),
-    [F_BEFORE_DATA] = NAME("before_data"),
-    [F_AFTER_DATA] = NAME("after_data"),
-    [F_EVENT_TIME] = NAME("event_time"),
-    [F_METADATA] = NAME("metadata"),
-    [F_CREATED_AT] = NAME("created_at"),
-    [F_PROCESSED_AT] = NAME("processed_at"),
-    [F_CONTROL] = NAME("control"),
-    [F_SYSTEM_ID] = NAME("system_id"),
-    [F_TIMELINE] = NAME("timeline"),
-    [F_HISTORY] = NAME("history"),
-    [F_SLOT] = NAME("slot"),
-    [F_FLUSH] = NAME("flush"),
-    [F_ACK] = NAME("ack"),
+static const struct view names[M_MAX] = {
+    [M_ID] = NAME("id"),
+    [M_SOURCE_ID] = NAME("source_id"),
+    [M_SCHEMA_NAME] = NAME("schema_name"),
+    [M_TABLE_NAME] = NAME("table_name"),
+    [M_OPERATION] = NAME("operation"),
+    [M_LSN] = NAME("lsn"),
+    [M_TRANSACTION_ID] = NAME("transaction_id"),
+    [M_KEY_COLUMNS] = NAME("key_columns"),
+    [M_BEFORE_DATA] = NAME("before_data"),
+    [M_AFTER_DATA] = NAME("after_data"),
+    [M_EVENT_TIME] = NAME("event_time"),
+    [M_METADATA] = NAME("metadata"),
+    [M_CREATED_AT] = NAME("created_at"),
+    [M_PROCESSED_AT] = NAME("processed_at"),
+    [M_CONTROL] = NAME("control"),
+    [M_SYSTEM_ID] = NAME("system_id"),
+    [M_TIMELINE] = NAME("timeline"),
+    [M_HISTORY] = NAME("history"),
+    [M_SLOT] = NAME("slot"),
+    [M_FLUSH] = NAME("flush"),
+    [M_ACK] = NAME("ack"),
 };
 
 #define BIT(f) (1u << (f))
 
 #define EVENT_REQUIRED \
-	(BIT(F_SOURCE_ID) | BIT(F_SCHEMA_NAME) | BIT(F_TABLE_NAME) | \
-	    BIT(F_OPERATION) | BIT(F_LSN) | BIT(F_EVENT_TIME))
+	(BIT(M_SOURCE_ID) | BIT(M_SCHEMA_NAME) | BIT(M_TABLE_NAME) | \
+	    BIT(M_OPERATION) | BIT(M_LSN) | BIT(M_EVENT_TIME))
 #define EVENT_OPTIONAL \
-	(BIT(F_ID) | BIT(F_TRANSACTION_ID) | BIT(F_KEY_COLUMNS) | \
-	    BIT(F_BEFORE_DATA) | BIT(F_AFTER_DATA) | BIT(F_METADATA) | \
-	    BIT(F_CREATED_AT) | BIT(F_PROCESSED_AT))
-#define START_FIELDS \
-	(BIT(F_CONTROL) | BIT(F_SOURCE_ID) | BIT(F_SYSTEM_ID) | \
-	    BIT(F_TIMELINE) | BIT(F_HISTORY) | BIT(F_SLOT) | BIT(F_LSN) | \
-	    BIT(F_FLUSH))
-#define CHECKPOINT_FIELDS (BIT(F_CONTROL) | BIT(F_ACK))
+	(BIT(M_ID) | BIT(M_TRANSACTION_ID) | BIT(M_KEY_COLUMNS) | \
+	    BIT(M_BEFORE_DATA) | BIT(M_AFTER_DATA) | BIT(M_METADATA) | \
+	    BIT(M_CREATED_AT) | BIT(M_PROCESSED_AT))
+#define START_MEMBERS \
+	(BIT(M_CONTROL) | BIT(M_SOURCE_ID) | BIT(M_SYSTEM_ID) | \
+	    BIT(M_TIMELINE) | BIT(M_HISTORY) | BIT(M_SLOT) | BIT(M_LSN) | \
+	    BIT(M_FLUSH))
+#define CHECKPOINT_MEMBERS (BIT(M_CONTROL) | BIT(M_ACK))
 
 static const struct known {
 	unsigned allowed;
 	unsigned required;
-} known_fields[] = {
+} known_members[] = {
     [LINE_EVENT] = {EVENT_REQUIRED | EVENT_OPTIONAL, EVENT_REQUIRED},
-    [LINE_START] = {START_FIELDS, START_FIELDS},
-    [LINE_CHECKPOINT] = {CHECKPOINT_FIELDS, CHECKPOINT_FIELDS},
+    [LINE_START] = {START_MEMBERS, START_MEMBERS},
+    [LINE_CHECKPOINT] = {CHECKPOINT_MEMBERS, CHECKPOINT_MEMBERS},
 };
 
 /* One line being read. */
 struct reading {
-	struct member_reader f;
+	struct member_reader in;
 	struct event_reader *r;
 	struct stream_line *l;
 };
 
-/* The members of metadata that have not been taken out, as an object of their
- * own in scratch. */
+/* The remaining members of metadata, as an object in scratch. */
 static struct view
 rest_of_metadata(struct reading *g, const struct json_reader *nested)
 {
@@ -129,26 +128,26 @@ rest_of_metadata(struct reading *g, const struct json_reader *nested)
 	return (struct view){s->data + from, s->len - from};
 }
 
-/* commit_lsn and seq are columns of their own: taken out of metadata. */
+/* Takes commit_lsn and seq out of metadata: the buffer has columns for them. */
 static void
 get_identity(
     struct reading *g, struct json_reader *nested, bool *commit_lsn, bool *seq)
 {
 	struct event *e = &g->l->event;
 
-	for (size_t i = 0; i < nested->members.n && !g->f.failed; i++) {
+	for (size_t i = 0; i < nested->members.n && !g->in.failed; i++) {
 		struct json_member *m = &nested->members.a[i];
-		struct view key = member_key(&g->f, m);
+		struct view key = member_key(&g->in, m);
 
 		if (view_eq(key, VIEW_LIT("commit_lsn"))) {
-			e->commit_lsn = member_lsn(&g->f, m, NULL);
+			e->commit_lsn = member_lsn(&g->in, m, NULL);
 			if (e->commit_lsn == 0)
 				member_refuse(
-				    &g->f, m->value, m->key, "is 0/0");
+				    &g->in, m->value, m->key, "is 0/0");
 			*commit_lsn = true;
 			m->value = VIEW_NULL;
 		} else if (view_eq(key, VIEW_LIT("seq"))) {
-			e->seq = (uint64_t)member_i64(&g->f, m, 1);
+			e->seq = (uint64_t)member_i64(&g->in, m, 1);
 			*seq = true;
 			m->value = VIEW_NULL;
 		}
@@ -156,8 +155,8 @@ get_identity(
 }
 
 /*
- * {"commit_lsn":"X/Y","seq":N}, which is what metadata is as a rule, and as we
- * write it: no parser is needed.  False: it is something else.
+ * Reads metadata of the usual form, {"commit_lsn":"X/Y","seq":N} as event_write
+ * writes it, without a parser.  False: it has another form.
  */
 static bool
 get_bare_identity(struct event *e, struct view metadata)
@@ -193,127 +192,127 @@ get_metadata(struct reading *g, const struct json_member *metadata)
 	bool commit_lsn = false, seq = false;
 	struct json_error je;
 
-	e->metadata = member_json(&g->f, metadata, JSON_OBJECT);
-	if (g->f.failed || e->metadata.p == NULL)
+	e->metadata = member_json(&g->in, metadata, JSON_OBJECT);
+	if (g->in.failed || e->metadata.p == NULL)
 		return;
 	if (get_bare_identity(e, e->metadata)) {
 		e->metadata = VIEW_NULL;
 		return;
 	}
 	if (!json_read_object(nested, e->metadata, &je)) {
-		member_refuse_json(&g->f, e->metadata, metadata->key, &je);
+		member_refuse_json(&g->in, e->metadata, metadata->key, &je);
 		return;
 	}
 	get_identity(g, nested, &commit_lsn, &seq);
 	if (commit_lsn != seq)
-		member_refuse(&g->f, metadata->value, metadata->key,
+		member_refuse(&g->in, metadata->value, metadata->key,
 		    "has only one of commit_lsn and seq");
 	if (commit_lsn)
 		e->metadata = rest_of_metadata(g, nested);
 }
 
 static void
-get_field(struct reading *g, enum field f, const struct json_member *m)
+get_member(struct reading *g, enum name f, const struct json_member *m)
 {
 	struct event *e = &g->l->event;
 	struct stream_start *s = &g->l->start;
 
 	switch (f) {
-	case F_SOURCE_ID:
-		e->source_id = s->source_id = member_name(&g->f, m);
+	case M_SOURCE_ID:
+		e->source_id = s->source_id = member_name(&g->in, m);
 		if (e->source_id.n > SOURCE_ID_MAX)
-			member_refuse(&g->f, m->value, m->key, "is too long");
+			member_refuse(&g->in, m->value, m->key, "is too long");
 		break;
-	case F_SCHEMA_NAME:
-		e->schema_name = member_string(&g->f, m);
+	case M_SCHEMA_NAME:
+		e->schema_name = member_string(&g->in, m);
 		break;
-	case F_TABLE_NAME:
-		e->table_name = member_string(&g->f, m);
+	case M_TABLE_NAME:
+		e->table_name = member_string(&g->in, m);
 		break;
-	case F_OPERATION:
-		e->operation = member_operation(&g->f, m);
+	case M_OPERATION:
+		e->operation = member_operation(&g->in, m);
 		break;
-	case F_LSN:
-		s->lsn = member_lsn(&g->f, m, &e->lsn);
+	case M_LSN:
+		s->lsn = member_lsn(&g->in, m, &e->lsn);
 		break;
-	case F_TRANSACTION_ID:
+	case M_TRANSACTION_ID:
 		e->has_transaction_id = m->kind != JSON_NULL;
 		if (e->has_transaction_id)
-			e->transaction_id = member_i64(&g->f, m, 0);
+			e->transaction_id = member_i64(&g->in, m, 0);
 		break;
-	case F_KEY_COLUMNS:
-		e->key_columns = member_strings(&g->f, m);
+	case M_KEY_COLUMNS:
+		e->key_columns = member_strings(&g->in, m);
 		break;
-	case F_BEFORE_DATA:
-		e->before_data = member_json(&g->f, m, JSON_OBJECT);
+	case M_BEFORE_DATA:
+		e->before_data = member_json(&g->in, m, JSON_OBJECT);
 		break;
-	case F_AFTER_DATA:
-		e->after_data = member_json(&g->f, m, JSON_OBJECT);
+	case M_AFTER_DATA:
+		e->after_data = member_json(&g->in, m, JSON_OBJECT);
 		break;
-	case F_EVENT_TIME:
-		e->event_time = member_time(&g->f, m);
+	case M_EVENT_TIME:
+		e->event_time = member_time(&g->in, m);
 		break;
-	case F_METADATA:
+	case M_METADATA:
 		get_metadata(g, m);
 		break;
-	case F_SYSTEM_ID:
-		s->system_id = member_name(&g->f, m);
+	case M_SYSTEM_ID:
+		s->system_id = member_name(&g->in, m);
 		break;
-	case F_TIMELINE:
-		s->timeline = member_timeline(&g->f, m);
+	case M_TIMELINE:
+		s->timeline = member_timeline(&g->in, m);
 		break;
-	case F_HISTORY:
-		s->history = member_json(&g->f, m, JSON_ARRAY);
+	case M_HISTORY:
+		s->history = member_json(&g->in, m, JSON_ARRAY);
 		if (s->history.p == NULL)
-			member_refuse(&g->f, m->value, m->key, "is null");
+			member_refuse(&g->in, m->value, m->key, "is null");
 		break;
-	case F_SLOT:
-		s->slot = member_name(&g->f, m);
+	case M_SLOT:
+		s->slot = member_name(&g->in, m);
 		break;
-	case F_FLUSH:
-		s->flush = member_lsn(&g->f, m, NULL);
+	case M_FLUSH:
+		s->flush = member_lsn(&g->in, m, NULL);
 		break;
-	case F_ACK:
-		g->l->ack = member_name(&g->f, m);
+	case M_ACK:
+		g->l->ack = member_name(&g->in, m);
 		if (g->l->ack.n > ACK_MAX)
-			member_refuse(&g->f, m->value, m->key, "is too long");
+			member_refuse(&g->in, m->value, m->key, "is too long");
 		for (size_t i = 0; i < g->l->ack.n; i++) {
 			if ((unsigned char)g->l->ack.p[i] < 0x20)
-				member_refuse(&g->f, m->value, m->key,
+				member_refuse(&g->in, m->value, m->key,
 				    "holds a control character");
 		}
 		break;
-	case F_CONTROL:
-	case F_ID:
-	case F_CREATED_AT:
-	case F_PROCESSED_AT:
-	case F_MAX:
+	case M_CONTROL:
+	case M_ID:
+	case M_CREATED_AT:
+	case M_PROCESSED_AT:
+	case M_MAX:
 		break;
 	}
 }
 
-static enum field
-find_field(struct view key, size_t guess)
+static enum name
+find_name(struct view key, size_t guess)
 {
-	/* lines of our own have the fields in order */
-	for (size_t i = guess; i < F_MAX; i++) {
-		if (view_eq(key, field_names[i]))
-			return (enum field)i;
+	/* event_write writes the members in order */
+	for (size_t i = guess; i < M_MAX; i++) {
+		if (view_eq(key, names[i]))
+			return (enum name)i;
 	}
-	for (size_t i = 0; i < guess && i < F_MAX; i++) {
-		if (view_eq(key, field_names[i]))
-			return (enum field)i;
+	for (size_t i = 0; i < guess && i < M_MAX; i++) {
+		if (view_eq(key, names[i]))
+			return (enum name)i;
 	}
-	return F_MAX;
+	return M_MAX;
 }
 
 static void
 require(struct reading *g, unsigned seen, unsigned required)
 {
-	for (unsigned f = 0; f < F_MAX; f++) {
+	for (unsigned f = 0; f < M_MAX; f++) {
 		if ((required & ~seen & BIT(f)) != 0)
 			member_refuse(
-			    &g->f, VIEW_NULL, field_names[f], "is missing");
+			    &g->in, VIEW_NULL, names[f], "is missing");
 	}
 }
 
@@ -324,25 +323,25 @@ get_members(struct reading *g, unsigned known)
 	unsigned seen = 0;
 	size_t guess = 0;
 
-	for (size_t i = 0; i < json->members.n && !g->f.failed; i++) {
+	for (size_t i = 0; i < json->members.n && !g->in.failed; i++) {
 		const struct json_member *m = &json->members.a[i];
-		struct view key = member_key(&g->f, m);
-		enum field f = find_field(key, guess);
+		struct view key = member_key(&g->in, m);
+		enum name f = find_name(key, guess);
 
-		if (f == F_MAX || (known & BIT(f)) == 0)
+		if (f == M_MAX || (known & BIT(f)) == 0)
 			member_refuse(
-			    &g->f, m->key, m->key, "is not a known key");
+			    &g->in, m->key, m->key, "is not a known key");
 		else if ((seen & BIT(f)) != 0)
-			member_refuse(&g->f, m->key, m->key, "is there twice");
+			member_refuse(&g->in, m->key, m->key, "appears twice");
 		else
-			get_field(g, f, m);
-		seen |= f < F_MAX ? BIT(f) : 0;
+			get_member(g, f, m);
+		seen |= f < M_MAX ? BIT(f) : 0;
 		guess = f + 1;
 	}
 	return seen;
 }
 
-/* By the member "control", if there is one. */
+/* The kind of the line, by its member "control". */
 static enum line_kind
 classify(struct reading *g)
 {
@@ -351,7 +350,7 @@ classify(struct reading *g)
 	for (size_t i = 0; i < json->members.n; i++) {
 		const struct json_member *m = &json->members.a[i];
 
-		if (!view_eq(m->key, field_names[F_CONTROL]))
+		if (!view_eq(m->key, names[M_CONTROL]))
 			continue;
 		if (view_eq(m->value, VIEW_LIT("\"checkpoint\"")))
 			return LINE_CHECKPOINT;
@@ -359,14 +358,17 @@ classify(struct reading *g)
 			return LINE_START;
 		if (view_eq(m->value, VIEW_LIT("\"alive\"")))
 			return LINE_ALIVE;
-		member_name(&g->f, m);
+		member_name(&g->in, m);
 		return LINE_OTHER;
 	}
 	return LINE_EVENT;
 }
 
-/* Room for all that may be decoded, so that scratch never moves: decoded text
- * is no longer than the raw, and metadata is taken apart once more. */
+/*
+ * Makes room for all text that may be decoded, so that scratch never moves.
+ * Decoded text is not longer than raw text, and values count twice, since the
+ * members of metadata are decoded, then put together again.
+ */
 static bool
 reserve_scratch(struct event_reader *r)
 {
@@ -376,21 +378,21 @@ reserve_scratch(struct event_reader *r)
 		const struct json_member *m = &r->json.members.a[i];
 
 		need += m->key.n;
-		if (!view_eq(m->key, field_names[F_BEFORE_DATA]) &&
-		    !view_eq(m->key, field_names[F_AFTER_DATA]))
+		if (!view_eq(m->key, names[M_BEFORE_DATA]) &&
+		    !view_eq(m->key, names[M_AFTER_DATA]))
 			need += 2 * m->value.n;
 	}
 	return buf_reserve(&r->scratch, need) != NULL;
 }
 
-/* Of an event that was refused: which one is it?  Its metadata may stand behind
- * what was wrong. */
+/* Finds the names and the identity of a refused event for the message, even
+ * behind the bad member. */
 static void
 identify(struct reading *g)
 {
-	struct line_error ignored = {0}, *e = g->f.e;
+	struct line_error ignored = {0}, *e = g->in.e;
 	struct reading again = {
-	    {&g->r->scratch, g->f.line, &ignored, false, false}, g->r, g->l};
+	    {&g->r->scratch, g->in.line, &ignored, false, false}, g->r, g->l};
 	const struct json_reader *json = &g->r->json;
 	struct view lsn;
 
@@ -399,17 +401,17 @@ identify(struct reading *g)
 	for (size_t i = 0; i < json->members.n; i++) {
 		const struct json_member *m = &json->members.a[i];
 
-		again.f.failed = false;
-		if (view_eq(m->key, field_names[F_SOURCE_ID]))
-			e->source_id = member_name(&again.f, m);
-		if (view_eq(m->key, field_names[F_SCHEMA_NAME]))
-			e->schema_name = member_string(&again.f, m);
-		if (view_eq(m->key, field_names[F_TABLE_NAME]))
-			e->table_name = member_name(&again.f, m);
-		if (view_eq(m->key, field_names[F_LSN]) &&
-		    member_lsn(&again.f, m, &lsn) != 0)
+		again.in.failed = false;
+		if (view_eq(m->key, names[M_SOURCE_ID]))
+			e->source_id = member_name(&again.in, m);
+		if (view_eq(m->key, names[M_SCHEMA_NAME]))
+			e->schema_name = member_string(&again.in, m);
+		if (view_eq(m->key, names[M_TABLE_NAME]))
+			e->table_name = member_name(&again.in, m);
+		if (view_eq(m->key, names[M_LSN]) &&
+		    member_lsn(&again.in, m, &lsn) != 0)
 			e->lsn = lsn;
-		if (view_eq(m->key, field_names[F_METADATA]))
+		if (view_eq(m->key, names[M_METADATA]))
 			get_metadata(&again, m);
 	}
 	if (g->l->event.commit_lsn != 0 && g->l->event.seq != 0) {
@@ -454,28 +456,28 @@ event_read(struct event_reader *r, struct view line, struct stream_line *l,
 	*e = (struct line_error){0};
 	buf_clear(&r->scratch);
 	if (!json_read_object(&r->json, line, &je)) {
-		member_refuse_json(&g.f, line, VIEW_NULL, &je);
+		member_refuse_json(&g.in, line, VIEW_NULL, &je);
 		e->control = event_read_is_control(line);
 		event_read_identify(r, line, e);
 		return false;
 	}
-	g.f.storable = r->json.storable;
+	g.in.storable = r->json.storable;
 	if (!reserve_scratch(r)) {
-		member_refuse(&g.f, VIEW_NULL, VIEW_NULL, "out of memory");
+		member_refuse(&g.in, VIEW_NULL, VIEW_NULL, "out of memory");
 		return false;
 	}
 	l->kind = classify(&g);
 	if (l->kind < LINE_ALIVE) {
-		known = &known_fields[l->kind];
+		known = &known_members[l->kind];
 		seen = get_members(&g, known->allowed);
-		if (!g.f.failed)
+		if (!g.in.failed)
 			require(&g, seen, known->required);
 	}
-	if (g.f.failed && l->kind != LINE_EVENT)
+	if (g.in.failed && l->kind != LINE_EVENT)
 		e->control = true;
-	else if (g.f.failed)
+	else if (g.in.failed)
 		identify(&g);
-	return !g.f.failed;
+	return !g.in.failed;
 }
 
 void

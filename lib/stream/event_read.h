@@ -5,16 +5,17 @@
 #include "base/buf.h"
 #include "stream/event.h"
 #include "stream/member.h"
+#include "json/json_read.h"
 
 enum line_kind {
 	LINE_EVENT,
 	LINE_START,
 	LINE_CHECKPOINT,
 	LINE_ALIVE,
-	LINE_OTHER, /* another control line: pass it over */
+	LINE_OTHER, /* another control line: ignore it */
 };
 
-/* What a line was; views into the line or into the reader's scratch. */
+/* A line that was read; its views point into the line or into the reader. */
 struct stream_line {
 	enum line_kind kind;
 	struct event event;
@@ -30,25 +31,25 @@ struct event_reader {
 };
 
 /*
- * Reads one line without its newline.  It is strict about events, start lines
- * and checkpoints: every key is known, appears once and has the right type, and
- * no required one is missing.  Any other control line need only be JSON.
- * id, created_at and processed_at are accepted and ignored, so that one
- * buffer's output is another's input.  *l is valid until the next call and as
- * long as line is.  False, with *e filled, if the line is refused.
+ * Reads a line without its newline.  Events, start lines and checkpoints must
+ * have every required member, only known ones, each once and with the right
+ * type.  Of another control line only "control" is checked.  id, created_at
+ * and processed_at are ignored, so that the output of one buffer can be the
+ * input of another.  *l is valid until the next call, and as long as line is.
+ * Returns false and fills *e if the line is refused.
  */
 bool event_read(struct event_reader *r, struct view line, struct stream_line *l,
     struct line_error *e);
 
 /*
- * Fills *e with the names and the position of the event in a line that is too
- * long, is not JSON or is incomplete, as far as its first MiB has them.  The
+ * Fills *e with the names and the identity of the event in a line that is too
+ * long, cut off or not JSON, as far as they are found in its first MiB.  The
  * views are valid as long as those of event_read.
  */
 void event_read_identify(
     struct event_reader *r, struct view line, struct line_error *e);
 
-/* Does a line, which need not be JSON, begin as our control lines do? */
+/* Does the line, which may not be JSON, begin like a control line of ours? */
 bool event_read_is_control(struct view line);
 
 void event_reader_release(struct event_reader *r);

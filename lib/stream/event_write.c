@@ -1,4 +1,4 @@
-/* Members are written in the order of the grammar in event_read.c. */
+/* The grammar is in event_read.c; members are written in its order. */
 #include "stream/event_write.h"
 
 #include "base/clock.h"

@@ -1,6 +1,6 @@
 /*
- * Writing lines of the stream (philotes-stream(5)).  What event_write writes,
- * event_read reads back as it was.
+ * Writing lines of the stream (philotes-stream(5)).  From a line of event_write
+ * event_read gets the same event, without id and created_at.
  */
 #ifndef EVENT_WRITE_H
 #define EVENT_WRITE_H
@@ -20,8 +20,8 @@ void event_write_start(struct buf *b, const struct stream_start *s);
 /* {"control":"checkpoint","ack":"…"} and a newline. */
 void event_write_checkpoint(struct buf *b, struct view ack);
 
-/* {"control":"alive"} and a newline: there is nothing to say, but the producer
- * is still at work. */
+/* {"control":"alive"} and a newline: the producer has nothing to send, but is
+ * still working. */
 void event_write_alive(struct buf *b);
 
 #endif

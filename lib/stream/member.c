@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/lsn.h"
 #include "base/num.h"
+#include "json/json_escape.h"
 
 #define NAME(s) \
 	{ \
@@ -32,7 +33,7 @@ member_refuse_json(struct member_reader *g, struct view text, struct view key,
 	    g, (struct view){text.p + je->offset, 0}, key, je->reason);
 }
 
-/* What stands between quotes in the member. */
+/* Decodes raw, the text between the quotes of the member's key or value. */
 static struct view
 text_of(struct member_reader *g, struct view raw, const struct json_member *m)
 {
@@ -140,7 +141,7 @@ member_json(
 	return m->value;
 }
 
-/* Is the array, which has been recognised, one of strings? */
+/* Does the array, which is valid JSON, hold only strings? */
 static bool
 all_strings(struct view array)
 {

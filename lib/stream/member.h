@@ -1,7 +1,6 @@
 /*
- * Members of a line as values of the types that the stream has.  What is wrong
- * is noted once: the first refusal sticks, and what is returned after it means
- * nothing.
+ * Members of a line, read as values of the types that the stream has.  Only the
+ * first refusal is kept; values returned after it mean nothing.
  */
 #ifndef MEMBER_H
 #define MEMBER_H
@@ -9,17 +8,17 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "json/json_read.h"
+#include "json/json_scan.h"
 
-/* Why a line was refused, and which one it is, as far as that can be told. */
+/* Why a line was refused, and which event it holds, as far as known. */
 struct line_error {
 	const char *reason; /* a literal */
 	size_t offset;      /* bytes from the start of the line */
-	struct view key;    /* the member it is about, or null */
-	bool control;       /* it is, or was to be, a control line */
-	bool no_memory;     /* the line may be all right */
-	bool too_long;      /* so may it be */
-	/* of the event; null, or 0: not known */
+	struct view key;    /* the member that was refused, or null */
+	bool control;       /* it is a control line, or begins like one */
+	bool no_memory;     /* memory ran out: the line may be valid */
+	bool too_long;      /* it was not read: it may be valid */
+	/* of the event; null or 0 if not known */
 	struct view source_id;
 	struct view schema_name;
 	struct view table_name;
@@ -28,28 +27,29 @@ struct line_error {
 	uint64_t seq;
 };
 
-/* A line being taken apart. */
+/* A line whose members are being read. */
 struct member_reader {
-	struct buf *scratch; /* for decoded text; has room, does not move */
+	struct buf *scratch; /* for decoded text; has room, so never moves */
 	struct view line;
 	struct line_error *e;
 	bool failed;
-	bool storable; /* all values are known to be, see json_read.h */
+	bool storable; /* all values are storable: see json_read.h */
 };
 
-/* Notes what is wrong with the member `key`, at a place in the line. */
+/* Refuses the line because of the member `key`; `at` points into the line, or
+ * is a null view. */
 void member_refuse(struct member_reader *g, struct view at, struct view key,
     const char *reason);
 void member_refuse_json(struct member_reader *g, struct view text,
     struct view key, const struct json_error *je);
 
-/* Decoded; \u0000 is refused. */
+/* The decoded text; \u0000 is refused. */
 struct view member_key(struct member_reader *g, const struct json_member *m);
 struct view member_string(struct member_reader *g, const struct json_member *m);
-/* One that is not empty. */
+/* The same, but an empty string is refused. */
 struct view member_name(struct member_reader *g, const struct json_member *m);
 
-/* The text too, if that is wanted. */
+/* Stores the text as well, unless `text` is NULL. */
 uint64_t member_lsn(
     struct member_reader *g, const struct json_member *m, struct view *text);
 int64_t member_i64(
@@ -59,11 +59,14 @@ int64_t member_time(struct member_reader *g, const struct json_member *m);
 struct view member_operation(
     struct member_reader *g, const struct json_member *m);
 
-/* A value that is kept as JSON text, or a null view.  The view shows it as
- * jsonb, which would keep only one of two members with the same key. */
+/*
+ * The JSON text of a value of this kind, or a null view for null.  Duplicate
+ * keys are refused: philotes.cdc_events shows the value as jsonb, which would
+ * keep only one of them.
+ */
 struct view member_json(
     struct member_reader *g, const struct json_member *m, enum json_kind kind);
-/* An array of strings, as JSON text, or a null view. */
+/* The JSON text of an array of strings, or a null view for null. */
 struct view member_strings(
     struct member_reader *g, const struct json_member *m);
 

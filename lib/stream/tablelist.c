@@ -1,6 +1,6 @@
 /*
  * list = name (',' name)*       name = part ('.' part)?
- * part = '"' (any but '"' | '""')+ '"' | (any but ',' '.' '"' and space)+
+ * part = '"' (any except '"' | '""')+ '"' | (any except ',' '.' '"' and space)+
  */
 #include "stream/tablelist.h"
 

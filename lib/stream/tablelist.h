@@ -1,7 +1,7 @@
 /*
  * A list of tables as people write it: names separated by commas, each
- * schema.table or table (then in schema public), parts folded to lower case
- * unless in double quotes, as SQL does (manual, section 4.1.1).
+ * schema.table, or table for one in schema public.  Parts without double quotes
+ * are folded to lower case, as in SQL (PostgreSQL manual, section 4.1.1).
  */
 #ifndef TABLELIST_H
 #define TABLELIST_H
@@ -13,14 +13,14 @@ struct table_name {
 	struct view table;
 };
 
-/* Zero-initialise. */
 struct table_list {
 	struct table_name *names;
 	size_t n;
 	struct buf text; /* owns the names */
 };
 
-/* False: not such a list (or no memory), and *reason is why, a literal. */
+/* Returns false and sets *reason to a literal if text is not such a list, or
+ * memory ran out.  Release *l in either case. */
 bool table_list_parse(
     struct table_list *l, const char *text, const char **reason);
 

@@ -42,8 +42,7 @@ check_schema()
 # check_position SYSTEM SLOT CHECKPOINT, of the buffer
 check_position()
 {
-	local confirmed system=''
-	IFS=$US read -r _ _ _ _ _ confirmed _ <<<"$slot"
+	local confirmed=${fact[$slot.confirmed_flush_lsn]} system=''
 	! operator_query "${PHILOTES_SOURCE_URL-}" check_source.sql ||
 		system=${REPLY#*"$US"}
 	if [[ -z $3 ]]; then

@@ -1,2 +1,2 @@
--- heartbeat_is (lib/heartbeat.h) knows the prefix.
+-- The prefix is that of heartbeat_is (lib/reader/heartbeat.c).
 SELECT pg_catalog.pg_logical_emit_message(false, 'philotes.heartbeat', '')

@@ -1,7 +1,7 @@
--- Goes behind WITH RECURSIVE wanted (schema, name) and published (name), the
--- tables asked for and the publication.  Published tables that are not wanted,
--- and do not descend from one that is; and with a third column that is not null,
--- wanted ones of which nothing is published.
+-- Follows WITH RECURSIVE listed (schema, name), the tables of --tables, and
+-- published (name), the publication.  Returns the published tables that neither
+-- are listed nor descend from a listed table; and, with a third column that is
+-- not null, the listed tables of which nothing is published.
 , tables AS (
 	SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name
 	FROM published p
@@ -18,10 +18,10 @@ matches AS (
 	SELECT l.oid, w.schema, w.name FROM lines l
 	JOIN pg_catalog.pg_class c ON c.oid = l.ancestor
 	JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-	JOIN wanted w ON w.schema = n.nspname AND w.name = c.relname)
+	JOIN listed w ON w.schema = n.nspname AND w.name = c.relname)
 SELECT schema, name, NULL FROM tables
 WHERE oid NOT IN (SELECT oid FROM matches)
 UNION ALL
-SELECT schema, name, 'missing' FROM wanted w
+SELECT schema, name, 'missing' FROM listed w
 WHERE NOT EXISTS (SELECT FROM matches m
                   WHERE m.schema = w.schema AND m.name = w.name)

@@ -1,7 +1,7 @@
--- Goes behind WITH asked (slot, publication).  One row: the server, the slot if
--- it exists, and why it is lost if it is, the publication if it exists.  Columns
--- that newer versions have are taken from the row as JSON; 16 says "conflicting"
--- whatever the reason, but of a slot whose WAL is gone it forgets the place.
+-- Follows WITH asked (slot, publication).  Returns one row: the server, the slot
+-- if it exists, the reason if it is lost, and the publication if it exists.
+-- Columns of newer versions are read from the row as JSON.  Version 16 sets
+-- "conflicting" for any reason, but its restart_lsn is null if WAL was removed.
 SELECT pg_catalog.current_setting('server_version'),
        pg_catalog.current_setting('wal_level'),
        s.plugin,

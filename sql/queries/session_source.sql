@@ -1,8 +1,8 @@
--- What every session on the source needs, whatever role and database say; what
--- else they may set changes nothing (tests/session.bats).  The walsender's writes
--- values under these settings: they are the format's.  If our host vanishes the
--- server lets go of the slot and our locks after 60 s; but while nobody takes what
--- we read we read no more, and are not dead.
+-- The settings of every session on the source; they override those of the role
+-- and the database.  No other setting has an effect (tests/session.bats).  The
+-- walsender formats values under these settings.  If our host vanishes, the
+-- keepalives make the server release the slot and our locks after 60 s.  There is
+-- no tcp_user_timeout: we do not read from the socket while stdout is blocked.
 SET search_path = pg_catalog, pg_temp;
 SET tcp_keepalives_idle = 30;
 SET tcp_keepalives_interval = 10;

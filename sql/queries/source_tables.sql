@@ -1,14 +1,14 @@
--- Ordinary and partitioned tables that could be published in the publication
--- $1; whether their replica identity allows it, 'ok' or the reason why not; and
--- whether they are in it.  Partitions and children are published with their
--- root, so theirs must allow it too.
+-- The ordinary and partitioned tables of the database; whether they can be in the
+-- publication $1, as 'ok' or the reason why not; and whether they are in it.
+-- Partitions and children are published with their root table, so their replica
+-- identities count too.
 --
--- A generated column that is not published is no part of an identity: up to
--- version 17, where none is published, one of a key would be left out of it
--- without a word, and what FULL leaves out follows from the rest; from version 18
--- on the server refuses UPDATE and DELETE.  There stored ones are published if
--- the publication or its list of columns says so.  Columns of newer versions are
--- taken from the row as JSON.
+-- A replica identity must have no generated column that is not published.  Up to
+-- version 17 no generated column is published: the server silently leaves it out
+-- of the key; in an identity FULL it does not matter, since its value follows from
+-- the other columns.  From version 18 on the server refuses UPDATE and DELETE; a
+-- stored generated column is published if the publication or its column list says
+-- so.  Columns of newer catalogs are read from the row as JSON.
 WITH RECURSIVE members AS (
 	SELECT c.oid AS root, c.oid FROM pg_catalog.pg_class c
 	WHERE c.relkind IN ('r', 'p')
@@ -45,7 +45,7 @@ identities AS (
 states AS (
 	SELECT c.oid, c.relname,
 	       CASE
-	       WHEN c.relpersistence <> 'p' THEN 'it is not logged'
+	       WHEN c.relpersistence <> 'p' THEN 'it is unlogged'
 	       WHEN c.relkind <> 'r' THEN 'ok'
 	       WHEN EXISTS (SELECT FROM not_published a
 	                    WHERE a.oid = c.oid AND CASE c.relreplident

@@ -1,5 +1,6 @@
-# buffer-batch, draining and marking at 1000 a batch, beside psql reading the
-# same rows by COPY, the plain table read and marked by UPDATE, and PgQ.
+# buffer-batch, which drains and marks 1000 events a batch, compared with psql
+# reading the same rows by COPY, with the plain table read and marked by
+# UPDATE, and with PgQ.
 # shellcheck shell=bash
 
 # A new consumer each time, from the oldest event on.
@@ -20,7 +21,8 @@ psql_copy_out()
 | cat >/dev/null"
 }
 
-# The kindest way for it: known ranges of ids, no search for what is unmarked.
+# The best case for the plain table: known ranges of ids, no search for
+# unmarked rows.
 plain_drain()
 {
 	plain_load "$some"
@@ -48,7 +50,7 @@ $work/pgq_drain.sql | psql -X -q -At -v ON_ERROR_STOP=1 -d \"\$PGQ_URL\" \
 | cat >/dev/null"
 }
 
-# Every 1000 events a tick, that is a batch.
+# A tick after every 1000 events makes them a batch.
 pgq_fill()
 {
 	local from

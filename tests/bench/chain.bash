@@ -1,5 +1,6 @@
-# From the source's WAL to processed batches on stdout, reader, writer, batcher
-# and both servers on this machine, beside the raw drain of the same WAL.
+# From the source's WAL to processed batches on stdout, with the three tools
+# and both servers on this machine, compared with the raw drain of the same
+# WAL.
 # shellcheck shell=bash
 
 # shellcheck disable=SC2016 # for the inner shell

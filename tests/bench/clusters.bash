@@ -1,17 +1,18 @@
-# The servers of scripts/bench, and the workloads on them.  Real fsync; no
-# autovacuum and no checkpoint comes in between by itself, for either side of a
-# comparison, and the files of the WAL, once made, are used again.
+# The servers of scripts/bench, and their workloads.  fsync is on.  No
+# autovacuum and no scheduled checkpoint disturbs either side of a comparison,
+# and WAL files are recycled.
 #
-#   src SQL, buf SQL        runs it on the source's or buffer's database
-#   buffer_fresh            the buffer's database anew, with an empty schema
-#   slot_copy LOAD PLUGIN   a slot "run" at the place where the workload begins
+#   src SQL, buf SQL        runs SQL on the source's or buffer's database
+#   buffer_fresh            replaces the buffer's database, with an empty schema
+#   slot_copy LOAD PLUGIN   makes a slot "run" at the start of the workload
 #   slot_drop NAME
-#   load_events LOAD, load_until LOAD   how many events it has, where it ends
-#   lines_of LOAD           file with its events as lines
-#   text_of LOAD            file with its rows of cdc_log in COPY's text format
+#   load_events LOAD        the workload's number of events
+#   load_until LOAD         the LSN where it ends
+#   lines_of LOAD           the file with its events as lines
+#   text_of LOAD            file with its rows of cdc_log, in COPY text format
 # shellcheck shell=bash
 
-# of cdc_log, as a writer fills them
+# the columns of cdc_log that a writer fills
 readonly columns="source_id, schema_name, table_name, operation, lsn, \
 transaction_id, commit_lsn, seq, key_columns, before_data, after_data, \
 event_time, metadata"
@@ -32,7 +33,7 @@ clusters_start()
 	cluster_start "$work/buf"
 }
 
-# The shells of the subjects inherit this.
+# For the shells that run the subjects.
 clusters_env()
 {
 	PHILOTES_SOURCE_URL=$(cluster_url "$work/src" shop)
@@ -91,7 +92,7 @@ slot_copy()
 	src "CHECKPOINT"
 }
 
-# Whoever used it may be on the way out.
+# The session that used the slot may still be ending.
 slot_drop()
 {
 	local name=$1 left=100
@@ -102,7 +103,7 @@ slot_drop()
 	done
 }
 
-# An orders-like row of about 280 bytes, numbered by i.
+# A row of an order, of about 280 bytes, numbered by i.
 readonly order_columns="customer_id, status, amount, currency, created_at, \
 paid, tags, address, note"
 readonly order_values="i::bigint * 31 % 50000, 'new', (i::bigint * 7919 % 1000000) / 100.0, \
@@ -128,15 +129,15 @@ source_schema()
 	         FOR TABLE orders, full_orders, wide, fence"
 }
 
-# In one transaction.
+# All in one transaction.
 insert_orders()
 {
 	src "INSERT INTO ${2-orders} ($order_columns)
 	     SELECT $order_values FROM generate_series(1, $1) i"
 }
 
-# Each in one of its own.  The buffer never sees the difference, the source
-# need not wait for its disk.
+# Each in its own transaction.  The commits do not wait for the source's disk,
+# which makes no difference to the buffer.
 insert_orders_singly()
 {
 	psql_on "$PHILOTES_SOURCE_URL" -c "SET synchronous_commit = off" \
@@ -145,8 +146,8 @@ insert_orders_singly()
 		COMMIT; END LOOP; END \$\$"
 }
 
-# Where a workload ends; a transaction of one more event follows, so that
-# nobody waits for a keepalive to know it.
+# Records where a workload ends.  A transaction of one more event follows, so
+# that no reader waits for a keepalive to notice the end.
 load_ends()
 {
 	echo "$2" >"$work/$1.events"
@@ -164,9 +165,9 @@ load_until()
 	cat "$work/$1.until"
 }
 
-# mix: a large transaction of inserts, one of updates, many of one insert;
-# large and tiny are the first and the last of them.  In all $rows events, and
-# the fence between is one of them.
+# mix: a large transaction of inserts, one of updates, and many of one insert.
+# large and tiny are the first and the last part of it.  It has $rows events
+# in all, and the event between the parts is one of them.
 make_mix()
 {
 	progress "making the workload: $rows orders"
@@ -218,8 +219,9 @@ lines_of()
 {
 	local file=$work/$1.lines
 	if [[ ! -e $file ]]; then
-		progress "lines of $1" # nothing else may be between
+		progress "lines of $1"
 		slot_copy "$1" pgoutput
+		# without the event that follows the workload
 		pg-cdc-read -q --until "$(load_until "$1")" |
 			head -n "$(load_events "$1")" >"$file.new" || :
 		slot_drop run
@@ -229,7 +231,7 @@ lines_of()
 	echo "$file"
 }
 
-# The order of keys and the spacing are the lines'.
+# The order of keys and the spacing are as in the lines.
 text_of()
 {
 	local file=$work/$1.text

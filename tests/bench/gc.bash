@@ -1,9 +1,9 @@
-# Removing a million processed events: buffer-gc, which drops partitions, beside
-# one DELETE of the same rows; and how long another session that writes to the
-# buffer at the same time has to wait for one transaction.
+# Removing a million processed events: buffer-gc, which drops partitions,
+# compared with one DELETE of the same rows; and the longest transaction of
+# another session that writes to the buffer meanwhile.
 # shellcheck shell=bash
 
-# All of them written and processed, and ids drawn from the next partition.
+# Writes and processes all events, and moves the ids to the next partition.
 gc_fill()
 {
 	buffer_fresh
@@ -30,8 +30,9 @@ gc_fill()
 		-c CHECKPOINT >/dev/null
 }
 
-# Events as old as a retention are in nobody's memory any more: a DELETE reads
-# them, and the kernel frees files sooner whose pages it does not hold.
+# Drops the events from the page cache, as events as old as a retention would
+# be: DELETE must read them, and the kernel frees files faster without their
+# pages.
 gc_forget()
 {
 	cluster_stop "$work/buf"
@@ -40,8 +41,8 @@ gc_forget()
 	cluster_start "$work/buf"
 }
 
-# Writes as buffer-write does, for a time that is long enough; its log has
-# microseconds in column 3.
+# Writes as buffer-write does, for longer than the removal takes; column 3 of
+# its log has microseconds.
 gc_bystander()
 {
 	rm -f "$work"/wait.*
@@ -99,7 +100,7 @@ gc_delete_old()
 \"DELETE FROM philotes.cdc_log WHERE source_id = 'shop'\""
 }
 
-# What comes to the same: the space is free for others.
+# What frees the space for other rows as well.
 gc_delete_vacuum()
 {
 	gc_fill

@@ -1,6 +1,6 @@
-# Instructions an event, of what the tools do with it themselves, counted by
-# callgrind: the same on every run of the same binary, however busy the machine
-# is.  The figures recorded last stand beside them.
+# Instructions an event in the tools themselves, counted by callgrind: the same
+# for every run of the same binary, however busy the machine is.  The recorded
+# figures are shown beside them.
 # shellcheck shell=bash
 
 readonly recorded=$root/tests/bench/instructions.txt

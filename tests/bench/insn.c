@@ -1,13 +1,13 @@
 /*
- * insn reader|writer|batch N: what the tools do with an event on its way,
- * without a server, over fixed inputs; for counting instructions:
+ * insn reader|writer|batch N: processes N events as one of the tools does, but
+ * without a server and from fixed input, to count instructions:
  *
  *	valgrind --tool=callgrind --toggle-collect=measured insn reader 10000
  *
- * counts those of measured() alone, and divided by N they are the price of an
- * event.  reader: pgoutput messages to lines of the stream; writer: lines to
- * rows of COPY IN; batch: rows of COPY OUT to lines.  Half of the events are
- * inserts, half are updates of the same rows.
+ * counts the instructions of measured(); divided by N they are the cost of an
+ * event.  reader: from pgoutput messages to lines of the stream; writer: from
+ * lines to rows of COPY IN; batch: from rows of COPY OUT to lines.  Half of the
+ * events are inserts, half are updates of the same rows.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,7 +23,7 @@
 #define PIECE_BYTES  65536 /* as the tools write */
 #define BATCH_EVENTS 1000
 
-/* Messages one after the other, and where each ends. */
+/* Messages, lines or rows in one buffer, and where each ends. */
 struct parts {
 	struct buf bytes;
 	size_t *ends;
@@ -101,7 +101,7 @@ put_number(struct buf *b, uint64_t v)
 	put_text(b, text);
 }
 
-/* As the benchmark's table orders has them: see workload.bash. */
+/* A row of the benchmark's table orders: see clusters.bash. */
 static void
 put_tuple(struct buf *b, uint64_t i, bool paid)
 {
@@ -137,7 +137,7 @@ put_change(struct buf *b, uint64_t i)
 	put_tuple(b, i / 2 + 1, update);
 }
 
-/* Begin and the relation, the changes, no commit: one long transaction. */
+/* One long transaction: begin, the relation, the changes, no commit. */
 static void
 make_messages(size_t n)
 {
@@ -168,7 +168,7 @@ decode(struct pgoutput *d, size_t i, enum pgoutput_status *status)
 	return e;
 }
 
-/* The row as the server sends it: id in front, created_at behind. */
+/* The row as the server sends it: with id first and created_at last. */
 static void
 put_row_out(const struct event *e, uint64_t id)
 {
@@ -200,7 +200,7 @@ make_inputs(size_t n)
 		if (status != PGOUTPUT_EVENT)
 			continue;
 		event_write(&lines.bytes, &e);
-		lines.bytes.len--; /* the newline is line.c's */
+		lines.bytes.len--; /* line.c removes the newline */
 		end_part(&lines);
 		put_row_out(&e, i);
 	}

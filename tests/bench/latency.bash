@@ -1,10 +1,10 @@
-# From the commit on the source (event_time, the source's clock when it writes
-# its commit record) until the buffer's commit is acknowledged, and until the
-# first byte is at a handler, at a steady rate of single-row transactions.
+# The time from the commit on the source (event_time, the source's clock when
+# it writes its commit record) to the acknowledged commit of the buffer, and to
+# the first byte at a handler, at a steady rate of single-row transactions.
 #
-# Everything is on one machine, so there is one clock.  The acks pass through a
-# probe, which notes when each came; an event is visible at the first ack that
-# covers it.
+# All run on one machine, so there is one clock.  The acks pass through a probe
+# that records when each came; an event is visible at the first ack that covers
+# it.
 # shellcheck shell=bash
 
 readonly batch_wait=1ms
@@ -27,7 +27,7 @@ latency_pipeline()
 	writer=$!
 }
 
-# All that was committed has been handed on.
+# Has everything that was committed been delivered?
 latency_settled()
 {
 	[[ $(buf "SELECT w.total = coalesce((SELECT max(total)
@@ -56,8 +56,8 @@ latency_run()
 	slot_drop run
 }
 
-# Lists of ms, one a line: $work/visible and $work/handed.  The first second is
-# left out: connections are made, caches filled.
+# Writes lists of ms, one a line: $work/visible and $work/handed.  The first
+# second is left out, in which connections are made and caches filled.
 latency_join()
 {
 	buf "CREATE TABLE acked (us bigint, lsn pg_lsn);
@@ -81,14 +81,14 @@ latency_join()
 		-c "\\copy (SELECT handed / 1000.0 FROM times) to '$work/handed'"
 }
 
-# "p50 p99 max" of a file of numbers.
+# Prints "p50 p99 max" of a file of numbers.
 percentiles()
 {
 	sort -g "$1" | awk '{ v[NR] = $1 }
 		END { print v[int(NR * .5) + 1], v[int(NR * .99) + 1], v[NR] }'
 }
 
-# Ten classes a decade, as a share of all.
+# Ten classes a decade, each as a share of all.
 histogram()
 {
 	awk '{ n[int(log($1 < 0.1 ? 0.1 : $1) / log(10) * 10 + 10)]++ }

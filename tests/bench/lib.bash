@@ -1,20 +1,20 @@
-# What every subject of scripts/bench uses; to be sourced by it.  Set by it:
-# $out and $work, directories; $probes, with the helper programs; $rows, $pairs,
-# $quick and $scale, what was asked for.
+# Shared by the subjects of scripts/bench, which sources it and sets $out and
+# $work, directories; $probes, the directory of the helper programs; $rows,
+# $pairs, $quick and $scale, its options.
 #
 #   alternate N VARIANT ...        calls the functions in turn, N rounds, every
-#                                  second one backwards
-#   timed NAME EVENTS COMMAND      a variant's run: the shell text COMMAND, which
-#                                  deals with so many events
-#   sample NAME EVENTS SECONDS     the same, timed by somebody else
-#   ratio A B                      median, least and greatest of A's time an
+#                                  second round backwards
+#   timed NAME EVENTS COMMAND      runs a variant, the shell text COMMAND, which
+#                                  handles that many events
+#   sample NAME EVENTS SECONDS     the same for a run that the caller timed
+#   ratio A B                      median, minimum and maximum of A's time an
 #                                  event / B's, round by round
-#   rate NAME                      its events a second, likewise
+#   rate NAME                      the same of its events a second
 #   result WHAT GOAL "MEDIAN [MIN MAX]" UNIT [NAME ...]
 #                                  a row of the table; GOAL is "<= 1.05",
-#                                  ">= 20" or "-"; the variants it came from
+#                                  ">= 20" or "-"; NAMEs are its variants
 #   note TEXT                      a line below the table
-#   progress TEXT                  what is being done
+#   progress TEXT                  what is being done now
 #
 # Times are kept per event, so variants may run on samples of different size.
 # shellcheck shell=bash
@@ -44,8 +44,8 @@ alternate()
 	done
 }
 
-# Paths and numbers stand in the commands as they were; the connection strings
-# are in the environment.
+# The recorded command has its paths and numbers filled in; the connection
+# strings are in the environment.
 timed()
 {
 	local name=$1 events=$2 command=$3 took
@@ -66,7 +66,7 @@ sample()
 		'BEGIN { printf "%.6f", s * 1e6 / n }')"
 }
 
-# Numbers, one a line, to "median min max".
+# Reads numbers, one a line; prints "median min max".
 spread()
 {
 	sort -g | awk '{ v[NR] = $1 }
@@ -90,7 +90,7 @@ rate()
 	tr ' ' '\n' <<<"${times_of[$1]# }" | awk '{ print 1e6 / $1 }' | spread
 }
 
-# Inverted for "so many times faster".
+# Inverts a ratio, for "so many times faster".
 inverse()
 {
 	awk '{ print 1 / $1, 1 / $3, 1 / $2 }'
@@ -116,7 +116,7 @@ json_string()
 	printf '"%s"' "$s"
 }
 
-# The variants of a result: the command, and microseconds an event.
+# The variants of a result as JSON: the command, and microseconds an event.
 json_samples()
 {
 	local name comma=
@@ -159,13 +159,13 @@ result()
 	} >>"$out/results.jsonl"
 }
 
-# A row whose figure could not be had, or a remark.
+# Records a remark, or why a figure is missing.
 note()
 {
 	printf '%s: %s\n' "$subject" "$1" >>"$out/notes"
 }
 
-# Has a peer its package?
+# has PEER: is it installed?
 has()
 {
 	[[ -e $work/has.$1 ]]

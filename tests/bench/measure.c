@@ -1,12 +1,12 @@
 /*
- * measure FILE COMMAND [ARG ...]: runs the command, passes its exit status on
- * (128 and the signal's number if it was killed), and writes one line to FILE:
+ * measure FILE COMMAND [ARG ...]: runs the command, exits with its exit status
+ * (128 plus the signal's number if it was killed), and writes a line to FILE:
  *
  *	wall-seconds user-seconds system-seconds peak-rss-KiB status
  *
- * The command's children count as far as it has waited for them; the peak is
- * that of the largest process, and the shell that started us has no part in
- * it, since we are small when we fork.
+ * The figures include the command's children that it has waited for.  The peak
+ * is that of the largest process; this program is small when it forks, so it
+ * does not count.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -65,7 +65,7 @@ main(int argc, char **argv)
 		    argv[2], strerror(errno));
 		_exit(127);
 	}
-	/* the ends of the pipe are the command's alone */
+	/* only the command may hold the ends of the pipe */
 	close(STDIN_FILENO);
 	close(STDOUT_FILENO);
 	if (pid < 0 || waitpid(pid, &status, 0) != pid) {

@@ -1,7 +1,7 @@
 # Peak resident memory of each tool by the size of one transaction.
 # shellcheck shell=bash
 
-# Of the tools it counts what each process had at its peak (ru_maxrss).
+# The figure of a tool is the peak of its process (ru_maxrss).
 peak_of()
 {
 	awk '{ printf "%.1f", $4 / 1024 }' "$work/peak.$1"
@@ -46,7 +46,7 @@ stream receive --dir $work/pgcopydb --source \"\$PHILOTES_SOURCE_URL\" \
 	rm -rf "$work/pgcopydb"
 }
 
-# A transaction of n rows, and nothing of it stays for the next one.
+# A transaction of n rows, which is removed before the next one.
 memory_size()
 {
 	local n=$1 peak=0 tool goal=-
@@ -82,7 +82,7 @@ memory_name()
 	esac
 }
 
-# In order of size; the last is the one that counts.
+# In order of size; the goal is for the largest.
 bench_memory()
 {
 	local n largest=$((scale ? 10000000 : quick ? 10000 : 1000000))

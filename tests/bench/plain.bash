@@ -1,7 +1,7 @@
 # The plain table of tests/data, filled with the events of the mixed workload.
 #
-#   plain_make       its database and table, and the rows as a file
-#   plain_load N     the table anew, with the first N events
+#   plain_make       makes its database and table, and a file of its rows
+#   plain_load N     refills the table with the first N events
 # shellcheck shell=bash
 
 readonly plain_columns="source_id, schema_name, table_name, operation, lsn, \

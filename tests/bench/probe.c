@@ -1,12 +1,12 @@
 /*
- * The ends of a pipe that note when something came; times are microseconds
- * since 1970, as event_time and pgbench's log have them.
+ * Notes when data comes through a pipe.  Times are microseconds since 1970, as
+ * in the log of pgbench.
  *
- *	probe count N FILE   takes lines; writes the time of the Nth to FILE
- *	probe stamp FILE     passes lines on, each at once, and writes the time
- *	                     and the line to FILE
- *	probe batch FILE     a handler of buffer-batch: adds the time of the
- *	                     first byte, and first and last id, to FILE
+ *	probe count N FILE   reads lines; writes the time of the Nth to FILE
+ *	probe stamp FILE     passes lines on at once, and writes the time and
+ *	                     the text of each to FILE
+ *	probe batch FILE     a handler for buffer-batch: appends the time of
+ *	                     the first byte, and the first and last id, to FILE
  */
 #include <errno.h>
 #include <fcntl.h>

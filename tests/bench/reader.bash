@@ -1,5 +1,5 @@
-# pg-cdc-read to a file, beside pg_recvlogical writing the same WAL as pgoutput's
-# own bytes, pg_recvlogical with wal2json, and pgcopydb.
+# pg-cdc-read to a file, compared with pg_recvlogical writing the same WAL as
+# raw pgoutput, with pg_recvlogical and wal2json, and with pgcopydb.
 # shellcheck shell=bash
 
 raw()
@@ -22,7 +22,7 @@ pg-cdc-read_to_file()
 		"pg-cdc-read -q --until $(load_until "$load") >$work/read"
 	slot_drop run
 	n=$(wc -l <"$work/read")
-	# the fence may be in it
+	# the event after the workload may be in it
 	((n - $(load_events "$load") == 0 || n - $(load_events "$load") == 1))
 }
 
@@ -37,7 +37,7 @@ wal2json()
 	slot_drop run
 }
 
-# Keeps its place in a table of its own and its files in a directory.
+# It keeps its place in a table of its own, and its files in a directory.
 pgcopydb_stream()
 {
 	slot_copy "$load" wal2json
@@ -74,7 +74,7 @@ bench_reader()
 	done
 }
 
-# It has not to spoil the rest.
+# A failure of pgcopydb must not spoil the other results.
 reader_pgcopydb()
 {
 	local context=mix

@@ -1,5 +1,4 @@
-# What scripts/bench leaves behind: the table, results.json, report.md, and a
-# chart for each kind of figure.
+# The output of scripts/bench: the table, results.json, report.md, and charts.
 # shellcheck shell=bash
 
 machine()
@@ -27,7 +26,7 @@ report_json()
 	rm "$out/results.jsonl"
 }
 
-# A figure with three digits that mean something, and its range if it has one.
+# A figure with three significant digits, and its range if it has one.
 readonly figures='
 	function short(v, unit) {
 		if (v >= 100 || unit == "instructions")
@@ -70,7 +69,7 @@ report_markdown()
 	} >"$out/report.md"
 }
 
-# chart NAME TITLE COMMANDS: gnuplot's, with the data file $out/NAME.dat.
+# chart NAME TITLE COMMANDS: runs gnuplot on the data file $out/NAME.dat
 chart()
 {
 	[[ -s $out/$1.dat ]] || return 0
@@ -87,8 +86,8 @@ chart()
 	PLOT
 }
 
-# Bars that lie, the first on top.
-# shellcheck disable=SC2016 # gnuplot's
+# Horizontal bars, the first on top.
+# shellcheck disable=SC2016 # for gnuplot
 readonly bars='set style fill solid 0.8 noborder
 	set grid noytics
 	set yrange [] reverse
@@ -99,7 +98,7 @@ readonly bars='set style fill solid 0.8 noborder
 	    linecolor rgb "#33658a", \
 	    data using 2:0:(sprintf(" %s", strcol(3))) with labels left offset 0.3'
 
-# Goals as a line, each figure relative to its own.
+# The goals are a line; each figure is relative to its own goal.
 chart_goals()
 {
 	awk -F '\t' '$3 ~ /[1-9]/ {

@@ -1,9 +1,9 @@
-# Throughput of buffer-write and buffer-batch in a buffer that is not as clean
-# as it could be, beside a clean one: a transaction held open, events waiting,
-# many sources.
+# Throughput of buffer-write and buffer-batch in a buffer with a transaction
+# held open, with a backlog, or with many sources, compared with a clean
+# buffer.
 # shellcheck shell=bash
 
-# What the next run finds: none, xmin, backlog or sources.
+# Prepares the buffer for a run: clean, xmin, backlog or sources.
 scale_buffer()
 {
 	buffer_fresh
@@ -15,7 +15,7 @@ scale_buffer()
 	esac
 }
 
-# An old snapshot, and an id of a transaction that has written.
+# Holds an old snapshot and a transaction id.
 hold_xmin()
 {
 	exec {hold}> >(psql_on "$PHILOTES_BUFFER_URL" >/dev/null 2>&1)
@@ -28,14 +28,14 @@ hold_xmin()
 	done
 }
 
-let_go()
+end_hold()
 {
 	[[ -n ${hold-} ]] || return 0
 	exec {hold}>&-
 	hold=
 }
 
-# Written by the server itself, as many writers' commits of 20,000 would.
+# The server writes it by itself, with the ledger rows of commits of 20,000.
 make_backlog()
 {
 	buffer-write -q <"$work/mix.lines" >/dev/null
@@ -60,16 +60,17 @@ make_backlog()
 	END \$\$" -c "DROP TABLE model" -c CHECKPOINT
 }
 
-# New pages of files need memory.  That of a virtual machine may be its host's
-# until it is touched, at some 10 us a page, and go back to it soon: it is touched
-# before each run, or one that follows a larger one of the buffer would pay.
+# Touches memory before each run.  New pages of files need memory, which the
+# host of a virtual machine may provide only when it is touched, at some 10 us
+# a page, and may soon take back.  Without this a run that follows a larger one
+# would pay for it.
 warm()
 {
 	head -c 512M /dev/zero >"$work/warm"
 	rm "$work/warm"
 }
 
-# Another source than what is there already.
+# A source that is not in the buffer yet.
 scale_write()
 {
 	local file=$work/scale.lines size=
@@ -79,8 +80,8 @@ scale_write()
 	timed "write_$1" "$rows" "buffer-write -q $size <$file >/dev/null"
 }
 
-# Three times, since once is too short to tell; vacuumed as autovacuum would, or
-# the first to read writes hint bits.
+# Three times, since one run is too short to measure.  VACUUM first, as
+# autovacuum would, or the first reader writes hint bits.
 scale_drain()
 {
 	local only="--source-id scale"
@@ -97,7 +98,7 @@ scale_run()
 	scale_buffer "$1"
 	scale_write "$1"
 	scale_drain "$1"
-	let_go
+	end_hold
 }
 
 scale_clean()
@@ -110,7 +111,7 @@ scale_xmin()
 	scale_run xmin
 }
 
-# Also what psql makes of it, to know what is the server's.
+# The same with psql, which shows the server's share.
 scale_copy()
 {
 	warm
@@ -136,15 +137,15 @@ scale_sources()
 	scale_run sources
 }
 
-# One source, in commits as small as those of 100 sources are.
+# One source, in commits as small as those of 100 sources.
 scale_even()
 {
 	scale_buffer clean
 	scale_write even
 }
 
-# The events of the workload again, as 100 sources one after the other would
-# send them.
+# The events of the workload as 100 sources would send them one after the
+# other.
 make_sources()
 {
 	each=$((rows / 100))

@@ -1,5 +1,6 @@
-# What the number of tables costs the reader: an event that is left out beside
-# few and many published tables, and its memory by the tables it has seen.
+# What the number of tables costs the reader: the time for an event that is
+# left out, with few and with many published tables, and the memory for each
+# table seen.
 # shellcheck shell=bash
 
 tables_make()
@@ -18,7 +19,7 @@ tables_make()
 	load_ends left "$left_out"
 }
 
-# All but the fence is left out.
+# Leaves out all events but the one of table fence.
 left_out_of()
 {
 	slot_copy left pgoutput
@@ -37,7 +38,8 @@ left_out_of_many()
 	left_out_of many
 }
 
-# A table of 100 columns comes, gets a row and goes, so many times.
+# A table of 100 columns is created, gets a row and is dropped, that many
+# times.
 tables_come_and_go()
 {
 	psql_on "$PHILOTES_SOURCE_URL" -c "SET synchronous_commit = off" \
@@ -49,7 +51,8 @@ tables_come_and_go()
 		DROP TABLE coming; COMMIT; END LOOP; END \$\$"
 }
 
-# peak_after N: of a reader that is at work while N tables come and go
+# peak_after N: the peak memory of a reader that runs while N tables come and
+# go
 peak_after()
 {
 	local n

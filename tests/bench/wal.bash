@@ -1,6 +1,6 @@
 # What an event costs the buffer's server over its life (written, read, marked,
-# removed) in WAL and dead tuples, beside the INSERT of its row alone, and
-# beside the plain table.  Volumes, not times: one run each.
+# removed) in WAL and dead tuples, compared with the INSERT of its row alone,
+# and with the plain table.  Volumes, not times, so one run each.
 # shellcheck shell=bash
 
 wal_at()
@@ -8,7 +8,7 @@ wal_at()
 	psql_on "$1" -At -c "SELECT pg_current_wal_insert_lsn() - '0/0'"
 }
 
-# Bytes of WAL an event that the command makes.
+# The bytes of WAL an event that the command makes.
 wal_of()
 {
 	local name=$1 url=$2 before
@@ -27,7 +27,7 @@ dead_tuples()
 		awk -v n="$events" '{ printf "%.4f", $1 / n }'
 }
 
-# The file of rows as COPYs of so many rows, each a transaction.
+# Turns rows on stdin into COPYs of that many rows, each a transaction.
 chunks()
 {
 	awk -v table="$1" -v n="$per_commit" '
@@ -59,8 +59,8 @@ wal_life()
 	dead=$(dead_tuples "$PHILOTES_BUFFER_URL")
 }
 
-# A partition that is full goes as a whole; here the sequence is moved on, as
-# buffer-gc does it with time.
+# A full partition is dropped as a whole.  Here the sequence is moved to the
+# next one first, as buffer-gc does in time.
 wal_removal()
 {
 	buf "SELECT setval('philotes.cdc_log_id_seq',

@@ -1,5 +1,5 @@
-# buffer-write from a file, beside psql's \copy of the same rows as text into the
-# same table, one INSERT an event, and PgQ's insert_event.
+# buffer-write from a file, compared with psql's \copy of the same rows as text
+# into the same table, with one INSERT an event, and with PgQ's insert_event.
 # shellcheck shell=bash
 
 buffer-write_file()
@@ -17,7 +17,7 @@ psql_copy()
 -c \"\\copy philotes.cdc_log ($columns) from '$work/mix.text'\""
 }
 
-# The first rows of the workload, each in a transaction of its own.
+# The first rows of the workload, each in its own transaction.
 insert_each()
 {
 	buffer_fresh
@@ -38,7 +38,7 @@ make_inserts()
 		>"$work/inserts.sql"
 }
 
-# Nothing but the INSERTs: the lines are in a table already.
+# The INSERTs alone: the lines are in a table already.
 pgq_insert()
 {
 	timed pgq_insert "$some" "psql -X -q -d \"\$PGQ_URL\" -c \"SELECT \

@@ -1,6 +1,6 @@
 /*
  * LD_PRELOAD: a wall clock that is wrong by the seconds in the file CLOCK_FILE,
- * 12 characters that may change at any time; the monotonic clock stays right.
+ * 12 characters that may change at any time.  The monotonic clock stays right.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>

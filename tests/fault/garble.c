@@ -1,12 +1,12 @@
 /*
- * LD_PRELOAD: of the messages of replication, an Insert that holds the bytes
- * "GARBLE" arrives with its first column of a kind that there is none of.
+ * LD_PRELOAD: in the replication stream, an Insert that holds "GARBLE" arrives
+ * with its first column of an invalid kind.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <string.h>
 
-#define KIND_AT 33 /* header 25, 'I', oid, 'N', number of columns */
+#define KIND_AT 33 /* after header 25, 'I', OID, 'N', number of columns */
 
 int PQgetCopyData(void *conn, char **buffer, int async);
 

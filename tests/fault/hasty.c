@@ -1,6 +1,6 @@
 /*
- * LD_PRELOAD: time that runs 30 times as fast, so that a minute's patience is
- * tested in two seconds.
+ * LD_PRELOAD: makes time run 30 times as fast, so that a time limit of a minute
+ * is tested in two seconds.
  */
 #define _GNU_SOURCE
 #include <poll.h>

@@ -1,22 +1,22 @@
 /*
- * hostile LISTEN TARGET MODE N SEED: between a client and a PostgreSQL server,
- * both on unix sockets, a server that breaks the rules of replication.  What
- * MODE says happens to the Nth message of the stream, and to nothing before it:
+ * hostile LISTEN TARGET MODE N SEED: a proxy between a client and a PostgreSQL
+ * server, both on unix sockets, that breaks the replication protocol.  It
+ * passes on the stream up to the Nth message, to which MODE happens:
  *
  *	truncate  its end is missing
- *	oversize  it has more bytes than it should
+ *	oversize  bytes are added
  *	reorder   it comes after the next one
- *	drop      it does not come
+ *	drop      it is left out
  *	double    it comes twice
- *	length    it says that it is as long as can be said
- *	inner     a length or number within it is as large as can be
- *	flip      some of its bytes are others
- *	cut       the connection ends in the midst of it
- *	error     an error comes instead, of some SQLSTATE
- *	slow      from there on one byte at a time; nothing is wrong
+ *	length    its length is the largest possible
+ *	inner     a length or number within it is the largest possible
+ *	flip      some of its bytes are changed
+ *	cut       the connection ends in the middle of it
+ *	error     an error with some SQLSTATE comes instead
+ *	slow      it and the rest come one byte at a time, unchanged
  *
- * Messages (manual, "Message Formats"): a type byte, a length that counts
- * itself, and so many bytes less four.
+ * A message (PostgreSQL manual, "Message Formats") is a type byte, a length
+ * that includes itself, and the content.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -31,16 +31,16 @@
 #include <unistd.h>
 
 #define HEAD 5
-#define DATA 25 /* of XLogData, before the plugin's bytes */
+#define DATA 25 /* header of XLogData, before the plugin's bytes */
 
 struct message {
 	unsigned char *p;
 	size_t n;
 };
 
-static int ends[2]; /* of a connection: client, server */
+static int ends[2]; /* of the connection: client, server */
 static const char *mode;
-static long left; /* messages to the one that is meant */
+static long left; /* messages up to the Nth */
 static bool slow;
 
 /* Both processes of a connection hold both ends. */
@@ -101,7 +101,7 @@ next_message(int fd)
 	m.n = 1 +
 	    ((size_t)head[1] << 24 | (size_t)head[2] << 16 |
 		(size_t)head[3] << 8 | (size_t)head[4]);
-	/* what a mode adds has room */
+	/* with room for what a mode adds */
 	m.p = malloc(m.n + 64);
 	if (m.p == NULL)
 		err(71, "malloc");
@@ -137,7 +137,7 @@ send_error(int to)
 	over();
 }
 
-/* Does it to the message, which is then sent. */
+/* Applies the mode to the message, which the caller then sends. */
 static void
 spoil(struct message *m, int to)
 {
@@ -145,7 +145,7 @@ spoil(struct message *m, int to)
 	size_t body = m->n > HEAD + DATA ? HEAD + DATA : HEAD;
 
 	if (is_mode("truncate")) {
-		/* libpq takes an empty one for none */
+		/* libpq ignores an empty message */
 		m->n -= 1 + below(m->n - HEAD - 1);
 		set_length(m, (uint32_t)m->n - 1);
 	} else if (is_mode("oversize")) {
@@ -168,7 +168,7 @@ spoil(struct message *m, int to)
 	}
 }
 
-/* What comes from the server.  The stream is what is of type 'd'. */
+/* Passes on messages of the server; those of type 'd' are the stream. */
 static void
 from_server(int from, int to)
 {
@@ -223,7 +223,7 @@ address(const char *path)
 	return a;
 }
 
-/* One of the two ends, so does the other. */
+/* When one of the two processes ends, so does the other. */
 static void
 serve(int client, const char *target)
 {

@@ -1,13 +1,16 @@
 /*
- * proxy LISTEN TARGET commit|answer|version N: between a client and a
- * PostgreSQL server, both on unix sockets.  At the Nth COMMIT of a writer it
- * cuts the client off: "commit" before the server has seen it, "answer" when
- * the server has done it and says so.  The client cannot tell which. Everything
- * else goes through; afterwards everything does.  Says "cut" on stdout when it
- * has. "version": the server says that it is of major version N, of two digits.
+ * proxy LISTEN TARGET commit|answer|version N: a proxy between a client and a
+ * PostgreSQL server, both on unix sockets.
  *
- * Messages (manual, "Message Formats"): a type byte and a length that counts
- * itself; only the client's first one has no type.
+ *	commit	 cuts the connection before the server gets the Nth COMMIT
+ *	answer	 cuts it when the server answers the Nth COMMIT
+ *	version	 the server reports major version N, of two digits
+ *
+ * The client cannot distinguish the first two.  The proxy prints "cut" when it
+ * has cut, and passes on everything else, also afterwards.
+ *
+ * A message (PostgreSQL manual, "Message Formats") is a type byte, a length
+ * that includes itself, and the content; the client's first one has no type.
  */
 #define _GNU_SOURCE
 #include <err.h>
@@ -15,7 +18,6 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -23,20 +25,21 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define KEEP 4096 /* bytes of a message that are looked at */
+#define KEEP 4096 /* bytes of a message that are examined */
 
 struct way {
 	int from, to;
 	bool typed;    /* messages begin with a type */
-	char cut_type; /* the message that is looked for */
+	char cut_type; /* type of the message to cut at */
 	const char *cut_text;
 	unsigned char head[KEEP];
 	size_t have; /* bytes of the message that are in head */
-	size_t rest; /* of it that only pass */
+	size_t rest; /* bytes of it that are only passed on */
 };
 
-static atomic_int *count;   /* down to the cut; shared by all connections */
-static const char *version; /* what the server says, or NULL */
+static atomic_int
+    *count; /* messages up to the cut; shared by all connections */
+static const char *version; /* that the server reports, or NULL */
 
 static void
 send_all(int fd, const unsigned char *p, size_t n)
@@ -63,7 +66,7 @@ contains(const unsigned char *p, size_t n, const char *text)
 	return false;
 }
 
-/* Length of the message of which `have` bytes are in head; 0: not known. */
+/* The length of the message in head; 0: not known yet. */
 static size_t
 message_length(const struct way *w)
 {

@@ -1,5 +1,5 @@
-/* A row that copyrow_get accepts is what copyrow_put writes for that event.
- * The first byte of the input says whether a header is expected. */
+/* A row that copyrow_get accepts is the row that copyrow_put writes for the
+ * event.  The first byte of the input says whether a header is expected. */
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -20,11 +20,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size == 0 || copyrow_get(message, first, &e) != COPYROW_EVENT)
 		return 0;
-	/* between the number of fields with id and created_at */
+	/* compare without id and created_at, and without the number of fields
+	 * before them */
 	copyrow_put(&row, &e);
 	same = message.n == header + row.len + 24 &&
 	    memcmp(message.p + header + 14, row.data + 2, row.len - 2) == 0;
-	/* half an identity is none */
+	/* of an incomplete identity nothing is written */
 	if (!same && e.seq != 0 && e.commit_lsn != 0)
 		abort();
 	buf_release(&row);

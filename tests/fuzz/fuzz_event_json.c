@@ -1,9 +1,9 @@
 /*
- * A line that buffer-write accepts comes out of buffer-batch as it went in:
+ * A line that buffer-write accepts comes out of buffer-batch unchanged:
  *
  *	line → event → row of COPY → event → line → the same event
  *
- * and control lines are written as they are read.
+ * and control lines that are written are read back unchanged.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -25,8 +25,8 @@ add_u64(struct buf *b, uint64_t v)
 		buf_addc(b, (char)(v >> (56 - 8 * i) & 0xff));
 }
 
-/* What the server makes of a row that it was sent: id in front, created_at
- * behind. */
+/* Appends the row that the server would send after it got this event: with id
+ * first and created_at last. */
 static void
 put_stored(struct buf *b, const struct event *e, uint64_t id)
 {
@@ -104,7 +104,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct line_error why = {0};
 	struct stream_line l;
 
-	/* a line has no newline in it */
+	/* a line holds no newline */
 	if (size > 0 && memchr(data, '\n', size) != NULL)
 		return 0;
 	if (!event_read(&reader, line, &l, &why)) {

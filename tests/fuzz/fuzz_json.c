@@ -1,5 +1,5 @@
-/* The recogniser of JSON: its members are those that jsmn finds in what it has
- * let through, and of its rules each refuses more than the one before. */
+/* The scanner of JSON: in text that it accepts it finds the same members as
+ * jsmn, and a stricter rule never accepts more than a weaker one. */
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -7,6 +7,7 @@
 #define JSMN_STRICT
 #include <jsmn.h>
 
+#include "json/json_escape.h"
 #include "json/json_read.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -27,14 +28,14 @@ check_member(struct view text, const struct json_member *m)
 	    (memchr(m->key.p, '\\', m->key.n) != NULL ||
 		memchr(m->value.p, '\\', m->value.n) != NULL))
 		abort();
-	/* a key is text, or half a pair of surrogates */
+	/* a key can be decoded, unless it has a lone surrogate */
 	if (json_unescape(m->key, &scratch, &e).p == NULL &&
 	    e.offset >= m->key.n)
 		abort();
 	buf_release(&scratch);
 }
 
-/* From `start` to before `end` of text. */
+/* Is found the text from start on, up to end? */
 static void
 check_span(struct view text, int start, int end, struct view found)
 {
@@ -87,7 +88,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	if (!unique && (e2.reason == NULL || e2.offset > size))
 		abort();
-	/* each refuses more than the one before */
+	/* with unique keys no more texts are accepted */
 	if (unique && !plain)
 		abort();
 	if (object)

@@ -1,10 +1,10 @@
 /*
- * The decoder of pgoutput.  An input is a stream of messages, each behind its
- * length in two bytes; a length that goes too far means the rest.
+ * The decoder of pgoutput.  The input is a stream of messages, each after its
+ * length in two bytes; a length beyond the end means the rest of the input.
  *
- * Whatever comes: nothing is read beyond a message, a bad one has a reason and
- * all after it are bad, events of a transaction count from 1, and every event
- * is a line that buffer-write accepts and reads as the same event.
+ * For any input: nothing is read beyond a message; a bad message has a reason,
+ * and all messages after it are bad; seq counts from 1 in each transaction; and
+ * each event becomes a line that buffer-write reads as the same event.
  */
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,17 +1,17 @@
 /*
- * A column's value as JSON.  An input is the type's OID in two bytes and the
+ * A column's value as JSON.  The input is the type's OID in two bytes and the
  * value's text.
  *
- * Any text, UTF-8 without a NUL byte, becomes one JSON value that jsonb can
- * hold, without a newline, and one of a type that is not JSON is never flagged
- * as such.
+ * Any UTF-8 text without a NUL byte becomes a JSON value without a newline that
+ * jsonb can hold.  Only a value of a JSON type may be flagged as JSON in a
+ * string.
  */
 #include <stdint.h>
 #include <stdlib.h>
 
 #include "base/utf8.h"
 #include "reader/pgvalue.h"
-#include "json/json_read.h"
+#include "json/json_scan.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

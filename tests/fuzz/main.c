@@ -1,9 +1,9 @@
 /*
- * What stands in for libFuzzer: runs LLVMFuzzerTestOneInput of a driver
- * (tests/fuzz/fuzz_NAME.c) over its corpus (tests/fuzz/corpus/NAME), then over
- * random changes of it.  A driver aborts when it finds something wrong.
+ * Stands in for libFuzzer: runs a driver (LLVMFuzzerTestOneInput in
+ * tests/fuzz/fuzz_NAME.c) on its corpus (tests/fuzz/corpus/NAME), then on
+ * random changes of it.  A driver aborts when it finds an error.
  *
- *	bin/fuzz/NAME [FILE ...]	FILEs: these as they are, and no more
+ *	bin/fuzz/NAME [FILE ...]	FILEs: only these, unchanged
  *
  * SEED and RUNS (inputs to make) come from the environment.
  */
@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "../unit/tap.h"
 #include "base/buf.h"
@@ -21,12 +20,12 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define INPUTS_MAX 1000
-#define INPUT_MAX  65536 /* of an input that is made */
+#define INPUT_MAX  65536 /* bytes of an input that is made */
 
 static struct buf inputs[INPUTS_MAX];
 static size_t ninputs;
 static uint64_t state;
-static struct view current; /* what a driver works on */
+static struct view current; /* the input of the driver */
 
 static uint64_t
 rnd(uint64_t below)
@@ -38,7 +37,7 @@ rnd(uint64_t below)
 	return (z ^ z >> 31) % below;
 }
 
-/* The input that broke it, for `printf '...' >file; bin/fuzz/NAME file`. */
+/* Prints the input, for `printf '...' >file; bin/fuzz/NAME file`. */
 static void
 on_abort(int sig)
 {
@@ -50,7 +49,8 @@ on_abort(int sig)
 	fflush(stdout);
 }
 
-/* In memory of just its size, so that reading past it is found out. */
+/* Runs a copy in memory of just its size, so that reading past it is detected.
+ */
 static void
 run(struct view input)
 {
@@ -103,7 +103,7 @@ read_corpus(const char *name)
 		closedir(dir);
 }
 
-/* A byte that means something more often than chance would have it. */
+/* A random byte; bytes with a meaning are more frequent. */
 static char
 some_byte(void)
 {
@@ -113,7 +113,7 @@ some_byte(void)
 	return rnd(2) == 0 ? telling[rnd(sizeof(telling))] : (char)rnd(256);
 }
 
-/* Replaces n bytes at `at` by what is in v. */
+/* Replaces n bytes at `at` by v. */
 static void
 splice(struct buf *b, size_t at, size_t n, struct view v)
 {
@@ -151,11 +151,11 @@ change(struct buf *b)
 	case 3:
 		splice(b, at, n, VIEW_LIT(""));
 		break;
-	case 4: /* the end of another */
+	case 4: /* the end of another input */
 		splice(b, at, left,
 		    (struct view){other->data + from, other->len - from});
 		break;
-	case 5: /* twice */
+	case 5: /* a part twice */
 		n = rnd(at + 1);
 		splice(b, at, 0, (struct view){b->data + n, rnd(at - n + 1)});
 		break;

@@ -1,10 +1,9 @@
 /*
- * Changes a stream of messages without losing their frames, which bytes that
- * are changed at random would: a message is changed within, copied, dropped,
- * or another one put in its place.
+ * Changes a stream of messages but keeps their frames, which random changes of
+ * bytes would destroy: a message is changed within its frame, copied, dropped,
+ * or replaced by another one.
  */
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max);
@@ -39,7 +38,7 @@ rnd(unsigned *state, size_t below)
 	return (unsigned)((*state >> 8) % below);
 }
 
-/* Puts a frame of n bytes in the place of frame i; 0: there is no room. */
+/* Replaces frame i by a frame of n bytes; 0: there is no room. */
 static size_t
 splice(uint8_t *data, const struct frames *f, size_t i, const uint8_t *frame,
     size_t n, size_t max)
@@ -53,7 +52,7 @@ splice(uint8_t *data, const struct frames *f, size_t i, const uint8_t *frame,
 	return size - old + n;
 }
 
-/* A frame's content as libFuzzer changes it. */
+/* Lets libFuzzer change a frame's content. */
 static size_t
 mutate_frame(uint8_t *frame, size_t n, size_t max)
 {
@@ -80,7 +79,7 @@ LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
 	case 0: /* drop */
 		got = splice(data, &f, i, frame, 0, max);
 		break;
-	case 1: /* another before it */
+	case 1: /* insert another before it */
 		n = f.at[from + 1] - f.at[from];
 		memcpy(frame, data + f.at[from], n);
 		if (n + f.at[i + 1] - f.at[i] <= sizeof(frame)) {
@@ -90,7 +89,7 @@ LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
 		}
 		got = splice(data, &f, i, frame, n, max);
 		break;
-	case 2: /* another in its place */
+	case 2: /* replace it by another */
 		n = f.at[from + 1] - f.at[from];
 		memcpy(frame, data + f.at[from], n);
 		got = splice(data, &f, i, frame, n, max);

@@ -1,4 +1,4 @@
-/* Are two events the same?  For the drivers of what reads and writes them. */
+/* Comparing events, for the drivers. */
 #ifndef SAME_H
 #define SAME_H
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env bats
-# A server older than version 14, from PGBIN: whatever is asked of it is refused,
-# in the same words.  scripts/versions 12 13 runs this.
+# A server older than version 14, from PGBIN: every use of it is refused, in
+# the same words.  `scripts/versions 12 13` runs this.
 # shellcheck source=SCRIPTDIR/../helper.bash
 load ../helper
 
-# One cluster is source and buffer; cluster_create makes none of this version.
+# One cluster is source and buffer.  cluster_create would refuse this version.
 setup_file()
 {
 	pg_unset
@@ -24,7 +24,7 @@ teardown_file()
 
 setup()
 {
-	# shellcheck disable=SC2034 # of helper.bash
+	# shellcheck disable=SC2034 # used by helper.bash
 	children=()
 	PHILOTES_SOURCE_URL=$(cluster_url "$BATS_FILE_TMPDIR/old")
 	PHILOTES_BUFFER_URL=$PHILOTES_SOURCE_URL
@@ -41,7 +41,7 @@ teardown()
 
 old='PostgreSQL 1[0-3]\..*is older than 14'
 
-@test "the tools" {
+@test "the tools refuse it" {
 	local args
 	for args in 'pg-cdc-read --create' pg-cdc-read 'pg-cdc-read --drop' \
 		'pg-cdc-read --check' buffer-write 'buffer-batch --once' \
@@ -56,7 +56,7 @@ old='PostgreSQL 1[0-3]\..*is older than 14'
 	    to_regnamespace('philotes') IS NULL")" = '0|0|t' ]
 }
 
-@test "philotes" {
+@test "philotes refuses it" {
 	local command
 	for command in init 'consumer list' 'consumer add x' check; do
 		read -ra command <<<"$command"
@@ -70,7 +70,7 @@ old='PostgreSQL 1[0-3]\..*is older than 14'
 	expect_error "could not create \".*\": .*$old"
 }
 
-@test "a source that is new enough, a buffer that is not; and the other way" {
+@test "a source that is new enough with a buffer that is not, and the other way round" {
 	local new=$BATS_FILE_TMPDIR/new
 	PGBIN='' cluster_create "$new" fsync=off wal_level=logical
 	PGBIN='' cluster_start "$new"

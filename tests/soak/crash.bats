@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# As tests/crash.bats, for longer.
+# tests/crash.bats for longer.
 
 load ../helper
 load ../crash
@@ -10,11 +10,11 @@ setup()
 	crash_setup
 }
 
-@test "either server stops where it stands, 100 times at random moments" {
+@test "either server stops immediately at random moments, 100 times" {
 	stop_at_random 100
 }
 
-# Transactions too large to be held are written as they come.
+# Transactions too large for memory are sent as they come.
 
 @test "buffer-write is killed at its Nth sendto, in large transactions" {
 	killed_at_each writer sendto 5000
@@ -28,8 +28,8 @@ setup()
 	killed_at_each reader write 5000
 }
 
-@test "buffer-write is killed at its Nth sendto, each transaction a commit" {
-	# shellcheck disable=SC2034 # of pipeline_writer
+@test "buffer-write is killed at its Nth sendto, one transaction a commit" {
+	# shellcheck disable=SC2034 # used by pipeline_writer
 	writer_options=(--batch-size 1)
 	killed_at_each writer sendto
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# As tests/memory.bats, with the transaction that the budgets are given for.
+# tests/memory.bats with the transaction that the budgets name.
 
 load ../helper
 load ../memory
@@ -9,7 +9,7 @@ setup_file()
 	memory_clusters_up
 }
 
-@test "a transaction of 10 million rows goes through in 12 MiB each" {
+@test "a transaction of 10 million rows takes at most 12 MiB in each tool" {
 	src_psql "CREATE TABLE t (id int PRIMARY KEY, v text)"
 	expect_code 0 pg-cdc-read --create
 	start_pipeline

@@ -1,13 +1,13 @@
 #!/usr/bin/env bats
-# A writer, a batcher and buffer-gc side by side for SOAK_SECONDS (1800), with a
-# retention of SOAK_RETENTION seconds (60): years of retention in half an hour.
-# What is kept must stop growing, and the clean-up leave nothing dead behind but
-# in the oldest partition.
+# A writer, buffer-batch and buffer-gc side by side for SOAK_SECONDS (1800),
+# with a retention of SOAK_RETENTION seconds (60): years of retention in half
+# an hour.  The buffer must stop growing, and the clean-up must leave dead rows
+# in the oldest partition only.
 
 # shellcheck source=SCRIPTDIR/../helper.bash
 load ../helper
 
-# As large as it is said to be in the end; the tables and indexes in kB.
+# The size of all tables with their indexes, in kB.
 size()
 {
 	buf_psql "SELECT sum(pg_total_relation_size(oid)) / 1024
@@ -20,7 +20,8 @@ partitions()
 	buf_psql "SELECT count(*) FROM philotes.gc_leaves()"
 }
 
-# 2500 rows a second, whatever the machine: what is kept depends on it.
+# Inserts 2500 rows a second on any machine, since the buffer's size depends on
+# it.
 insert_always()
 {
 	local left next=${EPOCHREALTIME/./}
@@ -33,9 +34,9 @@ insert_always()
 	done
 }
 
-# Dead rows outside the oldest partition: counted, since the server's statistics
-# are late and estimates.  A VACUUM of buffer-gc leaves what an autovacuum or an
-# ANALYZE is at, so a run more may be needed.
+# Dead rows outside the oldest partition.  They are counted, since the server's
+# statistics are late and estimates.  VACUUM skips a table on which autovacuum
+# or ANALYZE is running, so buffer-gc may have to run again.
 dead()
 {
 	buffer-gc --retention "$1s" >/dev/null
@@ -47,7 +48,7 @@ dead()
 	                      FROM philotes.gc_leaves())"
 }
 
-@test "sizes are flat, nothing dead is left outside the oldest partition" {
+@test "the size stays constant, and no dead row is left outside the oldest partition" {
 	local seconds=${SOAK_SECONDS:-1800} retention=${SOAK_RETENTION:-60}
 	local inserter batch gc now sum=(0 0) times=(0 0) half most=0 n end
 	buf_psql "CREATE EXTENSION pgstattuple"
@@ -69,7 +70,7 @@ dead()
 		n=$(partitions)
 		echo "$((seconds - end + SECONDS)) s: $now kB, $n partitions"
 		((n <= most)) || most=$n
-		# the first two retentions are for getting there
+		# during the first two retentions the buffer grows to its size
 		((SECONDS >= end - seconds + 2 * retention)) || continue
 		half=$((SECONDS >= end - (seconds - 2 * retention) / 2))
 		sum[half]=$((sum[half] + now))
@@ -84,7 +85,7 @@ dead()
 	[ "$reader_code $writer_code" = "0 0" ]
 	kill -TERM "$batch" "$gc"
 	wait "$batch"
-	# 75: it was just connecting
+	# 75 if it was just connecting
 	wait "$gc" || (($? == 75))
 	expect_code 0 buffer-batch --once
 	tail -n 3 "$BATS_TEST_TMPDIR/gc.out"

@@ -53,7 +53,7 @@ tap_show(const char *label, struct view v)
 	printf("%s\n", v.n > 300 ? "..." : "");
 }
 
-/* Is it true? */
+/* Passes if good. */
 static inline bool __attribute__((format(printf, 2, 3)))
 ok(bool good, const char *fmt, ...)
 {
@@ -65,7 +65,7 @@ ok(bool good, const char *fmt, ...)
 	return good;
 }
 
-/* Are these the same bytes, or both null? */
+/* Passes if both are the same bytes, or null. */
 static inline bool __attribute__((format(printf, 3, 4)))
 is_view(struct view got, struct view wanted, const char *fmt, ...)
 {

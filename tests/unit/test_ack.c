@@ -1,4 +1,3 @@
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,22 +19,24 @@ sent(uint64_t from, uint64_t n)
 }
 
 static void
-is_new(uint64_t mark, size_t wanted)
+is_new(uint64_t position, size_t wanted)
 {
 	size_t popped = 0;
 
-	ok(ack_received(&window, mark, &popped) == ACK_NEW && popped == wanted,
-	    "%llu is new and ends %zu", (unsigned long long)mark, wanted);
+	ok(ack_received(&window, position, &popped) == ACK_NEW &&
+		popped == wanted,
+	    "%llu is new and ends %zu", (unsigned long long)position, wanted);
 }
 
 static void
-is_not_new(uint64_t mark, enum ack_status wanted)
+is_not_new(uint64_t position, enum ack_status wanted)
 {
 	struct ack_window before = window;
 	size_t popped = 0;
 
-	ok(ack_received(&window, mark, &popped) == wanted, "%llu is %s",
-	    (unsigned long long)mark, wanted == ACK_OLD ? "old" : "unknown");
+	ok(ack_received(&window, position, &popped) == wanted, "%llu is %s",
+	    (unsigned long long)position,
+	    wanted == ACK_OLD ? "old" : "unknown");
 	ok(memcmp(&before, &window, sizeof(window)) == 0,
 	    "- and changes nothing");
 }
@@ -91,7 +92,7 @@ test_ring(void)
 	is_new(ACK_WINDOW + 1000, 999);
 	is_not_new(ACK_WINDOW + 1000, ACK_OLD);
 
-	/* many times around, the last of each few acknowledged */
+	/* many times around: acknowledge the last of a few */
 	window = (struct ack_window){0};
 	for (uint64_t n = 1; n <= ACK_WINDOW && right; n += 13) {
 		sent(next, n);
@@ -105,7 +106,7 @@ test_ring(void)
 
 /* The channel */
 
-static int to; /* where its writer writes */
+static int to; /* the end of the writer */
 
 static void
 give(struct view v)
@@ -115,15 +116,15 @@ give(struct view v)
 }
 
 static void
-is_mark(struct ack_channel *c, struct view wanted, bool eof)
+is_next(struct ack_channel *c, struct view wanted, bool eof)
 {
-	struct view mark = VIEW_LIT("never set");
+	struct view position = VIEW_LIT("never set");
 
-	ok(ack_channel_next(c, &mark) == EXIT_DONE && c->eof == eof, "%s",
+	ok(ack_channel_next(c, &position) == EXIT_DONE && c->eof == eof, "%s",
 	    eof                    ? "the end"
-		: wanted.p != NULL ? "a mark"
-				   : "none now");
-	is_view(mark, wanted, "- %.*s", VIEW_FMT(wanted));
+		: wanted.p != NULL ? "a position"
+				   : "nothing now");
+	is_view(position, wanted, "- %.*s", VIEW_FMT(wanted));
 }
 
 static char path[64];
@@ -159,49 +160,49 @@ test_channel(void)
 	ok((fcntl(fd, F_GETFL) & O_NONBLOCK) != 0 &&
 		(fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0,
 	    "it does not block and is not inherited");
-	is_mark(&c, VIEW_NULL, false);
+	is_next(&c, VIEW_NULL, false);
 	give(VIEW_LIT("0/1A\n0/1B\n\nx"));
-	is_mark(&c, VIEW_LIT("0/1A"), false);
-	is_mark(&c, VIEW_LIT("0/1B"), false);
-	is_mark(&c, VIEW_LIT(""), false);
-	is_mark(&c, VIEW_NULL, false);
+	is_next(&c, VIEW_LIT("0/1A"), false);
+	is_next(&c, VIEW_LIT("0/1B"), false);
+	is_next(&c, VIEW_LIT(""), false);
+	is_next(&c, VIEW_NULL, false);
 	give(VIEW_LIT("y\n"));
-	is_mark(&c, VIEW_LIT("xy"), false);
+	is_next(&c, VIEW_LIT("xy"), false);
 	give(VIEW_LIT("last\n"));
 	close(to);
-	is_mark(&c, VIEW_LIT("last"), false);
-	is_mark(&c, VIEW_NULL, true);
-	is_mark(&c, VIEW_NULL, true);
+	is_next(&c, VIEW_LIT("last"), false);
+	is_next(&c, VIEW_NULL, true);
+	is_next(&c, VIEW_NULL, true);
 	ack_channel_close(&c);
 	ok(c.fd == -1 && fcntl(fd, F_GETFD) == -1, "close closes it");
 
 	open_pipe(&c);
 	give(VIEW_LIT("0/1A\n0/1"));
 	close(to);
-	is_mark(&c, VIEW_LIT("0/1A"), false);
-	is_mark(&c, VIEW_NULL, true); /* half a line says nothing */
+	is_next(&c, VIEW_LIT("0/1A"), false);
+	is_next(&c, VIEW_NULL, true); /* a fragment is ignored */
 	ack_channel_close(&c);
 }
 
 static void
-test_long_mark(void)
+test_long_position(void)
 {
 	struct ack_channel c;
-	struct view mark;
+	struct view position;
 	char text[4098];
 
 	memset(text, 'a', sizeof(text));
 	text[4096] = '\n';
 	open_pipe(&c);
 	give((struct view){text, 4097});
-	is_mark(&c, (struct view){text, 4096}, false);
+	is_next(&c, (struct view){text, 4096}, false);
 	text[4096] = 'a';
 	text[4097] = '\n';
 	give((struct view){text, 4098});
-	ok(ack_channel_next(&c, &mark) == EXIT_PROTOCOL,
-	    "a mark of more than 4096 bytes");
+	ok(ack_channel_next(&c, &position) == EXIT_PROTOCOL,
+	    "a position of more than 4096 bytes");
 	close(to);
-	ok(ack_refuse(&c, mark, "because") == EXIT_PROTOCOL, "ack_refuse");
+	ok(ack_refuse(&c, position, "because") == EXIT_PROTOCOL, "ack_refuse");
 	ack_channel_close(&c);
 }
 
@@ -215,15 +216,15 @@ test_fifo(const char *dir)
 	snprintf(fifo, sizeof(fifo), "%s/fifo", dir);
 	snprintf(file, sizeof(file), "%s/file", dir);
 	snprintf(missing, sizeof(missing), "%s/missing", dir);
-	/* open for both, it is its own reader and needs not wait */
+	/* opened for reading, too, so that open() does not wait */
 	if (mkfifo(fifo, 0600) != 0 || (to = open(fifo, O_RDWR)) < 0)
 		abort();
 	ok(ack_channel_open(&c, fifo) == EXIT_DONE, "a FIFO");
 	give(VIEW_LIT("one\n"));
-	is_mark(&c, VIEW_LIT("one"), false);
-	is_mark(&c, VIEW_NULL, false);
+	is_next(&c, VIEW_LIT("one"), false);
+	is_next(&c, VIEW_NULL, false);
 	close(to);
-	is_mark(&c, VIEW_NULL, true);
+	is_next(&c, VIEW_NULL, true);
 	ack_channel_close(&c);
 
 	fd = open(file, O_CREAT | O_RDWR, 0600);
@@ -236,7 +237,7 @@ test_fifo(const char *dir)
 	ack_channel_close(&c);
 	ok(ack_channel_open(&c, dir) == EXIT_CONFIG, "a directory");
 	ack_channel_close(&c);
-	ok(ack_channel_open(&c, missing) == EXIT_IO, "nothing");
+	ok(ack_channel_open(&c, missing) == EXIT_IO, "a missing file");
 	ok(ack_channel_open(&c, dev_fd(fd)) == EXIT_IO, "a closed descriptor");
 	unlink(fifo);
 	unlink(file);
@@ -253,7 +254,7 @@ main(void)
 	test_window();
 	test_ring();
 	test_channel();
-	test_long_mark();
+	test_long_position();
 	test_fifo(dir);
 	rmdir(dir);
 	return done_testing();

@@ -1,5 +1,3 @@
-#include <stdio.h>
-
 #include "batcher/batch.h"
 #include "stream/event_write.h"
 #include "tap.h"
@@ -30,7 +28,7 @@ size_of(int64_t id)
 	return n;
 }
 
-/* Events with these ids; each is in the write of its tens. */
+/* Adds events with these ids; the write number is id / 10. */
 static void
 add(struct batch_queue *q, int64_t from, int64_t to)
 {
@@ -67,19 +65,20 @@ test_events(void)
 	struct batch_queue q = {0};
 	struct batch b;
 
-	ok(!batch_cut(&q, &l, true, &b) && b.events == 0, "nothing from none");
+	ok(!batch_cut(&q, &l, true, &b) && b.events == 0,
+	    "an empty queue gives no batch");
 	add(&q, 11, 12);
 	ok(!batch_cut(&q, &l, false, &b) && b.events == 0,
-	    "two of three are no batch");
-	ok(batch_cut(&q, &l, true, &b), "but a rest");
+	    "two events of three give no batch");
+	ok(batch_cut(&q, &l, true, &b), "unless they are the rest");
 	is_batch(&q, &b, 11, 12);
 	add(&q, 13, 17);
-	ok(batch_cut(&q, &l, false, &b), "three of three are one");
+	ok(batch_cut(&q, &l, false, &b), "three of three give one");
 	is_batch(&q, &b, 11, 13);
 	add(&q, 18, 200);
 	is_batch(&q, &b, 11, 13);
 	batch_pop(&q, &b);
-	ok(batch_cut(&q, &l, false, &b), "and the next");
+	ok(batch_cut(&q, &l, false, &b), "the next batch");
 	batch_queue_compact(&q);
 	is_batch(&q, &b, 14, 16);
 	for (int64_t id = 14; id <= 197; id += 3) {
@@ -87,11 +86,11 @@ test_events(void)
 			break;
 		batch_pop(&q, &b);
 	}
-	ok(batch_cut(&q, &l, true, &b), "to the end");
+	ok(batch_cut(&q, &l, true, &b), "the last batch");
 	is_batch(&q, &b, 200, 200);
 	batch_pop(&q, &b);
 	ok(batch_queue_len(&q) == 0 && !batch_cut(&q, &l, true, &b),
-	    "where nothing is left");
+	    "the queue is empty then");
 	batch_queue_release(&q);
 }
 
@@ -104,20 +103,22 @@ test_bytes(void)
 	struct batch b;
 
 	add(&q, 10, 12);
-	ok(batch_cut(&q, &l, false, &b), "full to the byte");
+	ok(batch_cut(&q, &l, false, &b), "a batch filled to the byte");
 	is_batch(&q, &b, 10, 12);
 	batch_queue_reset(&q, 9, 0);
 	l.bytes = 3 * one - 1;
 	add(&q, 10, 11);
-	ok(!batch_cut(&q, &l, false, &b), "two of less than three");
+	ok(!batch_cut(&q, &l, false, &b), "two events are below the limit");
 	add(&q, 12, 12);
-	ok(batch_cut(&q, &l, false, &b), "full, since the third does not fit");
+	ok(batch_cut(&q, &l, false, &b),
+	    "the third does not fit, so the batch is cut");
 	is_batch(&q, &b, 10, 11);
 	batch_pop(&q, &b);
-	ok(!batch_cut(&q, &l, false, &b), "which is the first of the next");
+	ok(!batch_cut(&q, &l, false, &b), "the third begins the next batch");
 
 	l.bytes = one - 1;
-	ok(batch_cut(&q, &l, false, &b), "the first fits, however large");
+	ok(batch_cut(&q, &l, false, &b),
+	    "an event larger than the limit goes alone");
 	is_batch(&q, &b, 12, 12);
 	batch_queue_release(&q);
 }
@@ -143,7 +144,7 @@ test_marks(void)
 	batch_queue_reset(&q, 7, 100);
 	add(&q, 18, 21);
 	add(&q, 35, 38);
-	ok(batch_cut(&q, &l, false, &b), "a batch behind other ids");
+	ok(batch_cut(&q, &l, false, &b), "a batch after other ids");
 	is_mark(batch_mark(&q, &b), 8, 21, 4, 104, 2);
 	part = batch_part(&q, &b, 0, 2);
 	is_batch(&q, &part, 18, 19);
@@ -154,7 +155,7 @@ test_marks(void)
 	part = batch_part(&q, &part, 2, 1);
 	is_batch(&q, &part, 21, 21);
 	batch_pop(&q, &b);
-	ok(batch_cut(&q, &l, false, &b), "the next");
+	ok(batch_cut(&q, &l, false, &b), "the next batch");
 	is_mark(batch_mark(&q, &b), 22, 38, 4, 108, 3);
 	batch_queue_release(&q);
 }

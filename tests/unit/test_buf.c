@@ -17,7 +17,7 @@ test_append(void)
 	buf_addv(&b, VIEW_NULL);
 	buf_addf(&b, " %d%s", 3, "");
 	is_view(buf_view(&b), VIEW_LIT("one two 3"), "appends in order");
-	is_str(buf_str(&b), "one two 3", "buf_str ends it");
+	is_str(buf_str(&b), "one two 3", "buf_str adds a NUL");
 	ok(b.len == 9, "buf_str does not count its NUL");
 	buf_addc(&b, '\0');
 	buf_addc(&b, 'x');
@@ -43,8 +43,8 @@ test_growth(void)
 		snprintf(wanted, sizeof(wanted), "%05d", i);
 		same = memcmp(b.data + i * 5, wanted, 5) == 0;
 	}
-	ok(same, "and keeps every byte");
-	ok(b.cap < 4 * b.len, "without taking far too much");
+	ok(same, "- and keeps every byte");
+	ok(b.cap < 4 * b.len, "- without far too much memory");
 	buf_release(&b);
 }
 
@@ -54,14 +54,14 @@ test_reserve(void)
 	struct buf b = BUF_INIT;
 	char *to;
 
-	ok(buf_reserve(&b, 0) != NULL, "reserving nothing gives a place");
+	ok(buf_reserve(&b, 0) != NULL, "reserving nothing returns a pointer");
 	to = buf_reserve(&b, 1000);
 	ok(to == b.data && b.len == 0 && b.cap >= 1000,
 	    "reserve makes room and leaves the length");
 	memset(to, 'a', 1000);
 	b.len += 1000;
 	ok(buf_reserve(&b, b.cap - b.len) == b.data + 1000,
-	    "what fits does not move");
+	    "no move if there is room");
 	buf_release(&b);
 }
 
@@ -79,7 +79,7 @@ test_consume(void)
 	buf_consume(&b, 4);
 	is_view(buf_view(&b), VIEW_LIT(""), "consume all");
 	buf_adds(&b, "x");
-	is_view(buf_view(&b), VIEW_LIT("x"), "and go on");
+	is_view(buf_view(&b), VIEW_LIT("x"), "- and append again");
 	buf_release(&b);
 }
 
@@ -92,19 +92,19 @@ test_failure(void)
 	buf_adds(&b, "kept");
 	cap = b.cap;
 	ok(buf_reserve(&b, SIZE_MAX - 2) == NULL && b.failed,
-	    "more than can be fails");
+	    "reserving more than SIZE_MAX / 2 fails");
 	buf_adds(&b, "no");
 	buf_addc(&b, 'n');
 	buf_addf(&b, "%s", "no");
 	is_view(buf_view(&b), VIEW_LIT("kept"),
 	    "after a failure appends do nothing");
-	ok(buf_str(&b) == NULL, "buf_str tells");
-	ok(buf_reserve(&b, 0) == NULL, "reserve tells");
+	ok(buf_str(&b) == NULL, "buf_str returns NULL");
+	ok(buf_reserve(&b, 0) == NULL, "reserve returns NULL");
 	buf_clear(&b);
 	ok(!b.failed && b.len == 0 && b.cap == cap,
 	    "clear forgets the failure and keeps the memory");
 	buf_adds(&b, "again");
-	is_view(buf_view(&b), VIEW_LIT("again"), "and it works again");
+	is_view(buf_view(&b), VIEW_LIT("again"), "- and it works again");
 	buf_release(&b);
 }
 

@@ -7,11 +7,11 @@
 
 #define SECOND INT64_C(1000000)
 #define DAY    (86400 * SECOND)
-/* PostgreSQL's timestamps: from here, to below there (timestamp.h) */
+/* the range of PostgreSQL's timestamps (timestamp.h); END is excluded */
 #define MIN_TIMESTAMP INT64_C(-211813488000000000)
 #define END_TIMESTAMP INT64_C(9223371331200000000)
 
-/* Both ways. */
+/* Formatted and parsed. */
 static const struct {
 	int64_t t;
 	const char *text;
@@ -51,7 +51,7 @@ test_known(void)
 	}
 }
 
-/* Outside 0000-9999: a sign, at least five digits; both ways. */
+/* A year outside 0000-9999 has a sign and at least five digits. */
 static void
 is_expanded(int64_t t, char sign, const char *year, const char *rest)
 {
@@ -70,7 +70,7 @@ is_expanded(int64_t t, char sign, const char *year, const char *rest)
 	is_view((struct view){b.data + zeros, 1 + digits - zeros},
 	    view_of(year), "- its year");
 	is_str(b.data + 1 + digits, rest, "- the rest");
-	ok(clock_parse_pg(buf_view(&b), &back) && back == t, "- and back");
+	ok(clock_parse_pg(buf_view(&b), &back) && back == t, "- parsed again");
 	buf_release(&b);
 }
 
@@ -96,7 +96,7 @@ rnd(uint64_t below)
 	return (z ^ z >> 31) % below;
 }
 
-/* A calendar of another kind: day by day. */
+/* Compares with a calendar that counts day by day. */
 static void
 test_calendar(void)
 {
@@ -149,8 +149,8 @@ test_random(void)
 		back = ~t;
 		same = clock_parse_pg(buf_view(&b), &back) && back == t;
 	}
-	if (!ok(same, "random times come back"))
-		tap_show("this does not", buf_view(&b));
+	if (!ok(same, "random times are formatted and parsed"))
+		tap_show("not this one", buf_view(&b));
 	buf_release(&b);
 }
 
@@ -265,7 +265,7 @@ test_refused(void)
 		    refused[i]);
 	ok(!clock_parse_pg(VIEW_NULL, &t), "refused: null");
 	ok(!clock_parse_pg(VIEW_LIT("2000-01-01T00:00:00\0"), &t),
-	    "refused: a NUL for the zone");
+	    "refused: a NUL as the zone");
 	for (size_t i = 0; i < n && none; i++) {
 		exact = malloc(i > 0 ? i : 1);
 		if (exact == NULL)
@@ -288,8 +288,9 @@ test_now(void)
 	ms = clock_ms();
 	ok(clock_ms() >= ms, "clock_ms does not go back");
 	ok(clock_left(ms) == 0 && clock_left(ms - 1000) == 0,
-	    "nothing is left of the past");
-	ok(clock_left(clock_ms() + 3600000) > 3500000, "much of an hour is");
+	    "clock_left is 0 for the past");
+	ok(clock_left(clock_ms() + 3600000) > 3500000,
+	    "- and most of an hour for a time in an hour");
 }
 
 static void
@@ -298,11 +299,11 @@ test_limits(void)
 	/* 4714-11-24 BC, day 0 of the Julian calendar */
 	is_expanded(MIN_TIMESTAMP, '-', "4713", "-11-24T00:00:00.000000Z");
 	ok(clock_valid_pg(MIN_TIMESTAMP) && !clock_valid_pg(MIN_TIMESTAMP - 1),
-	    "nothing is before it");
+	    "the first timestamp");
 	ok(clock_valid_pg(END_TIMESTAMP - 1) && !clock_valid_pg(END_TIMESTAMP),
-	    "nothing is after 294276");
+	    "the last timestamp");
 	ok(clock_valid_pg(INT64_MAX) && clock_valid_pg(INT64_MIN),
-	    "but infinity");
+	    "infinity is valid");
 }
 
 int

@@ -13,8 +13,8 @@ add_be(struct buf *b, uint64_t v, size_t bytes)
 		buf_addc(b, (char)(v >> (8 * (bytes - 1 - i))));
 }
 
-/* A row as it comes out, of one that went in: id in front, created_at behind.
- */
+/* Appends a row of COPY OUT, made of one of COPY IN: the id before it,
+ * created_at after it. */
 static void
 add_stored(struct buf *b, struct view row, int64_t id, int64_t created_at)
 {
@@ -57,7 +57,7 @@ small_event(void)
 	};
 }
 
-/* Every byte as the manual has it. */
+/* Every byte is as the PostgreSQL manual describes it. */
 static void
 test_bytes(void)
 {
@@ -95,7 +95,7 @@ test_bytes(void)
 	is_view((struct view){b.data + 2 + 5 + 4 + 6 + 10 + 7, 16},
 	    VIEW_LIT("\377\377\377\377\377\377\377\377\377\377\377\377\377\377"
 		     "\377\377"),
-	    "without transaction and identity these are null");
+	    "without transaction and identity these fields are null");
 	buf_clear(&b);
 	copyrow_put_trailer(&b);
 	is_view(buf_view(&b), VIEW_LIT("\377\377"), "the trailer");
@@ -209,7 +209,7 @@ test_cut(void)
 	ok(get(buf_view(&b), true, &e) == COPYROW_EVENT, "the first row");
 	ok(all_cuts_bad(buf_view(&b), true), "- cut anywhere it is bad");
 	ok(get(buf_view(&b), false, &e) == COPYROW_BAD,
-	    "a header is bad in front of any other");
+	    "bad: a header before another row");
 
 	buf_clear(&b);
 	copyrow_put_trailer(&b);
@@ -218,13 +218,13 @@ test_cut(void)
 	buf_clear(&b);
 	copyrow_put_header(&b);
 	copyrow_put_trailer(&b);
-	ok(get(buf_view(&b), true, &e) == COPYROW_END, "no row at all");
+	ok(get(buf_view(&b), true, &e) == COPYROW_END, "no rows");
 	ok(all_cuts_bad(buf_view(&b), true), "- cut anywhere it is bad");
 	buf_release(&row);
 	buf_release(&b);
 }
 
-/* Where small's fields are in a row that comes out. */
+/* Offsets of small's fields in a row of COPY OUT. */
 #define AT_COUNT       0
 #define AT_ID          2
 #define AT_SOURCE      14
@@ -237,7 +237,7 @@ test_cut(void)
 static const struct {
 	const char *name;
 	size_t at;
-	uint32_t value; /* of the four bytes there */
+	uint32_t value; /* written there */
 	size_t bytes;
 } damage[] = {
     {"14 fields", AT_COUNT, 14, 2},
@@ -278,7 +278,7 @@ test_damage(void)
 	buf_release(&b);
 }
 
-/* A bigint in another length, all else in order. */
+/* A bigint of another length, everything else valid. */
 static const struct {
 	const char *name;
 	size_t at;
@@ -322,7 +322,7 @@ test_bigints(void)
 	buf_release(&b);
 }
 
-/* One row a message: what is behind it must not be lost. */
+/* A message holds one row: bytes after it are an error. */
 static void
 test_tail(void)
 {
@@ -333,22 +333,22 @@ test_tail(void)
 	add_stored(&b, buf_view(&row), 9, 10);
 	buf_addc(&b, '\0');
 	ok(get(buf_view(&b), false, &e) == COPYROW_BAD,
-	    "bad: a byte behind the row");
+	    "bad: a byte after the row");
 	b.len--;
 	add_stored(&b, buf_view(&row), 11, 12);
 	ok(get(buf_view(&b), false, &e) == COPYROW_BAD,
-	    "bad: a second row behind the row");
+	    "bad: a second row after the row");
 	buf_clear(&b);
 	copyrow_put_trailer(&b);
 	add_stored(&b, buf_view(&row), 9, 10);
 	ok(get(buf_view(&b), false, &e) == COPYROW_BAD,
-	    "bad: a row behind the trailer");
+	    "bad: a row after the trailer");
 	buf_release(&row);
 	buf_release(&b);
 }
 
-/* Manual: bits 16 to 31 are critical, a reader should stop at one that it does
- * not know; an extension of the header is to be skipped. */
+/* PostgreSQL manual: bits 16 to 31 are critical, and a reader should stop at an
+ * unknown one; a reader should skip an extension of the header. */
 static void
 test_flags(void)
 {

@@ -12,8 +12,8 @@
 #include "writer/history.h"
 
 /*
- * JSON in this file is written with ' for ", and ^ stands in front of the byte
- * where a refusal is expected.
+ * JSON in this file is written with ' for ", and ^ before the byte where a
+ * refusal is expected.
  */
 #define NAMES "'source_id':'s','schema_name':'p','table_name':'t',"
 #define REST \
@@ -38,7 +38,7 @@ get(struct view text)
 	return event_read(&reader, (struct view){line, text.n}, &got, &why);
 }
 
-/* Appends the JSON that quoted stands for; where its ^ is, or 0. */
+/* Appends quoted as JSON; returns the offset of its ^, or 0. */
 static size_t
 unquote(struct buf *b, const char *quoted)
 {
@@ -135,7 +135,7 @@ add_string(struct buf *b)
 	buf_release(&text);
 }
 
-/* The i-th of an object, unlike the others. */
+/* The i-th key of an object, different from the others. */
 static void
 add_key(struct buf *b, size_t i)
 {
@@ -147,7 +147,7 @@ add_key(struct buf *b, size_t i)
 	b->data[at] = (char)('0' + i);
 }
 
-/* An array of strings, or nothing. */
+/* An array of strings, or a null view. */
 static struct view
 add_names(struct buf *b)
 {
@@ -188,7 +188,7 @@ add_json(struct buf *b, char open, int depth)
 	}
 }
 
-/* An event's texts, one a field, and the event of them. */
+/* The texts of an event, and the event made of them. */
 enum { SOURCE, SCHEMA, TABLE, LSN, KEYS, BEFORE, AFTER, METADATA, TEXTS };
 
 static struct view
@@ -229,7 +229,7 @@ random_event(struct buf text[TEXTS])
 	e.before_data = json_or_null(&text[BEFORE], '{');
 	e.after_data = json_or_null(&text[AFTER], '{');
 	e.metadata = json_or_null(&text[METADATA], '{');
-	/* without other members there is none beside an identity */
+	/* metadata without other members is null beside an identity */
 	if (e.seq != 0 && e.metadata.n == 2)
 		e.metadata = VIEW_NULL;
 	/* PostgreSQL's range, but for the first years */
@@ -350,30 +350,30 @@ test_put(void)
 static void
 test_accepted(void)
 {
-	ok(get_quoted("{" EVENT "}"), "what is required, no more");
+	ok(get_quoted("{" EVENT "}"), "only the required members");
 	ok(!got.event.has_transaction_id && got.event.seq == 0 &&
 		got.event.key_columns.p == NULL &&
 		got.event.before_data.p == NULL &&
 		got.event.after_data.p == NULL && got.event.metadata.p == NULL,
 	    "- the rest is null");
-	ok(get_quoted(" {\t" EVENT " } \r"), "white space around");
+	ok(get_quoted(" {\t" EVENT " } \r"), "white space around it");
 	ok(get_quoted("{" REST "," NAMES "'id':12,'created_at':'x',"
 		      "'processed_at':null}"),
 	    "another order, and columns of a stored event");
 	ok(got.event.id == 0 && got.event.created_at == 0, "- ignored");
-	is_view(got.event.source_id, VIEW_LIT("s"), "- the others not");
+	is_view(got.event.source_id, VIEW_LIT("s"), "- the others are read");
 	ok(get_quoted("{" EVENT ",'metadata':{'a':[1, 2],'seq':9,'b':{},"
 		      "'commit_lsn':'A/B','c':null}}"),
 	    "the identity among other metadata");
 	ok(got.event.seq == 9 && got.event.commit_lsn == UINT64_C(0xA0000000B),
-	    "- is taken");
+	    "- is taken out");
 	is_view(got.event.metadata,
 	    VIEW_LIT("{\"a\":[1, 2],\"b\":{},\"c\":null}"), "- the rest stays");
 	ok(get_quoted("{" EVENT ",'metadata':{ }}"), "empty metadata");
 	ok(got.event.metadata.p != NULL, "- is not null");
 	ok(get_quoted("{" EVENT ",'metadata':{'seq':1,'commit_lsn':'0/1'}}"),
 	    "metadata of an identity only");
-	ok(got.event.metadata.p == NULL, "- leaves null");
+	ok(got.event.metadata.p == NULL, "- becomes null");
 	ok(get_quoted("{" NAMES "'operation':'IN\\u0053ERT','lsn':'0/1',"
 		      "'event_time':'2000-01-01 02:00:00.5+02:00'}"),
 	    "an escape in the operation, a time with an offset");
@@ -487,7 +487,7 @@ test_member_counts(void)
 		else
 			ok(get_quoted(buf_str(&without)), "optional: %s",
 			    members[i].key);
-		is_refused(buf_str(&twice), "is there twice", members[i].key);
+		is_refused(buf_str(&twice), "appears twice", members[i].key);
 		buf_release(&without);
 		buf_release(&twice);
 	}
@@ -503,7 +503,7 @@ test_member_counts(void)
 #define NOT_NAMES  "is not an array of strings"
 #define NOT_OP     "is not a known operation"
 
-/* ^ is in front of the value if it is not in it. */
+/* Without a ^ in the value, it is put before the value. */
 static const struct {
 	const char *key, *value, *reason;
 } bad_values[] = {
@@ -631,8 +631,8 @@ static const struct {
     {"{'control':'checkpoint','ack':^1}", NOT_STRING, "ack"},
     {"{'control':'checkpoint','ack':^'a\\nb'}", "holds a control character",
 	"ack"},
-    {"{'control':'checkpoint','ack':'a','^ack':'b'}", "is there twice", "ack"},
-    {"{'control':'checkpoint','^control':'start','ack':'b'}", "is there twice",
+    {"{'control':'checkpoint','ack':'a','^ack':'b'}", "appears twice", "ack"},
+    {"{'control':'checkpoint','^control':'start','ack':'b'}", "appears twice",
 	"control"},
     {"{'control':'checkpoint','^source_id':'s','ack':'b'}",
 	"is not a known key", "source_id"},
@@ -647,8 +647,8 @@ test_refused(void)
 	for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++)
 		is_refused(refused[i].line, refused[i].reason, refused[i].key);
 	ok(!get(VIEW_LIT("{\"source_id\":\"s\"}\0")) && why.offset == 17,
-	    "refused: a NUL behind the object");
-	ok(get_quoted("{" EVENT "}"), "after a refusal the reader goes on");
+	    "refused: a NUL after the object");
+	ok(get_quoted("{" EVENT "}"), "the reader can be used after a refusal");
 
 	/* the object itself, and its values 256 deep */
 	for (int depth = 256; depth <= 257; depth++) {
@@ -705,12 +705,12 @@ test_checkpoint(void)
 	buf_clear(&b);
 	event_write_alive(&b);
 	is_view(buf_view(&b), VIEW_LIT("{\"control\":\"alive\"}\n"),
-	    "a sign of life as a line");
+	    "an alive line");
 	ok(get_quoted("{'control':'alive'}") && got.kind == LINE_ALIVE,
 	    "- and back");
 	ok(get_quoted("{'new':[{}],'control':'of a later version','ack':1}") &&
 		got.kind == LINE_OTHER,
-	    "nothing to do for one that is not known, whatever is in it");
+	    "an unknown control line is accepted, whatever is in it");
 	buf_release(&b);
 }
 

@@ -16,7 +16,7 @@
 
 #define BIG ((size_t)5 * 1000 * 1000)
 
-/* An output into a pipe; its reading end, which does not block. */
+/* Opens an output to a pipe; returns the reading end, non-blocking. */
 static int
 open_pipe(struct fdio_out *o)
 {
@@ -42,7 +42,7 @@ queue(struct fdio_out *o, size_t n)
 		buf_addc(&o->b, byte_at(i));
 }
 
-/* Reads what is there; are these the bytes from *at on? */
+/* Reads what is there; is it the bytes from *at on? */
 static bool
 take(int fd, size_t *at)
 {
@@ -67,19 +67,19 @@ test_flush(void)
 	ok(fdio_out_pending(&o) == 0 && fdio_out_flush(&o) == EXIT_DONE,
 	    "nothing to write");
 	buf_add(&o.b, "", 1);
-	ok(fdio_out_pending(&o) == 1, "queued is pending");
+	ok(fdio_out_pending(&o) == 1, "queued bytes are pending");
 	ok(fdio_out_flush(&o) == EXIT_DONE && fdio_out_pending(&o) == 0,
 	    "what fits is written");
 	ok(o.b.len == 0 && take(fd, &at) && at == 1, "- and has arrived");
 
 	at = 0;
 	queue(&o, BIG);
-	ok(fdio_out_flush(&o) == EXIT_DONE, "more than a pipe takes");
+	ok(fdio_out_flush(&o) == EXIT_DONE, "more than a pipe holds");
 	pending = fdio_out_pending(&o);
 	ok(pending > 0 && pending < BIG, "- the rest is pending");
 	ok(fdio_out_flush(&o) == EXIT_DONE && fdio_out_pending(&o) == pending,
-	    "- and stays so while nobody reads");
-	ok(fdio_wait(o.fd, POLLOUT, 0) == 0, "- a wait says so");
+	    "- and stays pending while nobody reads");
+	ok(fdio_wait(o.fd, POLLOUT, 0) == 0, "- fdio_wait shows that");
 	while (rc == EXIT_DONE && same && at < BIG && rounds++ < 100000) {
 		same = take(fd, &at);
 		rc = fdio_out_flush(&o);
@@ -89,11 +89,11 @@ test_flush(void)
 	ok(fdio_wait(o.fd, POLLOUT, -1) == POLLOUT, "there is room again");
 	ok(fdio_out_close(&o) == EXIT_DONE && o.fd == -1, "close");
 	ok(read(fd, &same, 1) == 0, "- the reader sees the end");
-	ok(fdio_out_close(&o) == EXIT_DONE, "to close again does nothing");
+	ok(fdio_out_close(&o) == EXIT_DONE, "closing again does nothing");
 	close(fd);
 }
 
-/* Reads to the end in another process; its exit status says if all came. */
+/* Reads to the end in another process, which exits with 0 if all bytes came. */
 static pid_t
 reader(int fd, int other_end)
 {
@@ -136,10 +136,10 @@ test_flags(void)
 	copy = dup(fd[1]);
 	fdio_out_init(&o, fd[1], "pipe");
 	ok((fcntl(copy, F_GETFL) & O_NONBLOCK) != 0,
-	    "a pipe does not block while it is written");
+	    "a pipe does not block while it is used");
 	fdio_out_close(&o);
 	ok((fcntl(copy, F_GETFL) & O_NONBLOCK) == 0,
-	    "- and blocks again for who shares it");
+	    "- and blocks again after close");
 	close(fd[0]);
 	close(copy);
 
@@ -151,7 +151,7 @@ test_flags(void)
 	ok((fcntl(copy, F_GETFL) & O_NONBLOCK) != 0, "a socket");
 	fdio_out_close(&o);
 	ok((fcntl(copy, F_GETFL) & O_NONBLOCK) != 0,
-	    "- that did not block goes on so");
+	    "- that did not block before stays non-blocking");
 	close(fd[0]);
 	close(copy);
 }
@@ -164,7 +164,7 @@ test_errors(void)
 
 	close(fd);
 	ok((fdio_wait(o.fd, 0, -1) & POLLERR) != 0,
-	    "a pipe that nobody reads is noticed");
+	    "a pipe without a reader gives POLLERR");
 	buf_adds(&o.b, "x");
 	ok(fdio_out_flush(&o) == EXIT_IO, "EPIPE");
 	ok(fdio_out_pending(&o) == 1, "- what was not written stays");
@@ -176,7 +176,7 @@ test_errors(void)
 	queue(&o, BIG);
 	ok(fdio_out_flush(&o) == EXIT_DONE, "a reader");
 	close(fd);
-	ok(fdio_out_flush(&o) == EXIT_IO, "- that goes away in between");
+	ok(fdio_out_flush(&o) == EXIT_IO, "- that closes the pipe in between");
 	fdio_out_close(&o);
 
 	fdio_out_init(&o, open("/dev/full", O_WRONLY), "/dev/full");
@@ -190,7 +190,7 @@ test_errors(void)
 	ok(fdio_out_flush(&o) == EXIT_OS, "a queue that could not grow");
 	close(o.fd);
 	ok(fdio_out_close(&o) == EXIT_IO, "an error of close(2)");
-	ok(o.fd == -1 && o.b.data == NULL, "- it is closed nevertheless");
+	ok(o.fd == -1 && o.b.data == NULL, "- it counts as closed");
 }
 
 static void
@@ -205,7 +205,7 @@ test_wait(void)
 	ok(write(fd[1], "x", 1) == 1 && fdio_wait(fd[0], POLLIN, -1) == POLLIN,
 	    "something to read");
 	ok(fdio_wait(fd[1], POLLOUT, INT64_MAX) == POLLOUT,
-	    "a time without end");
+	    "the longest timeout");
 	fdio_pause(2);
 	ok(clock_ms() - before >= 2, "a pause lasts as long as it is asked to");
 	close(fd[0]);
@@ -227,7 +227,7 @@ test_stop(void)
 	ok(fdio_out_drain(&o, 0) == EXIT_RETRY,
 	    "drain gives up when nobody reads");
 	ok(fdio_out_pending(&o) > 0 && take(fd, &at) && at > 0,
-	    "- having written what went");
+	    "- after writing what the pipe holds");
 	fdio_out_close(&o);
 	close(fd);
 	before = clock_ms();

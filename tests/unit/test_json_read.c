@@ -3,11 +3,12 @@
 #include <stdlib.h>
 
 #include "tap.h"
+#include "json/json_escape.h"
 #include "json/json_read.h"
 
 static struct json_reader reader;
 
-/* A copy in memory of just its size, so that reading past it is found out. */
+/* A copy in memory of just its size, so that reading past it is detected. */
 static struct view
 exact(struct view v)
 {
@@ -67,7 +68,7 @@ check_storable(struct view text, bool unique, const char *reason, size_t offset,
 	drop(v);
 }
 
-/* Text that both functions judge the same. */
+/* Text about which both functions agree. */
 struct judged {
 	struct view text;
 	const char *reason;
@@ -344,7 +345,7 @@ test_members(const char *between)
 		buf_release(&text);
 		return;
 	}
-	ok(reader.members.n == NMEMBERS, "as many members as there are");
+	ok(reader.members.n == NMEMBERS, "the number of members");
 	for (size_t i = 0; i < NMEMBERS && i < reader.members.n; i++) {
 		const struct json_member *m = &reader.members.a[i];
 
@@ -461,9 +462,9 @@ test_many_members(void)
 	b.len--;
 	buf_adds(&b, ",\"key number 500\":1}");
 	check_storable(buf_view(&b), true, "duplicate key", b.len - 18,
-	    "one of 100000 keys again");
+	    "one of 100000 keys twice");
 	check_storable(
-	    buf_view(&b), false, NULL, 0, "one of 100000 keys again, allowed");
+	    buf_view(&b), false, NULL, 0, "one of 100000 keys twice, allowed");
 	buf_release(&b);
 }
 
@@ -576,9 +577,9 @@ test_storable_strings(void)
 	check_storable(VIEW_LIT("\"\\u0001\\u0010\\u0100\\u1000\""), false,
 	    NULL, 0, "escapes with three zeros");
 	check_storable(VIEW_LIT("\"\\uD83D\\u\""), false, "lone surrogate", 1,
-	    "half a pair and a cut escape");
+	    "half a pair and a truncated escape");
 	check_read(VIEW_LIT("{\"\\uD83D\\u\":1}"), CHAR, 10,
-	    "half a pair and a cut escape");
+	    "half a pair and a truncated escape");
 	check_read(VIEW_LIT("{\"\\u0000\":\"\\u0000\"}"), NULL, 0,
 	    "\\u0000 is syntax");
 }
@@ -633,7 +634,7 @@ check_number(struct view number, bool storable, const char *name)
 	buf_release(&b);
 }
 
-/* The range of numeric: 131072 digits before the point, 16383 behind. */
+/* The range of numeric: 131072 digits before the point, 16383 after it. */
 static void
 check_digits(size_t zeros, size_t whole, size_t fraction, const char *tail,
     bool storable)

@@ -4,6 +4,7 @@
 #include "base/json_write.h"
 #include "base/utf8.h"
 #include "tap.h"
+#include "json/json_escape.h"
 #include "json/json_read.h"
 
 static struct buf out;
@@ -41,7 +42,7 @@ test_strings(void)
 	is_view(buf_view(&out), VIEW_LIT("[\"a\""), "appends");
 }
 
-/* How it must come out, by the definition. */
+/* The expected output for a byte. */
 static size_t
 expect_byte(char *to, unsigned c)
 {
@@ -81,7 +82,7 @@ test_every_byte(void)
 	ok(good, "every byte at every place");
 }
 
-/* What is written is read back as it was. */
+/* What was written is read back unchanged. */
 static void
 test_round_trip(void)
 {
@@ -192,7 +193,7 @@ test_clip(void)
 	    "nor left out");
 	is_view(utf8_clip(VIEW_LIT("\360\237\230\200"), 3), VIEW_LIT(""),
 	    "the first one");
-	is_view(utf8_clip(VIEW_NULL, 3), VIEW_NULL, "null stays");
+	is_view(utf8_clip(VIEW_NULL, 3), VIEW_NULL, "null stays null");
 }
 
 int

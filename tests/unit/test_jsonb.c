@@ -1,14 +1,12 @@
-#include <stdint.h>
 #include <stdlib.h>
 
 #include "base/buf.h"
 #include "tap.h"
 #include "json/json_scan.h"
-#include "json/jsonb.h"
 
 /*
- * What a server of version 15 accepts and refuses, tried with text::jsonb; the
- * range of numbers is in test_json_read.
+ * What PostgreSQL 15 accepts and refuses as text::jsonb.  test_json_read tests
+ * the range of numbers.
  */
 
 static struct buf text;
@@ -52,7 +50,7 @@ test_strings(void)
 
 	is_size(true, "[\"", VIEW_LIT("a"), room, "\"]");
 	is_size(false, "[\"", VIEW_LIT("a"), room + 5, "\"]");
-	/* an escape takes what it stands for */
+	/* an escape counts as its character */
 	is_size(true, "[\"", VIEW_LIT("\\u0001"), 45000000, "\"]");
 	is_size(true, "[\"", VIEW_LIT("\\ud83d\\ude00"), 23000000, "\"]");
 }

@@ -11,7 +11,7 @@
 #include "base/line.h"
 #include "tap.h"
 
-/* poll(2) as the reader sees it: may be interrupted once. */
+/* Replaces poll(2): a signal may interrupt it once. */
 static bool interrupt;
 static unsigned alarms;
 
@@ -28,7 +28,7 @@ poll(struct pollfd *fds, nfds_t n, int timeout)
 	return ppoll(fds, n, timeout < 0 ? NULL : &t, NULL);
 }
 
-/* A reader with at most max bytes a line, and the end that feeds it. */
+/* A reader, and the end of the pipe that feeds it. */
 struct fixture {
 	struct line_reader r;
 	int to;
@@ -105,7 +105,7 @@ test_lines(void)
 	READY(&f, "");
 	READY(&f, "");
 	NEXT(&f, LINE_DRY);
-	ok(f.r.number == 5, "a dry call counts none");
+	ok(f.r.number == 5, "a dry call does not count");
 	give(&f, VIEW_LIT("ur\r\n"));
 	READY(&f, "four\r");
 	give(&f, VIEW_LIT("\0a\0\n\0\n"));
@@ -116,7 +116,7 @@ test_lines(void)
 	READY(&f, "");
 	NEXT(&f, LINE_EOF);
 	NEXT(&f, LINE_EOF);
-	ok(f.r.number == 9, "nor does the end");
+	ok(f.r.number == 9, "nor does the end of file");
 	stop(&f);
 
 	start(&f, 100);
@@ -196,12 +196,12 @@ test_skip(void)
 	start(&f, 4);
 	give(&f, VIEW_LIT("12345\n123"));
 	ok(line_next(&f.r, &line) == LINE_LONG, "a whole line");
-	is_view(line, VIEW_LIT("12345"), "- what is there of it");
+	is_view(line, VIEW_LIT("12345"), "- the part that was read");
 	SKIP(&f, LINE_READY, "12345");
 	NEXT(&f, LINE_DRY);
 	give(&f, VIEW_LIT("45"));
-	ok(line_next(&f.r, &line) == LINE_LONG, "the first bytes of one");
-	is_view(line, VIEW_LIT("12345"), "- what is there of it");
+	ok(line_next(&f.r, &line) == LINE_LONG, "the first bytes of a line");
+	is_view(line, VIEW_LIT("12345"), "- the part that was read");
 	SKIP(&f, LINE_LONG, "12345");
 	is_skip(&f, LINE_DRY, VIEW_NULL);
 	give(&f, VIEW_LIT("6\0007"));
@@ -209,7 +209,7 @@ test_skip(void)
 	give(&f, VIEW_LIT("\n1234\n56789"));
 	SKIP(&f, LINE_READY, "");
 	READY(&f, "1234");
-	ok(f.r.number == 3, "they are counted once");
+	ok(f.r.number == 3, "long lines count once");
 	ok(line_next(&f.r, &line) == LINE_LONG && f.r.number == 4, "another");
 	SKIP(&f, LINE_LONG, "56789");
 	finish(&f);
@@ -243,7 +243,7 @@ test_big(void)
 	ok(status == LINE_READY, "a line of 3 MB");
 	ok(view_eq(line, (struct view){text.data, n}), "- whole");
 	READY(&f, "last");
-	ok(f.r.b.cap < 4 * n, "- in memory of its order");
+	ok(f.r.b.cap < 4 * n, "- in memory of about its size");
 	stop(&f);
 	buf_release(&text);
 }
@@ -260,7 +260,7 @@ rnd(uint64_t below)
 	return (z ^ z >> 31) % below;
 }
 
-/* Random lines in random pieces come out as they went in. */
+/* Random lines in random pieces are read unchanged. */
 static void
 test_random(void)
 {
@@ -331,7 +331,7 @@ test_interrupted(void)
 	struct view line;
 	struct fixture f;
 
-	/* gets us out of it */
+	/* would end a read(2) that blocks */
 	sigaction(SIGALRM, &action, NULL);
 	start(&f, 10);
 	interrupt = true;

@@ -12,7 +12,7 @@
 static char said[16384];
 static FILE *file;
 
-/* What has come to stderr since the last call. */
+/* What was written to stderr since the last call. */
 static const char *
 heard(void)
 {
@@ -83,7 +83,7 @@ test_forms(void)
 	    "the journal gets the level, not the time");
 	setenv("JOURNAL_STREAM", "1:1", 1);
 	log_hint("elsewhere");
-	ok(has_stamp(heard()), "stderr is not the journal's any more");
+	ok(has_stamp(heard()), "stderr is not the journal any more");
 	unsetenv("JOURNAL_STREAM");
 }
 
@@ -93,18 +93,18 @@ test_limit(void)
 	log_configure(LOG_TEXT, LOG_WARNING, false);
 	for (int i = 0; i < LOG_BURST + 50; i++)
 		log_warning("flood %d", i);
-	ok(lines_of(heard()) == LOG_BURST + 1, "a flood is cut");
-	ok(strstr(said, "leaving out more like the last one") != NULL,
-	    "and that is said");
+	ok(lines_of(heard()) == LOG_BURST + 1, "a flood is suppressed");
+	ok(strstr(said, "suppressing messages like the last one") != NULL,
+	    "- which is logged");
 	ok(strstr(said, "flood 19\n") != NULL &&
 		strstr(said, "flood 20") == NULL,
-	    "what came first is shown");
+	    "- after LOG_BURST messages");
 	log_warning("another");
 	ok(strcmp(heard(), "tool: warning: another\n") == 0,
-	    "other kinds are not concerned");
+	    "- of one format string");
 	for (int i = 0; i < LOG_BURST + 50; i++)
 		log_error("error %d", i);
-	ok(lines_of(heard()) == LOG_BURST + 50, "errors always show");
+	ok(lines_of(heard()) == LOG_BURST + 50, "errors are always shown");
 	log_info("not shown");
 	ok(*heard() == '\0', "below the threshold");
 }

@@ -81,7 +81,7 @@ test_refused(void)
 		ok(!lsn_parse(view_of(refused[i]), &lsn), "refused: \"%s\"",
 		    refused[i]);
 	ok(!lsn_parse(VIEW_NULL, &lsn), "refused: null");
-	ok(!lsn_parse(VIEW_LIT("0/1\0"), &lsn), "refused: a NUL behind it");
+	ok(!lsn_parse(VIEW_LIT("0/1\0"), &lsn), "refused: a NUL after it");
 	if (exact == NULL)
 		abort();
 	memcpy(exact, "A/", 2);
@@ -109,7 +109,7 @@ test_random(void)
 		same = lsn_parse(view_of(lsn_text(lsn).s), &back) &&
 		    back == lsn;
 	}
-	ok(same, "random positions come back");
+	ok(same, "random LSNs are formatted and parsed");
 }
 
 int

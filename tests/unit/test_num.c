@@ -71,7 +71,7 @@ test_views(void)
 	    "a number at the end of the memory");
 	memcpy(exact, "5s", 2);
 	ok(num_parse_duration((struct view){exact, 2}, &n) && n == 5000,
-	    "a duration there");
+	    "a duration at the end of the memory");
 	ok(!num_parse_duration((struct view){exact, 1}, &n), "- its number");
 	ok(!num_parse_u64(VIEW_LIT("1\0"), &u), "a NUL is no digit");
 	ok(!num_parse_duration(VIEW_LIT("1s\0"), &n), "a NUL is no unit");
@@ -123,7 +123,7 @@ test_format(void)
 		same = num_parse_u64((struct view){text, n}, &back) &&
 		    back == v;
 	}
-	ok(same, "random numbers come back");
+	ok(same, "random numbers are formatted and parsed");
 }
 
 #define REFUSED (-1)
@@ -228,7 +228,7 @@ test_durations(void)
 	}
 }
 
-/* For whoever has a parser of his own to compare: text, tab, milliseconds. */
+/* Prints the table, for comparing other parsers: text, tab, milliseconds. */
 static void
 print_durations(void)
 {
@@ -237,7 +237,7 @@ print_durations(void)
 		    (long long)durations[i].ms);
 }
 
-/* A whole number of milliseconds must come out as it is, however written. */
+/* A whole number of milliseconds is exact in every spelling. */
 static void
 test_exact(void)
 {
@@ -285,7 +285,7 @@ test_long(void)
 	buf_adds(&b, "s");
 	good = num_parse_duration(buf_view(&b), &ms);
 	if (!ok(!good || ms == 1000,
-		"1 with 400 digits behind the point is refused or 1"))
+		"1 with 400 digits after the point is refused or 1"))
 		printf("# got %lld\n", (long long)ms);
 	buf_release(&b);
 }

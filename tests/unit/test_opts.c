@@ -32,7 +32,7 @@ static const struct opts options = {"tool", "tool [options] [FILE]",
     "Does what it does.", table, sizeof(table) / sizeof(*table),
     (const int[]){64, 78, 0}};
 
-/* What differs from the defaults, then what is behind the options. */
+/* Prints what differs from the defaults, then the other arguments. */
 static void
 print_result(int argc, char **argv, int rest)
 {
@@ -53,7 +53,7 @@ print_result(int argc, char **argv, int rest)
 		printf(" %s", argv[rest++]);
 }
 
-/* One run: exit code and what it wrote. */
+/* One run: its exit code and output. */
 static int status;
 static struct buf out, err;
 
@@ -97,7 +97,7 @@ slurp(struct buf *b, int fd)
 	close(fd);
 }
 
-/* args without the program's name; both end with NULL. */
+/* args has no program name; args and env end with NULL. */
 static void
 run(const char *const *args, const char *const *env)
 {
@@ -150,7 +150,7 @@ static const struct {
 	"count=2 :"},
     {"operands", {"-f", "a", "-t", "b", NULL}, {NULL}, "flag : a -t b"},
     {"--", {"-f", "--", "-t", "b", NULL}, {NULL}, "flag : -t b"},
-    {"-- in front of nothing", {"--", NULL}, {NULL}, ":"},
+    {"-- as the last argument", {"--", NULL}, {NULL}, ":"},
     {"a value that looks like an option", {"-t", "--flag", NULL}, {NULL},
 	"text=--flag :"},
     {"-- as a value", {"-t", "--", "-f", NULL}, {NULL}, "flag text=-- :"},
@@ -185,7 +185,7 @@ test_accepted(void)
 	}
 }
 
-/* In the error line there must be both parts. */
+/* The error line must contain both parts. */
 static const struct {
 	const char *name, *args[ARGS_MAX], *env[ARGS_MAX];
 	int status;
@@ -195,7 +195,7 @@ static const struct {
 	"unknown"},
     {"with a value", {"--bogus=1", NULL}, {NULL}, EXIT_USAGE, "--bogus",
 	"unknown"},
-    {"behind others", {"-f", "-t", "a", "--bogus", "-f", NULL}, {NULL},
+    {"after other options", {"-f", "-t", "a", "--bogus", "-f", NULL}, {NULL},
 	EXIT_USAGE, "\"--bogus\"", "unknown"},
     {"an unknown letter", {"-f", "-Z", NULL}, {NULL}, EXIT_USAGE, "-Z",
 	"unknown"},
@@ -220,9 +220,9 @@ static const struct {
 	"whole number from 1 to 2147483647"},
     {"a duration without a unit", {"-w", "5", NULL}, {NULL}, EXIT_USAGE,
 	"--wait \"5\"", "duration"},
-    {"a choice of none", {"--kind", "Stop", NULL}, {NULL}, EXIT_USAGE,
+    {"an unknown choice", {"--kind", "Stop", NULL}, {NULL}, EXIT_USAGE,
 	"--kind \"Stop\"", "stop|park"},
-    {"a format of none", {"--log-format", "xml", NULL}, {NULL}, EXIT_USAGE,
+    {"an unknown format", {"--log-format", "xml", NULL}, {NULL}, EXIT_USAGE,
 	"--log-format \"xml\"", "text|json"},
     {"the first error counts", {"--bogus", "--count=x", NULL}, {NULL},
 	EXIT_USAGE, "--bogus", "unknown"},
@@ -266,7 +266,7 @@ test_after_error(void)
 	run(args, none);
 	ok(status == EXIT_USAGE, "an error among good options");
 	is_view(buf_view(&out), VIEW_LIT("flag text=a kind=1 :"),
-	    "- these are set");
+	    "- the others are set");
 }
 
 static void
@@ -276,7 +276,7 @@ test_list(void)
 	static const char *const none[] = {NULL};
 	size_t n;
 
-	/* as one argument an item, to stay below run's limit */
+	/* one argument for each item, to stay below the limit of run */
 	for (n = 0; n < OPT_LIST_MAX; n++)
 		args[n] = "-lx";
 	run(args, none);

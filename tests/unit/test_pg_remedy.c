@@ -6,16 +6,16 @@
 
 #define NONE (-1)
 
-/* What servers, poolers and libpq say, and what it means; code 0 is that of the
- * SQLSTATE. */
+/* Messages of servers, poolers and libpq, and their remedies; code 0 is that of
+ * the SQLSTATE. */
 static const struct {
 	enum pg_kind kind;
 	const char *state;
 	const char *message;
 	int code;
-	const char *hint; /* a part of it */
+	const char *hint; /* part of the hint */
 } cases[] = {
-    /* pgbouncer, new and old; Neon's and Supabase's are like it */
+    /* pgbouncer, new and old; the poolers of Neon and Supabase */
     {PG_WALSENDER, "08P01", "unsupported startup parameter: replication",
 	EXIT_CONFIG, "connect to the server itself."},
     {PG_WALSENDER, "08P01", "Unsupported startup parameter: replication",
@@ -44,12 +44,12 @@ static const struct {
 	"PGPASSFILE"},
     {PG_PLAIN, "08P01", "bouncer config error", EXIT_CONFIG, NULL},
     {PG_PLAIN, "08P01", "SSL required", EXIT_CONFIG, "sslmode"},
-    /* what a pooler waits for may come */
+    /* errors of a pooler that may pass */
     {PG_PLAIN, "08P01", "server login has been failing, try again later", NONE,
 	NULL},
     {PG_PLAIN, "08P01", "query_wait_timeout", NONE, NULL},
     {PG_PLAIN, "08P01", "pgbouncer cannot connect to server", NONE, NULL},
-    /* RDS Proxy, and servers that only resemble one */
+    /* RDS Proxy, and servers with PostgreSQL's protocol */
     {PG_PLAIN, "0A000",
 	"Feature not supported: RDS Proxy currently doesn't support "
 	"command-line options.",
@@ -81,13 +81,13 @@ static const struct {
     {PG_PLAIN, "", "could not translate host name \"x\" to address", EXIT_RETRY,
 	"host and port"},
     {PG_PLAIN, "", "server closed the connection unexpectedly", NONE, NULL},
-    {PG_PLAIN, "", "invalid port number: \"x\"", EXIT_CONFIG, "Mend it"},
+    {PG_PLAIN, "", "invalid port number: \"x\"", EXIT_CONFIG, "Correct it"},
     {PG_PLAIN, "", "received invalid data", NONE, NULL},
     {PG_PLAIN, "", "SSL error: certificate verify failed", EXIT_NOPERM,
 	"sslrootcert"},
     {PG_PLAIN, "", "definition of service \"x\" not found", EXIT_CONFIG,
 	"PGSERVICEFILE"},
-    /* of whom it is matters: a server's words are not libpq's */
+    /* a text of libpq does not count in a server's message, and vice versa */
     {PG_PLAIN, "57P01", "Connection refused", NONE, NULL},
     {PG_PLAIN, "", "unsupported startup parameter", NONE, NULL},
 };

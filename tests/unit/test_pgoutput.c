@@ -6,14 +6,14 @@
 #include "base/utf8.h"
 #include "reader/pgoutput.h"
 #include "tap.h"
-#include "json/json_read.h"
+#include "json/json_scan.h"
 
 /*
- * Builds a message by fmt, in memory of its own that lasts for 32 messages:
+ * Builds a message as fmt says, in memory that is valid for 32 messages:
  *	b h i l	an integer of 1, 2, 4, 8 bytes (int, int, uint32_t, uint64_t)
  *	s	a string and its NUL
  *	t	a column: 't', its length, the text of a string
- *	v	a column: the same of a struct view
+ *	v	the same, the text of a struct view
  *	n u	a column that is null or unchanged
  *	others	themselves; a space stands for nothing
  */
@@ -102,8 +102,8 @@ describe(struct buf *b, const struct event *e)
 }
 
 /*
- * Feeds a message from memory of just its size.  Describes its events, a line
- * each, and its end.
+ * Feeds a message from memory of just its size.  Appends a line for each of its
+ * events, and one for its end.
  */
 static enum pgoutput_status
 feed(struct pgoutput *d, struct view m, uint64_t lsn, struct buf *said)
@@ -127,7 +127,7 @@ feed(struct pgoutput *d, struct view m, uint64_t lsn, struct buf *said)
 	return status;
 }
 
-/* The LSN of every message whose LSN does not matter. */
+/* The LSN of messages whose LSN does not matter. */
 #define LSN_HERE UINT64_C(0x10)
 
 static void
@@ -213,7 +213,7 @@ decoder(bool in_transaction)
 
 #define HEAD "public.t 0/10 742 0/1000/1 5 [\"id\"]"
 
-/* The first message of a transaction. */
+/* Checks the first message of a transaction. */
 static void
 is_change(struct view m, const char *wanted, const char *name)
 {
@@ -312,7 +312,7 @@ test_left_out(void)
 	must(d, relation2());
 	must(d, relation3());
 	is_fed(d, msg("IiNh", REL2, 0), "bad",
-	    "what is left out has no change outside a transaction either");
+	    "a filtered change outside a transaction is bad, too");
 	pgoutput_free(d);
 
 	d = pgoutput_new();
@@ -321,16 +321,17 @@ test_left_out(void)
 	must(d, relation2());
 	must(d, relation3());
 	must(d, begin());
-	is_fed(d, msg("IiNh t", REL3, 1, "x"), "done", "a row is left out");
+	is_fed(d, msg("IiNh t", REL3, 1, "x"), "done", "a row is filtered out");
 	is_fed(d, msg("Tibiii", (uint32_t)3, 0, REL2, REL1, REL3),
 	    "TRUNCATE public.t 0/10 742 0/1000/3 5 [\"id\"] - - -\ndone",
-	    "of a TRUNCATE the relations that are not left out, which count");
-	is_fed(d, msg("Tibii", (uint32_t)2, 0, REL2, REL3), "done", "or none");
+	    "a TRUNCATE of some relations that are filtered out, which count");
+	is_fed(d, msg("Tibii", (uint32_t)2, 0, REL2, REL3), "done",
+	    "- or of such relations only");
 	is_fed(d, msg("DiKh tnn", REL1, 3, "1"),
 	    "DELETE public.t 0/10 742 0/1000/7 5 [\"id\"] {\"id\":1} - -\ndone",
-	    "what is left out has counted");
-	is_fed(
-	    d, msg("Tibi", (uint32_t)2, 0, REL3), "bad", "a TRUNCATE cut off");
+	    "filtered changes have counted");
+	is_fed(d, msg("Tibi", (uint32_t)2, 0, REL3), "bad",
+	    "a truncated TRUNCATE");
 	pgoutput_free(d);
 }
 
@@ -352,7 +353,8 @@ test_truncate(void)
 	    "TRUNCATE public.t 0/10 742 0/1000/3 5 [\"id\"]"
 	    " - - {\"cascade\":true,\"restart_identity\":true}\ndone",
 	    "three relations count as three");
-	is_change(msg("Tib", (uint32_t)0, 0), "done", "none at all");
+	is_change(
+	    msg("Tib", (uint32_t)0, 0), "done", "a truncate of no relations");
 }
 
 static void
@@ -363,7 +365,7 @@ test_message(void)
 	is_change(msg("MblsiX", 1, (uint64_t)0x77, "p\"x", (uint32_t)1),
 	    "MESSAGE . 0/10 742 0/1000/1 5 - -"
 	    " {\"prefix\":\"p\\\"x\",\"content\":\"X\"} -\ndone",
-	    "a message of the transaction");
+	    "a transactional message");
 	is_change(msg("Mblsibbb", 1, (uint64_t)0x77, "", (uint32_t)3, 0xff, 'A',
 		      0x0a),
 	    "MESSAGE . 0/10 742 0/1000/1 5 - -"
@@ -376,7 +378,7 @@ test_message(void)
 	is_fed(d, msg("MblsiX", 0, (uint64_t)0x77, "p", (uint32_t)1),
 	    "MESSAGE . 0/77 - 0/76/1 0 - -"
 	    " {\"prefix\":\"p\",\"content\":\"X\"} -\ncommit",
-	    "a message outside any transaction is one of its own");
+	    "a message outside a transaction is a transaction of its own");
 	ok(!pgoutput_in_transaction(d), "- which has ended");
 	ok(pgoutput_commit_end(d) == 0x77, "- with the end of its record");
 	pgoutput_free(d);
@@ -391,7 +393,7 @@ test_transaction(void)
 	ok(!pgoutput_in_transaction(d) && pgoutput_commit_end(d) == 0,
 	    "a new decoder is in no transaction");
 	is_fed(d, begin(), "done", "begin");
-	ok(pgoutput_in_transaction(d), "- opens one");
+	ok(pgoutput_in_transaction(d), "- begin opens one");
 	is_fed(d, msg("Ols", (uint64_t)1, "origin"), "done", "origin");
 	is_fed(
 	    d, msg("Yiss", (uint32_t)70000, "public", "mood"), "done", "type");
@@ -404,7 +406,7 @@ test_transaction(void)
 	    " {\"id\":1} - -\ndone",
 	    "seq counts I, each of T, M, D and nothing else");
 	is_fed(d, commit(), "commit", "commit");
-	ok(!pgoutput_in_transaction(d), "- closes it");
+	ok(!pgoutput_in_transaction(d), "- commit closes it");
 	ok(pgoutput_commit_end(d) == COMMIT_END, "- its end is known");
 
 	must(d, msg("Blli", UINT64_C(0x2000), (uint64_t)INT64_C(-7), xid));
@@ -538,20 +540,23 @@ test_bad_structure(void)
 	is_bad(false,
 	    msg("Blli", COMMIT_LSN, (uint64_t)9223371331200000000u,
 		(uint32_t)7),
-	    "begin at a time after all");
+	    "begin at a time after the last timestamp");
 	is_bad(false,
 	    msg("Blli", COMMIT_LSN, (uint64_t)INT64_MIN + 1, (uint32_t)7),
-	    "begin at a time before all");
-	is_bad(false, commit(), "commit outside one");
+	    "begin at a time before the first timestamp");
+	is_bad(false, commit(), "commit outside a transaction");
 	is_bad(true, msg("Cblll", 0, COMMIT_LSN + 8, COMMIT_END, (uint64_t)5),
 	    "commit of another transaction");
-	is_bad(false, msg("IiNh tnn", REL1, 3, "1"), "insert outside one");
-	is_bad(false, msg("UiNh tnn", REL1, 3, "1"), "update outside one");
-	is_bad(false, msg("DiKh tnn", REL1, 3, "1"), "delete outside one");
-	is_bad(
-	    false, msg("Tibi", (uint32_t)1, 0, REL1), "truncate outside one");
+	is_bad(false, msg("IiNh tnn", REL1, 3, "1"),
+	    "insert outside a transaction");
+	is_bad(false, msg("UiNh tnn", REL1, 3, "1"),
+	    "update outside a transaction");
+	is_bad(false, msg("DiKh tnn", REL1, 3, "1"),
+	    "delete outside a transaction");
+	is_bad(false, msg("Tibi", (uint32_t)1, 0, REL1),
+	    "truncate outside a transaction");
 	is_bad(false, msg("Mblsi", 1, (uint64_t)1, "p", (uint32_t)0),
-	    "a message of a transaction outside one");
+	    "a transactional message outside a transaction");
 
 	ok(pgoutput_reason(d) == NULL, "no reason without a bad message");
 	is_fed(d, msg("X"), "bad", "after a bad message");
@@ -574,7 +579,8 @@ test_bad_rows(void)
 	is_bad(true, msg("IiNh tnnn", REL1, 4, "1"), "too many columns");
 	is_bad(true, msg("IiNh", REL1, 0), "no columns");
 	is_bad(true, msg("IiNh", REL1, -1), "65535 columns");
-	is_bad(true, msg("IiNh n", REL2, 1), "columns of none");
+	is_bad(true, msg("IiNh n", REL2, 1),
+	    "columns of a relation without columns");
 	is_bad(true, msg("UiOh tnn Nh t", REL1, 3, "1", 1, "1"),
 	    "old and new row differ in columns");
 	is_bad(true, msg("IiKh tnn", REL1, 3, "1"), "insert of a key");
@@ -700,7 +706,7 @@ test_cut(void)
 		ok(right, "- cut anywhere it is bad");
 		buf_addc(&m, '\0');
 		ok(is_good_alone(buf_view(&m), in, false),
-		    "- with a byte behind it it is bad");
+		    "- with another byte it is bad");
 		buf_release(&m);
 	}
 }
@@ -745,7 +751,8 @@ test_damaged(void)
 		buf_release(&said);
 		pgoutput_free(d);
 	}
-	ok(right, "30000 damaged messages: bad if and only if for a reason");
+	ok(right,
+	    "30000 damaged messages: bad if and only if there is a reason");
 	ok(nbad > 3000 && nbad < 29000, "- %zu of them were bad", nbad);
 }
 
@@ -770,7 +777,7 @@ test_storable(void)
 	pgoutput_feed(d, msg("IiNh ttn", REL1, 3, "1", "a\377b"), LSN_HERE, 0);
 	status = pgoutput_next(d, &e);
 	ok(status == PGOUTPUT_BAD || utf8_valid(e.after_data),
-	    "a value that is not UTF-8 makes no line that is not");
+	    "from a value that is not UTF-8 comes a line that is UTF-8");
 	pgoutput_free(d);
 }
 
@@ -783,7 +790,7 @@ test_order_of_messages(struct buf *said)
 	must(d, commit());
 	ok(feed(d, msg("Mblsi", 0, COMMIT_LSN + 1, "p", (uint32_t)0), LSN_HERE,
 	       said) == PGOUTPUT_BAD,
-	    "bad: a message that ends just behind where the commit begins");
+	    "bad: a message that ends just after the start of the commit");
 	pgoutput_free(d);
 
 	d = decoder(true);
@@ -811,7 +818,7 @@ test_order(void)
 	struct buf said = BUF_INIT;
 
 	is_bad(true, msg("Mblsi", 0, COMMIT_LSN + 8, "p", (uint32_t)0),
-	    "a message of no transaction inside one");
+	    "a non-transactional message inside a transaction");
 	is_bad(false, msg("Mblsi", 0, (uint64_t)0, "p", (uint32_t)0),
 	    "a message at 0/0");
 	must(d, commit());
@@ -835,14 +842,14 @@ test_lists(void)
 	is_fed(d, msg("UiNh uuu", REL1, 3),
 	    "UPDATE p.t 0/10 742 0/1000/1 5 [\"a,\"] - {}"
 	    " {\"unchanged\":[\"a,\",\"b\",\",\"]}\ndone",
-	    "columns whose names are made of commas are listed each");
+	    "columns whose names consist of commas are listed one by one");
 	pgoutput_free(d);
 	is_change(msg("UiOh ttt Nh ttt", REL1, 3, "1", "x", "[1e131072]", 3,
 		      "1", "y", "[1e131072]"),
 	    "UPDATE " HEAD " {\"id\":1,\"note\":\"x\",\"doc\":"
 	    "\"[1e131072]\"} {\"id\":1,\"note\":\"y\",\"doc\":"
 	    "\"[1e131072]\"} {\"json_text\":[\"doc\"]}\ndone",
-	    "json_text of both rows names the column once");
+	    "json_text of both rows lists the column once");
 }
 
 int

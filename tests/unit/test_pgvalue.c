@@ -1,10 +1,9 @@
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "reader/pgvalue.h"
 #include "tap.h"
-#include "json/json_read.h"
+#include "json/json_scan.h"
 
 /* OIDs of src/include/catalog/pg_type.dat */
 enum {
@@ -115,7 +114,7 @@ static const struct {
     {T_NUMERIC, "NaN", "\"NaN\""},
     {T_NUMERIC, "Infinity", "\"Infinity\""},
     {T_NUMERIC, "-Infinity", "\"-Infinity\""},
-    /* what no server sends is still JSON */
+    /* text that no server sends still becomes JSON */
     {T_INT4, "", "\"\""},
     {T_INT4, "-", "\"-\""},
     {T_INT4, "+1", "\"+1\""},
@@ -324,9 +323,9 @@ test_depth(void)
 	ok(write_deep(T_JSON, 0, 257), "json 257 deep is a string");
 	ok(write_deep(T_JSONB, 0, 257), "jsonb 257 deep is a string");
 	ok(!write_deep(T_JSON_ARRAY, 1, 255), "an array's level counts");
-	ok(write_deep(T_JSON_ARRAY, 1, 256), "one level more");
+	ok(write_deep(T_JSON_ARRAY, 1, 256), "a level more");
 	ok(!write_deep(T_JSONB_ARRAY, 6, 250), "six levels count");
-	ok(write_deep(T_JSONB_ARRAY, 6, 251), "one level more than six");
+	ok(write_deep(T_JSONB_ARRAY, 6, 251), "a level more than six");
 }
 
 static void

@@ -17,10 +17,10 @@ test_without_acks(void)
 {
 	p = (struct progress){0};
 	progress_complete(&p, 200);
-	ok(p.received == 200, "without acks: what is received is known");
+	ok(p.received == 200, "without acks: received is counted");
 	ok(!progress_waits(&p) && !progress_due(&p, 1, true, true),
-	    "- and there is no checkpoint");
-	ok(p.durable == 0, "- and nothing is durable");
+	    "- no checkpoint is due");
+	ok(p.durable == 0, "- nothing is durable");
 }
 
 static void
@@ -36,8 +36,8 @@ test_events(void)
 	ok(progress_due(&p, 50010, false, false), "or after 10 ms");
 	progress_sent(&p, 50010);
 	ok(!p.events && p.checkpoint == 200 && !progress_waits(&p),
-	    "once sent there is none to send");
-	ok(p.durable == 100, "sent is not durable");
+	    "once it is sent none is due");
+	ok(p.durable == 100, "a checkpoint sent is not durable yet");
 }
 
 static void
@@ -74,10 +74,10 @@ test_never_back(void)
 	ok(progress_acknowledge(&p, 300) == ACK_OLD && p.durable == 400,
 	    "an older one changes nothing");
 	ok(progress_acknowledge(&p, 401) == ACK_UNKNOWN && p.durable == 400,
-	    "nor one of what was not sent");
+	    "nor does an ack of a position not sent");
 }
 
-/* What is received may be far ahead: it is what went out that counts. */
+/* What was received may be far ahead: only what was sent counts. */
 static void
 test_in_flight(void)
 {
@@ -88,9 +88,9 @@ test_in_flight(void)
 	ok(p.durable == 100, "a keepalive's position confirms nothing itself");
 	progress_sent(&p, 50000);
 	progress_acknowledge(&p, 200);
-	ok(p.durable == 200, "nor when only what was before it is durable");
+	ok(p.durable == 200, "nor does an ack of an earlier checkpoint");
 	progress_acknowledge(&p, 300);
-	ok(p.durable == 300, "but once its own checkpoint is");
+	ok(p.durable == 300, "but an ack of its own checkpoint does");
 }
 
 static void
@@ -103,16 +103,17 @@ test_full(void)
 	}
 	progress_complete(&p, 1000000);
 	ok(!progress_waits(&p) && !progress_due(&p, 90000, true, true),
-	    "with too many not acknowledged no more are sent");
+	    "with a full window no checkpoint is sent");
 	ok(progress_due_at(&p) == INT64_MAX, "- and no timer runs");
 	progress_acknowledge(&p, 200);
 	ok(progress_due(&p, 90000, true, true), "an ack makes room");
 	progress_acknowledge(&p, 200 + ACK_WINDOW - 1);
-	ok(!progress_settled(&p), "what was not sent is not acknowledged");
+	ok(!progress_settled(&p),
+	    "not settled before the last checkpoint is sent");
 	progress_sent(&p, 90000);
-	ok(!progress_settled(&p), "nor what was just sent");
+	ok(!progress_settled(&p), "nor before it is acknowledged");
 	progress_acknowledge(&p, 1000000);
-	ok(progress_settled(&p), "all is");
+	ok(progress_settled(&p), "settled then");
 }
 
 int

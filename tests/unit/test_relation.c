@@ -36,11 +36,11 @@ test_text(void)
 	ok(r->ncolumns == 2 && r->columns[0].key && !r->columns[1].key,
 	    "which of them is the key");
 	ok(relation_find(&c, 7) == r, "it is found");
-	ok(relation_find(&c, 8) == NULL, "another one is not");
+	ok(relation_find(&c, 8) == NULL, "another OID is not found");
 	r = describe(&c, 7, "u");
 	is_view(relation_find(&c, 7)->table_name, VIEW_LIT("u"),
-	    "described anew it is another");
-	ok(c.n == 1, "in the same place");
+	    "a new description replaces it");
+	ok(c.n == 1, "- in the same entry");
 	relation_forget(&c, 7, r->described - 1);
 	ok(relation_find(&c, 7) == r, "not forgotten: described since then");
 	relation_forget(&c, 8, r->described);
@@ -49,7 +49,7 @@ test_text(void)
 	relation_cache_release(&c);
 }
 
-/* Every OID's place is taken by others as well. */
+/* OIDs that collide in the hash table. */
 static uint32_t
 oid_of(int i)
 {
@@ -88,7 +88,7 @@ test_many(void)
 		}
 		right = right && c.n == n;
 	}
-	ok(right, "20000 descriptions and ends: what is there is found");
+	ok(right, "20000 descriptions and ends: the relations are found");
 	relation_cache_release(&c);
 }
 
@@ -99,11 +99,11 @@ test_oids(void)
 	struct buf b = BUF_INIT;
 
 	relation_oids(&c, &b);
-	is_view(buf_view(&b), VIEW_LIT("{}"), "the OIDs of none");
+	is_view(buf_view(&b), VIEW_LIT("{}"), "the OIDs of an empty cache");
 	buf_clear(&b);
 	describe(&c, 4294967295, "t");
 	relation_oids(&c, &b);
-	is_view(buf_view(&b), VIEW_LIT("{4294967295}"), "of one");
+	is_view(buf_view(&b), VIEW_LIT("{4294967295}"), "- of one relation");
 	buf_release(&b);
 	relation_cache_release(&c);
 }

@@ -109,7 +109,7 @@ test_long(void)
 		same = view_eq(l.names[i].schema, view_of(schema)) &&
 		    view_eq(l.names[i].table, view_of(table));
 	}
-	ok(same, "- each as it was");
+	ok(same, "- each unchanged");
 	table_list_release(&l);
 	buf_release(&b);
 }

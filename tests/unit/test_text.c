@@ -1,7 +1,6 @@
 #include "base/text.h"
 
 #include <stdint.h>
-#include <stdio.h>
 
 #include "tap.h"
 #include "json/json_escape.h"
@@ -37,7 +36,7 @@ encode(char *to, uint32_t c)
 
 /* By the Unicode Character Database: Cc, Zl, Zp and Bidi_Control. */
 static bool
-is_hostile(uint32_t c)
+is_unsafe(uint32_t c)
 {
 	static const uint32_t others[] = {0x61c, 0x200e, 0x200f, 0x2028, 0x2029,
 	    0x202a, 0x202b, 0x202c, 0x202d, 0x202e, 0x2066, 0x2067, 0x2068,
@@ -50,7 +49,7 @@ is_hostile(uint32_t c)
 	return c < 0x20 || (c >= 0x7f && c < 0xa0);
 }
 
-/* Is the JSON string ASCII where c is hostile, and does it mean c? */
+/* Is the JSON string ASCII where c is unsafe, and does it mean c? */
 static bool
 is_json_of(struct view got, uint32_t c, struct view encoded)
 {
@@ -61,7 +60,7 @@ is_json_of(struct view got, uint32_t c, struct view encoded)
 	for (size_t i = 0; i < got.n; i++)
 		ascii = ascii && got.p[i] >= 0x20 && got.p[i] < 0x7f;
 	got = (struct view){got.p + 1, got.n - 2};
-	good = good && (!is_hostile(c) || ascii) &&
+	good = good && (!is_unsafe(c) || ascii) &&
 	    view_eq(json_unescape(got, &scratch, &e), encoded);
 	buf_release(&scratch);
 	return good;
@@ -71,7 +70,7 @@ static void
 test_every_character(void)
 {
 	bool lines = true, strings = true;
-	unsigned hostile = 0;
+	unsigned unsafe = 0;
 	char bytes[4];
 
 	for (uint32_t c = 0; c < 0x110000; c++) {
@@ -79,14 +78,14 @@ test_every_character(void)
 
 		if (c >= 0xd800 && c < 0xe000)
 			continue;
-		hostile += is_hostile(c);
+		unsafe += is_unsafe(c);
 		lines = lines &&
-		    view_eq(line(v), is_hostile(c) ? VIEW_LIT("?") : v);
+		    view_eq(line(v), is_unsafe(c) ? VIEW_LIT("?") : v);
 		strings = strings && is_json_of(json(v), c, v);
 	}
 	ok(lines, "every character in a line");
 	ok(strings, "every character in JSON");
-	ok(hostile == 65 + 14, "%u are hostile", hostile);
+	ok(unsafe == 65 + 14, "%u are unsafe", unsafe);
 }
 
 static void
