@@ -1,12 +1,12 @@
 #!/usr/bin/env bats
-# What is left over when something is killed: handlers and their children end with
-# buffer-batch, before anybody else gets their batch.
+# Handlers and their children end with buffer-batch, also when it is killed, and
+# before another process gets their batch.
 
 load helper
 load buffer
 
-# A handler that holds a lock, as its child does, which outlives it by far.  It
-# says so if somebody else has the lock: the two would be side by side.
+# handler SECONDS COMMAND: a handler that holds a lock, and so does its child,
+# which lives for SECONDS.  If the lock is taken, two handlers overlap.
 handler()
 {
 	cat >"$BATS_TEST_TMPDIR/handler" <<-END
@@ -36,7 +36,7 @@ begun()
 	lines "$BATS_TEST_TMPDIR/begun"
 }
 
-# How many of the processes that have begun are there still?
+# The number of processes that have begun and still run.
 running()
 {
 	local pid n=0
@@ -46,7 +46,7 @@ running()
 	echo "$n"
 }
 
-# The process of buffer-batch that is not a handler.
+# The guard of $batch's handlers.
 guard()
 {
 	local pid children
@@ -57,7 +57,7 @@ guard()
 	done
 }
 
-@test "kill -9 of buffer-batch: its handler and that one's children end" {
+@test "kill -9 of buffer-batch: its handler and the handler's children end" {
 	handler 100 "wait"
 	fill s 1
 	batch
@@ -78,7 +78,7 @@ guard()
 	wait_for running "" 0
 }
 
-@test "the next handler begins only when the one before is gone" {
+@test "a handler begins only when the one before and its children are gone" {
 	local n
 	handler 100 "wait"
 	fill s 1
@@ -92,9 +92,9 @@ guard()
 	[ ! -e "$BATS_TEST_TMPDIR/overlaps" ]
 }
 
-@test "killed at any moment: no two handlers are side by side" {
+@test "kill -9 of buffer-batch at any moment: no two handlers run at once" {
 	local n before
-	# each does its work, in no time
+	# one that kills its child and succeeds at once
 	handler 100 'kill -KILL $!; wait; exit 0'
 	fill s 2000
 	for n in {1..15}; do
@@ -113,7 +113,7 @@ more_than()
 	(($(begun) <= $1)) || echo yes
 }
 
-@test "a handler that fails leaves nobody beside the next try" {
+@test "a handler that fails leaves no child beside the next retry" {
 	handler 100 "exit 1"
 	fill s 1
 	expect_code 69 buffer-batch --once --retries 3 -- \
@@ -123,7 +123,7 @@ more_than()
 	[ ! -e "$BATS_TEST_TMPDIR/overlaps" ]
 }
 
-@test "what a handler that succeeds has left in the background goes on" {
+@test "the background children of a handler that succeeds go on" {
 	handler 100 "exit 0"
 	fill s 1
 	expect_code 0 buffer-batch --once -- "$BATS_TEST_TMPDIR/handler"
@@ -142,15 +142,15 @@ more_than()
 	[ "${#fds[@]}" = 2 ]
 	[[ $(readlink "${fds[0]}") == pipe:* ]]
 	[[ $(readlink "${fds[1]}") == socket:* ]]
-	# a guard that is killed: the handler itself ends with buffer-batch, and
-	# the next batch is not begun
+	# without its guard the handler itself still ends with buffer-batch, and
+	# no other batch is begun
 	kill -KILL "$guard"
 	kill -KILL "$batch"
 	wait_for running "" 1
 	kill -KILL "$(cut -d' ' -f2 "$BATS_TEST_TMPDIR/begun")"
 }
 
-@test "a guard that is gone is an error, not a handler without one" {
+@test "no handler is started when the guard is gone: 71" {
 	handler 0 "exit 75"
 	fill s 1
 	batch

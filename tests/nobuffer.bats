@@ -41,13 +41,13 @@ teardown()
 	refute grep -E '^(PHILOTES_.*_URL|PG)' "$SEEN.env"
 }
 
-@test "a stream handler's acks and exit status decide" {
+@test "a stream handler decides by its acks and its exit status" {
 	confirmed() { src_psql "SELECT confirmed_flush_lsn
 	    FROM pg_replication_slots WHERE slot_name = '$PHILOTES_SLOT'"; }
 	local before
 	philotes init
 	export PHILOTES_BUFFER_ENABLED=false SEEN=$BATS_TEST_TMPDIR/seen
-	# what is not acknowledged is not confirmed, and comes again
+	# without acks nothing is confirmed
 	before=$(confirmed)
 	# shellcheck disable=SC2016 # expanded by the handler's shell
 	PHILOTES_STREAM_HANDLER='cat >"$SEEN"' start_philotes
@@ -56,7 +56,7 @@ teardown()
 	kill -TERM "$supervisor"
 	wait "$supervisor" || :
 	[[ $(confirmed) == "$before" ]]
-	# 75 is restarted, and gets it all again
+	# after 75 it is restarted, and gets the same events again
 	rm "$SEEN"
 	# shellcheck disable=SC2016
 	PHILOTES_STREAM_HANDLER='cat >>"$SEEN" & sleep 0.5; exit 75' \
@@ -64,7 +64,7 @@ teardown()
 	wait_for logged "restarting the pair unit in 2 s" 1
 	stop_philotes
 	[[ $(confirmed) == "$before" ]]
-	# other codes stop everything
+	# other codes end the run
 	PHILOTES_STREAM_HANDLER='head -n 1 >/dev/null; exit 65' \
 		child exec_philotes
 	supervisor=$!
@@ -76,7 +76,7 @@ teardown()
 	PHILOTES_STREAM_HANDLER=no-such-command child exec_philotes
 	supervisor=$!
 	await_philotes 78
-	# an ack of nothing that was sent
+	# an ack of a position that was not sent
 	PHILOTES_STREAM_HANDLER='echo FFFFFFF/0; cat >/dev/null' \
 		child exec_philotes
 	supervisor=$!
@@ -89,7 +89,8 @@ grep_inserts()
 	grep -c '"operation":"INSERT"' "$1" || :
 }
 
-# A stream handler with a child that ignores SIGTERM; both say which they are.
+# stubborn COMMAND: a stream handler with a child that ignores SIGTERM; both
+# write their pids to $LEFT.
 stubborn()
 {
 	export PHILOTES_BUFFER_ENABLED=false LEFT=$BATS_TEST_TMPDIR/left
@@ -108,7 +109,7 @@ left()
 	echo "$n"
 }
 
-@test "what a stream handler has left goes when it ends, before the next one" {
+@test "a stream handler's children are killed before the next one starts" {
 	philotes init
 	stubborn 'exit 75'
 	start_philotes
@@ -118,12 +119,29 @@ left()
 	[ "$(left)" = 0 ]
 }
 
-@test "philotes run is killed -9: so is what a stream handler has left" {
+@test "kill -9 of philotes run: a stream handler and its children are killed" {
 	philotes init
 	stubborn 'trap "" TERM; cat >/dev/null; wait'
 	start_philotes
 	wait_for left "" 2
 	kill -KILL "$supervisor"
+	wait "$supervisor" || :
+	remove_locks
+	wait_for left "" 0
+}
+
+@test "... also when its units are killed with it" {
+	local pid pids=()
+	philotes init
+	stubborn 'trap "" TERM; cat >/dev/null; wait'
+	start_philotes
+	wait_for left "" 2
+	for pid in $(descendants "$supervisor"); do
+		! tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q "/philotes run" ||
+			pids+=("$pid")
+	done
+	((${#pids[@]} >= 3))
+	kill -KILL "$supervisor" "${pids[@]}"
 	wait "$supervisor" || :
 	remove_locks
 	wait_for left "" 0

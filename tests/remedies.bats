@@ -320,9 +320,9 @@ passes_replication()
 		'one of init, run, check, status, metrics and consumer' philotes
 	expect_remedy 64 'could not use "begin": no such command' \
 		'one of init, run' philotes begin
-	expect_remedy 64 '"consumer" lacks what to do' \
+	expect_remedy 64 'a subcommand of "consumer" is missing' \
 		'one of list, add NAME and drop NAME' philotes consumer
-	expect_remedy 64 '"consumer add" lacks a name' 'Give the name' \
+	expect_remedy 64 '"consumer add" needs a name' 'Give the name' \
 		philotes consumer add
 	expect_remedy 64 'name has 1 to 512 bytes, not 0' '--help' \
 		philotes consumer add ''

@@ -257,7 +257,7 @@ unreadable()
 		chmod 644 "$conf"
 		expect_code 78 env -u PHILOTES_SOURCE_URL philotes \
 			--config "$conf" metrics
-		expect_error 'others may use the file'
+		expect_error 'other users have access to the file'
 		[[ $stderr != *s3cr3t* ]]
 	done
 	echo "PHILOTES_SOURCE_URL=$(cluster_url "$BATS_FILE_TMPDIR/src")" \

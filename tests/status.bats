@@ -267,7 +267,7 @@ check_metrics()
 	expect_code 64 philotes consumer list x
 	expect_code 64 philotes consumer add x --start first
 	expect_code 64 philotes status --output x
-	expect_error 'could not use "status": with an option of metrics'
+	expect_error 'could not use "--output": it belongs to metrics'
 	expect_code 64 philotes status --max-lag soon
 	expect_code 75 env PHILOTES_BUFFER_URL=host=/nowhere philotes consumer list
 	expect_code 78 env PHILOTES_BUFFER_URL="${PHILOTES_SOURCE_URL}" \

@@ -1,9 +1,8 @@
-# What tests of `philotes run` share, on top of helper.bash.  A file that loads it
-# has the log of the run in $log, its output in $out, and its pid in
-# $supervisor.
+# Functions for tests of `philotes run`, on top of helper.bash.  The test sets
+# $log and $out, the files of the run's log and output; $supervisor is its pid.
 # shellcheck shell=bash disable=SC2154 # set by the file and by helper.bash
 
-# The log of the run before, which says "running" too, goes first.
+# Empties the log first: that of an earlier run says "running", too.
 start_philotes()
 {
 	: >"$log"
@@ -17,32 +16,40 @@ exec_philotes()
 	exec philotes run >>"$out" 2>"$log"
 }
 
-# How many lines of the log match?
+# The number of lines of the log that match.
 logged()
 {
 	grep -cE "$1" "$log" || :
 }
 
-# Without redeliveries, which a killed buffer may cause.
+# Counts redelivered lines, which a killed buffer may cause, once.
 lines()
 {
 	sort -u "$1" | grep -c . || :
 }
 
-# The pid of a child of the supervisor; what begins has not its name at once.
+# The pid of a stage; waits until it has begun.
 stage()
 {
 	wait_for is_up "$1" yes >&2 && stage_now "$1"
 }
 
-# ... or nothing.
+# The pid of a stage, or nothing.
 stage_now()
 {
-	local pid pids
-	read -ra pids <"/proc/$supervisor/task/$supervisor/children"
+	local pid
+	for pid in $(descendants "$supervisor"); do
+		! grep -qsx "$1" "/proc/$pid/comm" || echo "$pid"
+	done
+}
+
+descendants()
+{
+	local pid pids=()
+	read -r -d '' -a pids <"/proc/$1/task/$1/children" 2>/dev/null || :
 	for pid in "${pids[@]}"; do
-		! tr '\0' '\n' 2>/dev/null <"/proc/$pid/cmdline" |
-			grep -q "/$1\$" || echo "$pid"
+		echo "$pid"
+		descendants "$pid"
 	done
 }
 
@@ -78,14 +85,14 @@ wait_gone()
 	done
 }
 
-# stub NAME SCRIPT: in place of a tool
+# stub NAME SCRIPT: replaces a tool
 stub()
 {
 	printf '#!/bin/sh\n%s\n' "$2" >"$PHILOTES_BIN/$1"
 	chmod +x "$PHILOTES_BIN/$1"
 }
 
-# Tools that do nothing until they are told to stop.
+# Replaces the tools by stubs that do nothing until SIGTERM or end of file.
 stubs()
 {
 	local tool
@@ -98,9 +105,8 @@ stubs()
 	done
 }
 
-# A sleep(1), by which `philotes run` waits for restarts and for stages to stop,
-# that takes a tenth of the time: up to 9 s, so the stages have all of theirs,
-# or up to 10 s.
+# hasten [LONGEST]: puts a sleep(1) into PATH that takes a tenth of 1 to 9 s, the
+# delays before restarts.  With LONGEST 10 the time for a stage to stop, too.
 hasten()
 {
 	local longest=${1-9}

@@ -5,7 +5,7 @@ load helper
 # shellcheck source=SCRIPTDIR/supervisor.bash
 load supervisor
 
-# Tests with stubs for tools have no use for databases.
+# Tests with stubs in place of the tools need no databases.
 setup()
 {
 	if [[ $BATS_TEST_DESCRIPTION == *"(stubs)" ]]; then
@@ -65,7 +65,7 @@ without_databases()
 	expect_error 'there is no buffer yet'
 }
 
-@test "init says in one line why it could not" {
+@test "init gives the reason of a failure in one line" {
 	local good=$PHILOTES_BUFFER_URL
 	PHILOTES_BUFFER_URL="host=/nonexistent" expect_code 75 philotes init
 	expect_error 'could not connect to "buffer"'
@@ -88,7 +88,7 @@ without_databases()
 	#!/bin/sh
 	cat /proc/[0-9]*/cmdline | tr '\0' ' ' >"$0.seen"
 	EOF
-	# the schema's lock holds psql while we look
+	# psql waits for a lock while we look
 	buf_psql "CREATE ROLE u LOGIN SUPERUSER"
 	PHILOTES_BUFFER_URL="$PHILOTES_BUFFER_URL user=u password=$secret"
 	child psql_on "${PHILOTES_BUFFER_URL/ password=*/}" \
@@ -106,7 +106,7 @@ without_databases()
 	refute grep -qF "=$secret" "$PHILOTES_BIN/pg-cdc-read.seen"
 }
 
-@test "init twice, run, TERM: in order, exit 0, nothing lost" {
+@test "init twice, run, TERM: stops in order with 0, nothing lost" {
 	philotes init
 	philotes init
 	start_philotes
@@ -120,8 +120,7 @@ without_databases()
 	    $'buffer-write ended with 0\npg-cdc-read ended with 0' ]]
 	[[ $(tail -n +3 "$log.ended" | sort) == \
 	    $'buffer-batch ended with 0\nbuffer-gc ended with 0' ]]
-	[[ ! -e $PHILOTES_STATE_DIR/run/acks ]]
-	# what came last is in the buffer, and comes out with the next run
+	# the last events are in the buffer, and the next run delivers them
 	start_philotes
 	wait_for lines "$out" 600
 	stop_philotes
@@ -129,22 +128,27 @@ without_databases()
 }
 
 @test "each stage has its own ends of the pipes and no others" {
+	local reader writer tool pid
 	philotes init
 	start_philotes
 	changes 1 1
 	wait_for lines "$out" 1
-	ends() { find "/proc/$1/fd" -lname "*/run/*" -printf '%f %l\n' |
-		sed 's|/.*/||; s| (deleted)||' | sort | tr '\n' ,; }
-	[[ $(ends "$(stage pg-cdc-read)") == "1 stream,5 acks," ]]
-	[[ $(ends "$(stage buffer-write)") == "0 stream,1 acks," ]]
-	local tool pid
+	reader=$(stage pg-cdc-read) writer=$(stage buffer-write)
+	local stream acks
+	stream=$(readlink "/proc/$writer/fd/0")
+	acks=$(readlink "/proc/$writer/fd/1")
+	[[ $stream == pipe:* && $acks == pipe:* && $stream != "$acks" ]]
+	ends() { find "/proc/$1/fd" -printf '%f %l\n' |
+		sed "s/${stream//[][]/.}/stream/; s/${acks//[][]/.}/acks/
+		    s|/.*/run/||" |
+		grep -E ' (stream|acks|lock)$' | sort | tr '\n' , || :; }
+	[[ $(ends "$reader") == "1 stream,5 acks," ]]
+	[[ $(ends "$writer") == "0 stream,1 acks," ]]
 	for tool in buffer-batch buffer-gc; do
 		pid=$(stage "$tool")
 		nothing ends "$pid"
 	done
 	[[ $(ends "$supervisor") == "9 lock," ]]
-	pipe_modes() { stat -Lc '%F %a' "/proc/$1/fd/0" "/proc/$1/fd/1"; }
-	[[ $(pipe_modes "$(stage buffer-write)") == $'fifo 600\nfifo 600' ]]
 	stop_philotes
 }
 
@@ -167,22 +171,41 @@ without_databases()
 	[[ $output == "events 2400"* ]]
 }
 
-@test "a permanent code stops everything and is the exit code" {
-	# no slot, and no handler of that name
+@test "a permanent code of the pair ends the run and is its exit code" {
+	# no slot
 	psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
 	src_psql "CREATE PUBLICATION philotes_pub FOR TABLE t"
 	child exec_philotes
 	supervisor=$!
 	await_philotes 69
 	[[ $(logged 'error: could not go on with "pg-cdc-read"') == 1 ]]
-	philotes init
-	PHILOTES_HANDLER=no-such-command start_philotes
-	changes 1 1
-	await_philotes 78
-	[[ $(logged 'error: could not go on with "buffer-batch"') == 1 ]]
 }
 
-@test "codes: a restart for 71, 74, 75, the end for the others (stubs)" {
+buffered()
+{
+	buf_psql "SELECT count(*) FROM philotes.cdc_events"
+}
+
+@test "a handler that fails for good stops its unit, not the capture" {
+	philotes init
+	PHILOTES_HANDLER='exit 1' start_philotes
+	changes 1 100
+	wait_for logged 'could not go on with "buffer-batch": .* 69,' 1
+	changes 101 200
+	wait_for buffered "" 200
+	[[ -n $(stage_now pg-cdc-read) && -n $(stage_now buffer-write) ]]
+	[[ -n $(stage_now buffer-gc) && -z $(stage_now buffer-batch) ]]
+	expect_code 1 philotes status
+	[[ $output == *"buffer-batch is failed, exit 69"* ]]
+	stop_philotes
+	# the next run tries again
+	PHILOTES_HANDLER="cat >>'$out'" start_philotes
+	wait_for lines "$out" 200
+	expect_code 0 philotes status
+	stop_philotes
+}
+
+@test "71, 74 and 75 restart a unit, other codes stop it (stubs)" {
 	local code
 	stubs
 	for code in 71 74 75; do
@@ -193,14 +216,22 @@ without_databases()
 	done
 	for code in 64 65 69 70 76 77 78; do
 		stub buffer-gc "exit $code"
+		start_philotes
+		wait_for logged "could not go on with \"buffer-gc\": .* $code," 1
+		wait_for stage_line buffer-gc "failed 0 1 exit $code"
+		is_up buffer-batch
+		stop_philotes
+	done
+	for code in 64 65 69 70 76 77 78; do
+		stub pg-cdc-read "exit $code"
 		child exec_philotes
 		supervisor=$!
 		await_philotes "$code"
-		[[ $(logged "could not go on with \"buffer-gc\": .* $code,") == 1 ]]
+		[[ $(logged "could not go on with \"pg-cdc-read\": .* $code,") == 1 ]]
 	done
 }
 
-@test "of a pair's codes the most permanent one counts (stubs)" {
+@test "the most permanent of the pair's codes counts (stubs)" {
 	stubs
 	stub pg-cdc-read 'cat <&5; exit 74'
 	stub buffer-write 'exit 65'
@@ -216,7 +247,7 @@ without_databases()
 	[[ $(logged 'could not go on with "pg-cdc-read"') == 1 ]]
 }
 
-@test "restarts wait longer each time, and TERM does not wait for them (stubs)" {
+@test "each restart is delayed longer, and TERM cuts the delay short (stubs)" {
 	local before=${EPOCHREALTIME/./}
 	stubs
 	stub pg-cdc-read 'exit 75'
@@ -233,7 +264,7 @@ restarting the pair unit in 4 s" ]]
 	((${EPOCHREALTIME/./} - before < 1500000))
 }
 
-# hold COMMAND: it waits for a file, and tells by another that it does
+# hold COMMAND: makes it create COMMAND.begun and wait for COMMAND.go
 hold()
 {
 	local real
@@ -252,28 +283,32 @@ begun()
 	[[ ! -e $BATS_TEST_TMPDIR/$1.begun ]] || echo yes
 }
 
-@test "signals while stages start are no error, and none is missed (stubs)" {
+@test "signals while the stages start stop the run with 0 (stubs)" {
 	stubs
-	hold mkfifo
-	hold stat
+	hold setsid
 	child exec_philotes
 	supervisor=$!
-	wait_for begun mkfifo yes
+	wait_for begun setsid yes
 	kill -TERM "$supervisor"
-	touch "$BATS_TEST_TMPDIR/mkfifo.go"
-	wait_for begun stat yes
 	kill -HUP "$supervisor"
-	touch "$BATS_TEST_TMPDIR/stat.go"
+	touch "$BATS_TEST_TMPDIR/setsid.go"
 	await_philotes 0
+	[[ $(logged "did not end in 10 s") == 0 ]]
 }
 
-# The shell that starts it might lose a signal.
+# Before exec the test's shell might lose the signal.
 has_begun()
 {
 	! tr '\0' ' ' <"/proc/$1/cmdline" | grep -q '/philotes run' || echo yes
 }
 
-@test "TERM at any moment ends it with 0 and leaves no child (stubs)" {
+# The processes of the stubs.
+left()
+{
+	grep -lsE "${PHILOTES_BIN%/bin}/[b]in/" /proc/[0-9]*/cmdline || :
+}
+
+@test "TERM at any moment ends the run with 0 and leaves no child (stubs)" {
 	local i status
 	stubs
 	for i in 1 2 3 4 5 6 7 8; do
@@ -285,27 +320,33 @@ has_begun()
 		kill -TERM "$supervisor"
 		status=0
 		wait "$supervisor" || status=$?
-		# 143: it had not begun
+		# 143: before it set its traps
 		((status == 0 || (status == 143 && $(lines "$log") == 0)))
 	done
-	run ! grep -lsE "${PHILOTES_BIN%/bin}/[b]in/" /proc/[0-9]*/cmdline
+	[[ -z $(left) ]]
 }
 
 # stage_line TOOL: state, restarts, failures and last of run/stages
 stage_line()
 {
 	awk -F '\t' -v tool="$1" '$1 == tool { print $2, $5, $6, $7 }' \
-		"$PHILOTES_STATE_DIR/run/stages"
+		"$PHILOTES_STATE_DIR"/run/stages/*
 }
 
-@test "each stage's state, restarts and last end are on record (stubs)" {
+# The last end of a stage that waits for a restart and has failed each time.
+last_end()
+{
+	stage_line "$1" | awk '$1 == "waiting" && $3 == $2 + 1 { print $4, $5 }'
+}
+
+@test "state, restarts and last end of each stage are recorded (stubs)" {
 	stubs
 	stub pg-cdc-read 'exit 75'
 	stub buffer-gc 'kill -SEGV $$'
 	start_philotes
 	wait_for logged "restarting the (pair|gc) unit in 2 s" 2
-	wait_for stage_line pg-cdc-read "waiting 1 2 exit 75"
-	wait_for stage_line buffer-gc "waiting 1 2 signal 11"
+	wait_for last_end pg-cdc-read "exit 75"
+	wait_for last_end buffer-gc "signal 11"
 	[[ $(stage_line buffer-batch) == "running 0 0 -" ]]
 	[[ $(stage_line philotes) == "running 0 0 -" ]]
 	stop_philotes
@@ -328,28 +369,29 @@ stage_line()
 	touch "$BATS_TEST_TMPDIR/file"
 	expect_code 74 env PHILOTES_STATE_DIR="$BATS_TEST_TMPDIR/file" philotes run
 	expect_error "could not create \"$BATS_TEST_TMPDIR/file\": file exists"
-	# a /dev/full of its own
+	# writes to it fail, as on a full disk
 	mknod "$PHILOTES_STATE_DIR/run/lock" c 1 7
 	start_philotes
 	[[ $(lines "$log") == 1 ]]
 	stop_philotes
 	rm "$PHILOTES_STATE_DIR/run/lock"
 	start_philotes
-	mkdir "$PHILOTES_STATE_DIR/run/stages.new"
+	mkdir "$PHILOTES_STATE_DIR/run/stages/gc.new"
 	kill -KILL "$(stage buffer-gc)"
-	# gc is stopped, waits, and runs
-	wait_for logged 'could not write ".*/run/stages"' 3
+	# for each state: stopped, waiting, running
+	wait_for logged 'could not write ".*/run/stages/gc"' 3
 	wait_for is_up buffer-gc yes
-	rmdir "$PHILOTES_STATE_DIR/run/stages.new"
 	rm -rf "$PHILOTES_STATE_DIR/run"
 	kill -KILL "$(stage pg-cdc-read)"
-	wait_for logged 'could not make pipes in ".*/run"' 1
-	mkdir "$PHILOTES_STATE_DIR/run"
+	wait_for logged "restarting the pair unit" 1
 	wait_for is_up pg-cdc-read yes
+	mkdir "$PHILOTES_STATE_DIR/run"
+	kill -KILL "$(stage buffer-batch)"
+	wait_for stage_line buffer-batch "running 1 1 signal 9"
 	stop_philotes
 }
 
-@test "nobody reads the log any more: the run goes on" {
+@test "the run goes on when nobody reads its log any more" {
 	philotes init
 	mkfifo "$log.pipe"
 	exec_unheard() { exec philotes run >>"$out" 2>"$log.pipe"; }
@@ -363,7 +405,7 @@ stage_line()
 	stop_philotes
 }
 
-@test "a run directory of somebody else's, or a link, is refused (stubs)" {
+@test "a run directory that is a link or another user's is refused (stubs)" {
 	stubs
 	mkdir -p "$PHILOTES_STATE_DIR/run"
 	chown nobody "$PHILOTES_STATE_DIR/run"
@@ -375,7 +417,7 @@ stage_line()
 	expect_error 'it is a symbolic link'
 }
 
-@test "a supervisor killed while it starts its stages leaves none behind (stubs)" {
+@test "kill -9 while the stages start leaves none behind (stubs)" {
 	local i left=0 seed=$RANDOM
 	echo "seed $seed"
 	RANDOM=$seed
@@ -388,33 +430,30 @@ stage_line()
 		kill -KILL "$supervisor"
 		wait "$supervisor" || :
 	done
-	none_left() { grep -lsE "${PHILOTES_BIN%/bin}/[b]in/" \
-		/proc/[0-9]*/cmdline; }
-	wait_for none_left "" ""
+	wait_for left "" ""
 }
 
-@test "a unit that has run for a minute begins with the shortest delay (stubs)" {
+@test "after a minute of running the delay is the shortest again (stubs)" {
 	# shellcheck disable=SC2317,SC2034 # used by what is sourced
 	delays()
 	{
-		. "$root/scripts/lib/supervise.sh"
+		. "$root/scripts/lib/unit.sh"
 		. "$root/scripts/lib/stages.sh"
 		log() { :; }
-		timer() { echo "$2"; }
-		stage_stands() { :; }
+		ends_within() { echo "$1"; false; }
 		seconds_up
-		delay[gc]=16 since[gc]=$REPLY
-		restart_later gc
-		restart_later gc
-		restart_later gc
-		since[gc]=$((since[gc] - 60))
-		restart_later gc
-		restart_later gc
+		delay=16 since=$REPLY unit=gc watcher=1
+		pause
+		pause
+		pause
+		since=$((since - 60))
+		pause
+		pause
 	}
 	[[ $(delays) == $'16\n32\n60\n1\n1' ]]
 }
 
-@test "a stage that ignores TERM is killed after its time (stubs)" {
+@test "a stage that ignores TERM is killed after 10 s (stubs)" {
 	stubs
 	hasten 10
 	stub buffer-gc 'trap "" TERM; sleep 100 & wait; wait'
@@ -435,49 +474,72 @@ traced()
 	! grep -qx 'TracerPid:.*[1-9].*' "/proc/$1/status" || echo yes
 }
 
-# wait4(2) that takes its time when it has a child's status already
+# parent PID
+parent()
+{
+	awk '$1 == "PPid:" { print $2 }' "/proc/$1/status"
+}
+
+# slow_wait PID: delays the return of its wait4(2) when that has reaped a child
+slow_wait()
+{
+	child strace -qq -o "$BATS_TEST_TMPDIR/trace" -p "$1" -e wait4 \
+		-e inject=wait4:delay_exit=300000
+	tracer=$!
+	wait_for traced "$1" yes
+}
+
 @test "a signal and a child's end in the same moment: neither is lost (stubs)" {
-	local gc tracer
+	local gc unit tracer
 	stubs
 	start_philotes
 	gc=$(stage buffer-gc)
-	child strace -qq -o "$BATS_TEST_TMPDIR/trace" -p "$supervisor" -e wait4 \
-		-e inject=wait4:delay_exit=300000
-	tracer=$!
-	wait_for traced "$supervisor" yes
+	unit=$(parent "$gc")
+	slow_wait "$unit"
 	kill -KILL "$gc"
 	wait_gone "$gc"
-	kill -TERM "$supervisor"
+	kill -TERM "$unit" "$supervisor"
 	kill -TERM "$tracer"
 	wait_for ended "$supervisor" yes
 	await_philotes 0
 	[[ $(logged "buffer-gc was killed by signal 9") == 1 ]]
+	# nor by the run itself, when the pair ends
+	stub pg-cdc-read 'kill -STOP $$; exit 69'
+	start_philotes
+	slow_wait "$supervisor"
+	kill -CONT "$(stage pg-cdc-read)"
+	wait_for logged 'could not go on with "pg-cdc-read"' 1
+	sleep 0.1
+	kill -TERM "$supervisor"
+	kill -TERM "$tracer"
+	wait_for ended "$supervisor" yes
 }
 
-@test "a timer that is cancelled as it begins does not end the run for us" {
-	local ends=$BATS_TEST_TMPDIR/ends
-	cat >"$BATS_TEST_TMPDIR/script" <<-EOF
-	set -euo pipefail
-	. "$root/scripts/cluster.sh"
-	. "$root/scripts/lib/children.sh"
-	note_end() { echo "ended \$1" >>"$ends"; }
-	at_exit note_end
-	trap 'signalled=yes' TERM
-	for ((i = 0; i < 300; i++)); do
-		timer short 9
-		cancel short
+@test "kill -9 of a unit's loop restarts it, or ends the run (stubs)" {
+	local stage unit
+	stubs
+	start_philotes
+	for stage in buffer-batch pg-cdc-read; do
+		unit=$(parent "$(stage "$stage")")
+		kill -KILL "$unit"
+		wait_for logged "the loop of the .* unit was killed" 1
+		: >"$log"
+		wait_for is_up "$stage" yes
 	done
-	EOF
-	run --separate-stderr -0 bash "$BATS_TEST_TMPDIR/script"
-	[[ -z $stderr && $(<"$ends") == "ended 0" ]]
+	stop_philotes
+	start_philotes
+	unit=$(parent "$(parent "$(stage pg-cdc-read)")")
+	kill -KILL "$unit"
+	await_philotes 75
+	wait_for left "" ""
 }
 
-@test "one instance a state directory and a source; the second names the first (stubs)" {
+@test "one run per state directory and source; others are told which (stubs)" {
 	stubs
 	start_philotes
 	expect_code 75 philotes run
 	expect_error "held by process $supervisor\$"
-	# nor from another state directory, and the first does not notice
+	# from another state directory; the first run does not notice
 	PHILOTES_STATE_DIR=$BATS_TEST_TMPDIR/other expect_code 75 philotes run
 	expect_error "read \"$PHILOTES_SLOT\": process $supervisor, from \"$PHILOTES_STATE_DIR\", does so"
 	expect_code 78 env "PHILOTES_STATE_DIR=$BATS_TEST_TMPDIR/other" \
@@ -485,7 +547,7 @@ traced()
 	[[ $(lines "$log") == 1 ]]
 	grep -q "from \"$PHILOTES_STATE_DIR\"" "/dev/shm/philotes-$EUID"/*
 	stop_philotes
-	# its file is gone, and the next has one of its own
+	# the file of the lock is removed, and the next run makes its own
 	run grep -ls "from \"$PHILOTES_STATE_DIR\"" "/dev/shm/philotes-$EUID"/*
 	[[ -z $output ]]
 	start_philotes
@@ -493,7 +555,7 @@ traced()
 	stop_philotes
 }
 
-@test "kill -9 of the supervisor: its stages end, the next start works" {
+@test "kill -9 of the run: its stages end, the next run goes on" {
 	local reader batch
 	philotes init
 	start_philotes
@@ -520,7 +582,7 @@ traced()
 	changes 1 100
 	wait_for lines "$out" 100
 	[[ $(stat -c %a "$data" "$PHILOTES_STATE_DIR/run") == $'700\n700' ]]
-	# beside a run it is found running and left so
+	# init beside a run leaves the server running
 	philotes init
 	cluster_running "$data"
 	stop_philotes
@@ -528,7 +590,7 @@ traced()
 	expect_code 0 verify "$out"
 }
 
-@test "a killed embedded buffer comes back, a left one is adopted" {
+@test "a killed embedded server is restarted, one left running is adopted" {
 	local data=$PHILOTES_STATE_DIR/buffer
 	export PHILOTES_BUFFER_URL=embedded
 	philotes init
@@ -549,7 +611,7 @@ traced()
 	expect_code 0 verify "$out"
 }
 
-@test "a killed source comes back" {
+@test "the run goes on after the source was killed and started again" {
 	philotes init
 	start_philotes
 	changes 1 100

@@ -1,16 +1,16 @@
-# The settings of philotes: philotes.conf(5), the environment, which beats it,
-# and what follows from both.
+# The settings of philotes, from the environment or else philotes.conf(5), and
+# the variables that are derived from them.
 #
-#   read_config FILE       exports what the file sets and the environment not
-#   check_databases        is there one?
-#   check_settings         that, and what the tools take
-#   locate_state           $state, $run, $buffer_cluster, $embedded
-#   make_state             the directories of these names
+#   read_config FILE       exports the settings that the environment lacks
+#   check_databases        dies unless a database was given
+#   check_settings         dies unless a run can begin with these settings
+#   locate_state           sets $state, $run, $buffer_cluster and $embedded
+#   make_state             makes the directories $state and $run
 
 readonly default_config=/etc/philotes/philotes.conf
 
-# What a file may set: our own variables, and those of libpq that say where a
-# server is.  PGPASSWORD is not among them: a password belongs in PGPASSFILE.
+# The variables that a file may set: our own, and those of libpq that name a
+# server.  PGPASSWORD is not among them: a password belongs in PGPASSFILE.
 readonly setting_names=" PHILOTES_SOURCE_URL PHILOTES_BUFFER_URL
 	PHILOTES_SOURCE_ID PHILOTES_SLOT PHILOTES_PUBLICATION PHILOTES_TABLES
 	PHILOTES_HEARTBEAT PHILOTES_SERVER_TIMEOUT
@@ -22,14 +22,14 @@ readonly setting_names=" PHILOTES_SOURCE_URL PHILOTES_BUFFER_URL
 	PGDATABASE PGUSER PGSERVICE PGSERVICEFILE PGPASSFILE PGSSLMODE
 	PGSSLROOTCERT PGSSLCERT PGSSLKEY PGSSLCRL PGAPPNAME "
 
-# bad_line REASON [HINT]: in $file at $number
+# bad_line REASON [HINT]: refuses line $number of $file
 bad_line()
 {
 	die 78 read "$file:$number" "$1" "${2-}"
 }
 
-# A value is what follows the first "=", as it stands.  It is not a shell's
-# file: what only a shell would understand is refused, not taken literally.
+# The value is all that follows the first "=".  Quotes and spaces around it, which
+# a shell would remove, are refused.
 parse_line()
 {
 	local text=$1
@@ -42,7 +42,7 @@ parse_line()
 	[[ ${setting_names//[[:space:]]/ } == *" $key "* ]] ||
 		bad_line "there is no setting \"$key\"" "See philotes.conf(5)."
 	[[ -z ${line_of[$key]-} ]] ||
-		bad_line "$key has been set in line ${line_of[$key]}"
+		bad_line "$key is already set in line ${line_of[$key]}"
 	[[ ! $value =~ ^[[:blank:]]|[[:blank:]]$ ]] ||
 		bad_line "the value begins or ends with a space"
 	[[ ! $value =~ ^\'[^\']*\'$ && ! $value =~ ^\"[^\"]*\"$ ]] ||
@@ -50,13 +50,13 @@ parse_line()
 	line_of[$key]=$number
 }
 
-# Like libpq with its PGPASSFILE: no secrets where everybody can read.
+# As libpq does with PGPASSFILE.
 check_secrecy()
 {
 	local mode
 	mode=$(stat -Lc %a "$file") || return 0
 	(((8#$mode & 8#007) == 0)) ||
-		bad_line "it has a password, and others may use the file" \
+		bad_line "it has a password, and other users have access to the file" \
 			"chmod o= $file"
 }
 
@@ -65,7 +65,7 @@ read_config()
 	local file=$1 number=0 text key value
 	local -A line_of=()
 	[[ -f $file || -p $file ]] || die 78 read "$file" "there is no such file" \
-		"It has the settings, a line each: see philotes.conf(5)."
+		"It holds one setting on each line: see philotes.conf(5)."
 	[[ -r $file ]] || die 77 read "$file" "permission denied" \
 		"Run philotes as a user who may read it, or name another by --config."
 	while IFS= read -r text || [[ -n $text ]]; do
@@ -103,8 +103,8 @@ check_settings()
 			"not a duration such as 5s, 1h30m or 7d"
 }
 
-# A duration as lib/num.c has it leaves its seconds in REPLY, rounded up; false:
-# it is none.  Counted in whole nanoseconds, of which there are 2^63 at the most.
+# Leaves the seconds of a duration in REPLY, rounded up; false if it is not one.
+# Syntax and limit, 2^63 - 1 nanoseconds, are those of lib/base/num.c.
 parse_duration()
 {
 	local text=$1 number='^0*([0-9]*)(\.([0-9]*))?([^0-9.]+)(.*)$'
@@ -119,7 +119,7 @@ parse_duration()
 		[[ $text =~ ^\.?[0-9] && $text =~ $number ]] || return
 		whole=${BASH_REMATCH[1]:-0} part=${BASH_REMATCH[3]:0:12}
 		ns=${factors[${BASH_REMATCH[4]}]-0} text=${BASH_REMATCH[5]}
-		# one of as many digits that is larger would be negative
+		# a larger number of as many digits overflows to below 0
 		((ns > 0 && ${#whole} <= ${#max} && whole >= 0)) || return
 		((whole <= (max - sum) / ns)) || return
 		((sum += whole * ns, scale = 10 ** ${#part})) || :
@@ -158,13 +158,13 @@ make_directory()
 	local said code=74
 	said=$({ export LC_ALL=C; mkdir -p "$1" && chmod "$2" "$1"; } 2>&1) && return
 	said=${said##*: }
-	# EACCES and EPERM; a full or read-only disk, a file of that name are not
+	# the messages of EACCES and EPERM
 	[[ $said != *ermi* ]] || code=77
 	die "$code" create "$1" "${said,}" "$own_state"
 }
 
-# The server of an embedded buffer must be able to pass through the first.  In
-# the second nobody else is to put or find anything.
+# The embedded server, which may run as another user, has its directory below
+# $state.
 make_state()
 {
 	[[ -d $state ]] || make_directory "$state" 0711

@@ -1,21 +1,21 @@
-# The log of philotes: one line an event to stderr, in the form of lib/log.c.
+# The log of philotes: one line on stderr for each event, as lib/base/log.c
+# writes it.
 #
-#   log_setup              reads PHILOTES_LOG_FORMAT and the options
+#   log_setup              checks and exports PHILOTES_LOG_FORMAT
 #   log LEVEL MESSAGE      error, hint, warning or info
 #   die CODE VERB OBJECT REASON [HINT]
-#   say TEXT               to stdout, or the end with 74
+#   say TEXT               prints a line on stdout, or dies with 74
 
-# 0 errors, 1 warnings, 2 everything; what is run for long says more.
+# 0 errors, 1 warnings, 2 everything
 log_level=2
 
-# Of journald, which stamps the lines itself and takes the level from them.
+# Is stderr journald's?  It adds the time itself and takes the level from a line.
 log_to_journal()
 {
 	[[ -n ${JOURNAL_STREAM-} &&
 	    $(stat -Lc %d:%i "/proc/$$/fd/2" 2>/dev/null) == "$JOURNAL_STREAM" ]]
 }
 
-# For the tools as well, which find it in their environment.
 log_setup()
 {
 	case ${PHILOTES_LOG_FORMAT:=text} in
@@ -72,11 +72,10 @@ log()
 	printf '%sphilotes: %s: %s\n' "$before" "$1" "$message" >&2 || :
 }
 
-# For stdout, which is lines for people or programs.
 say()
 {
 	printf '%s\n' "$1" 2>/dev/null ||
-		die 74 write stdout "it does not take it"
+		die 74 write stdout "the write failed"
 }
 
 die()

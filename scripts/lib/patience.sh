@@ -1,14 +1,14 @@
-# Waiting: what is not there after 5 s is said, what is not there after the
-# limit, PHILOTES_SERVER_TIMEOUT as the tools have it, is given up.
+# Bounded waits: a warning after 5 s, and an error after the time of
+# PHILOTES_SERVER_TIMEOUT.
 #
-#   bounded COMMAND ...          psql, by psql_on (cluster.sh), whose $conninfo
-#                                it finds; with $psql_slow it is enough that
-#                                the server answers another session
+#   bounded COMMAND ...          runs psql for psql_on (cluster.sh), with its
+#                                $conninfo; if $psql_slow is set, psql may take
+#                                longer while the server answers other sessions
 #   lock_patiently FD S FILE     flock within S seconds
 #
 # Descriptor 12 is our standard error.
 
-# In seconds; 0: none.
+# Leaves the limit in REPLY, in seconds; 0: none.
 server_limit()
 {
 	local text=${PHILOTES_SERVER_TIMEOUT:-60s}
@@ -17,8 +17,9 @@ server_limit()
 			"not a duration such as 5s, 1h30m or 168h"
 }
 
-# A child that says so after 5 s, in $watcher, on descriptor 12: standard error
-# may be our caller's.  No sleep(1), which would outlive it.
+# Starts $watcher, a child that warns after 5 s.  It writes to descriptor 12, as
+# the caller may capture standard error, and waits by reading a silent pipe, as a
+# sleep(1) would outlive it.
 watch_wait()
 {
 	{
@@ -34,7 +35,7 @@ unwatch()
 	wait "$watcher" 2>/dev/null || :
 }
 
-# The command, for as long as another session is answered from time to time.
+# Runs a command until it ends or the server does not answer another session.
 while_answered()
 {
 	local pid status=0

@@ -1,8 +1,8 @@
-# Text of others for people and programs to read, as lib/text.h has it: what is
-# hostile there is replaced here, character by character, with the same result.
+# Makes untrusted text safe to print.  lib/base/text.h says which characters are
+# hostile; the result is the same here.
 #
-#   one_line TEXT          leaves it in REPLY with ? for what is hostile
-#   json_string TEXT       leaves it quoted in REPLY, with escapes for that
+#   one_line TEXT          REPLY: the text, with ? for each hostile character
+#   json_string TEXT       REPLY: a JSON string, with escapes for these
 # shellcheck shell=bash
 
 one_line()
@@ -20,8 +20,8 @@ json_string()
 	REPLY=\"$REPLY\"
 }
 
-# replace_hostile mark|escape TEXT: bytes, whatever the locale is; one that is
-# wrong makes bash complain when it gets it back.
+# replace_hostile mark|escape TEXT: works on bytes.  bash warns on stderr when it
+# restores a locale that does not exist.
 replace_hostile()
 {
 	local LC_ALL=C rest=$2 text='' plain n hostile invalid
@@ -42,7 +42,8 @@ replace_hostile()
 	REPLY=$text
 }
 
-# $n bytes are the first character of $rest; one that is none is $invalid.
+# Sets $n to the length of the first character of $rest in bytes, $hostile, and
+# $invalid: it is not UTF-8.
 measure_character()
 {
 	local more=[$'\x80'-$'\xbf']
@@ -68,7 +69,7 @@ put_mark()
 	REPLY='?'
 }
 
-# The escape of a character of so many bytes.
+# put_escape CHARACTER
 put_escape()
 {
 	local code=0xfffd byte i

@@ -1,0 +1,257 @@
+# A unit of `philotes run`: a loop that starts the unit's stages, waits until they
+# have ended, and restarts them after a pause or gives up.
+#
+#	pair	pg-cdc-read | buffer-write, or PHILOTES_STREAM_HANDLER in place
+#		of the latter; a second pipe carries the acks back
+#	batch	buffer-batch, with PHILOTES_HANDLER or our stdout at its end
+#	gc	buffer-gc
+#
+#   keep UNIT     the process of a unit; it stops when its standard input ends,
+#                 and exits with 0 then, or with the code it gave up with
+#
+# A unit sets no trap: bash 5.2 may lose the status of a child that ends while a
+# trapped signal arrives.
+
+readonly stop_limit=10 first_delay=1 longest_delay=60 healthy_after=60
+
+declare -A pid_of=()
+
+alive()
+{
+	kill -0 "$1" 2>/dev/null
+}
+
+# Returns when one of these children has ended.
+first_of()
+{
+	local pid
+	while :; do
+		for pid; do
+			alive "$pid" || return 0
+		done
+		wait -n "$@" 2>/dev/null || :
+	done
+}
+
+# ends_within SECONDS PID: waits for this child; false if it has not ended
+ends_within()
+{
+	local timer
+	(exec env -i "PATH=$PATH" sleep "$1" >/dev/null 7>&- 12>&-) &
+	timer=$!
+	first_of "$2" "$timer"
+	kill -KILL "$timer"
+	wait "$timer"
+	! alive "$2"
+} 2>/dev/null
+
+# make_pipe READ WRITE: an anonymous pipe, its ends on these descriptors
+make_pipe()
+{
+	eval "exec $1<> <(:) $2>/dev/fd/$1 $1</dev/fd/$1"
+}
+
+# Each tool gets only the connection string of its own database, unless that is
+# named by libpq's variables; a handler gets neither.
+hide_secrets()
+{
+	local own=PHILOTES_BUFFER_URL other=PHILOTES_SOURCE_URL
+	hidden=()
+	case $1 in
+	pg-cdc-read) own=PHILOTES_SOURCE_URL other=PHILOTES_BUFFER_URL ;;
+	buffer-*) ;;
+	*) read -ra hidden < <(printf -- '-u %s ' "$own" "$other" "${!PG@}") ;;
+	esac
+	[[ -z ${!own-} ]] || hidden+=(-u "$other")
+}
+
+# spawn STAGE COMMAND ...: in a session of its own, which Ctrl-C does not reach,
+# and a process group that can be killed as a whole.  The kernel sends it SIGTERM
+# if this process dies; if it has died already, the command is not run.
+spawn()
+{
+	local hidden parent=$BASHPID
+	hide_secrets "$1"
+	# shellcheck disable=SC2016 # expanded by that shell
+	env --default-signal "${hidden[@]}" setsid setpriv --pdeathsig TERM -- \
+		sh -c '[ "$PPID" -ne "$0" ] || exec "$@"; exit 75' \
+		"$parent" "${@:2}" <&0 7>&- 12>&- &
+	pid_of[$1]=$!
+	stage_runs "$1" "$!"
+}
+
+# Waits for the process group: before env, which precedes setsid, the child
+# ignores SIGTERM.
+terminate()
+{
+	until kill -0 -- "-$1" || ! alive "$1"; do
+		sleep 0.05
+	done
+	kill -TERM "$1" || :
+} 2>/dev/null
+
+permanent()
+{
+	(($1 != 0 && $1 != 71 && $1 != 74 && $1 != 75 && $1 <= 128))
+}
+
+# Gives a stage 10 s to end, and kills what is left in its process group.  $code
+# and $culprit are the unit's: a permanent status is the cause of the others.
+finish()
+{
+	local pid=${pid_of[$1]} status=0 how
+	ends_within "$stop_limit" "$pid" || {
+		log warning "$1 did not end in $stop_limit s, killing it"
+		kill -KILL -- "$pid" "-$pid" 2>/dev/null
+	}
+	wait "$pid" 2>/dev/null || status=$?
+	kill -KILL -- "-$pid" 2>/dev/null
+	how="ended with $status"
+	((status <= 128)) || how="was killed by signal $((status - 128))"
+	log info "$1 $how"
+	stage_ended "$1" "$status"
+	if ((code == 0)) || { permanent "$status" && ! permanent "$code"; }; then
+		code=$status culprit=$1
+	fi
+}
+
+# The end of the first stage is the end of file of the second.
+run_to_end()
+{
+	local name pids=()
+	for name; do
+		pids+=("${pid_of[$name]}")
+	done
+	first_of "${pids[@]}" "$watcher"
+	! stopping || terminate "${pids[0]}"
+	for name; do
+		finish "$name"
+	done
+}
+
+# A stage gets only its own ends of the pipes, so that it sees end of file or
+# EPIPE when the other one dies.  timeout kills the process group of a handler
+# that does not end after this process has died.
+run_pair()
+{
+	local peer=buffer-write consumer=("$bin/buffer-write" "${verbosity[@]}")
+	[[ $PHILOTES_BUFFER_ENABLED == true ]] ||
+		peer=PHILOTES_STREAM_HANDLER consumer=(timeout -k "$stop_limit"
+			0 sh -c "$PHILOTES_STREAM_HANDLER")
+	if ! make_pipe 3 4 2>/dev/null || ! make_pipe 5 6 2>/dev/null; then
+		log warning "could not make pipes"
+		code=71
+		return
+	fi
+	spawn pg-cdc-read "$bin/pg-cdc-read" "${verbosity[@]}" --ack /dev/fd/5 \
+		--failures "$run/failures" </dev/null >&4 3<&- 4>&- 6>&-
+	spawn "$peer" "${consumer[@]}" <&3 >&6 3<&- 4>&- 5<&- 6>&-
+	exec 3<&- 4>&- 5<&- 6>&-
+	run_to_end pg-cdc-read "$peer"
+}
+
+run_batch()
+{
+	local handler=()
+	[[ -z ${PHILOTES_HANDLER-} ]] ||
+		handler=(-- sh -c "$PHILOTES_HANDLER")
+	spawn buffer-batch "$bin/buffer-batch" "${verbosity[@]}" \
+		"${handler[@]}" </dev/null
+	run_to_end buffer-batch
+}
+
+# The report on its stdout is for people; philotes.cdc_gc_runs has the same.
+run_gc()
+{
+	spawn buffer-gc "$bin/buffer-gc" "${verbosity[@]}" --interval \
+		"$PHILOTES_BUFFER_CLEANUP_INTERVAL" </dev/null >/dev/null
+	run_to_end buffer-gc
+}
+
+# A killed embedded server is started again by the first unit that needs it.
+run_once()
+{
+	if $embedded && ! { flock 3 && embedded_start; } \
+	    2>/dev/null 3<"$buffer_cluster"; then
+		log warning "could not start \"$buffer_cluster\": see server.log there"
+		code=75
+	else
+		"run_$unit"
+	fi
+}
+
+readonly -A meaning=([64]="wrong usage" [65]="input that can never be accepted"
+	[69]="it needs an operator" [76]="a violation of the protocol"
+	[77]="permission or authentication" [78]="its configuration"
+	[126]="it cannot be run" [127]="it cannot be run")
+
+give_up()
+{
+	local status=$code why=${meaning[$code]-an unexpected status}
+	case $culprit:$code in
+	*:126 | *:127) code=78 ;;
+	*:64 | *:65 | *:69 | *:7[678]) ;;
+	PHILOTES_STREAM_HANDLER:*) code=69 why="it failed" ;;
+	*) code=70 ;;
+	esac
+	stage_is "$culprit" failed
+	log error "could not go on with \"$culprit\": it ended with $status, $why"
+	[[ $unit == pair ]] || log hint \
+		"The other units go on.  Remove the cause and restart philotes."
+}
+
+# Waits before a restart; false if the unit is to stop.
+pause()
+{
+	local tool
+	seconds_up
+	((REPLY - since < healthy_after)) || delay=$first_delay
+	log warning "restarting the $unit unit in $delay s"
+	for tool in "${stage_order[@]}"; do
+		stage_is "$tool" waiting
+	done
+	! ends_within "$delay" "$watcher" || return
+	delay=$((delay * 2 < longest_delay ? delay * 2 : longest_delay))
+}
+
+# The watcher is a child that ends when standard input does.
+stopping()
+{
+	! alive "$watcher"
+}
+
+unit_loop()
+{
+	local unit=$1 watcher delay=$first_delay since code culprit
+	stage_order=()
+	(exec 7>&- >/dev/null && read -r) <&0 &
+	watcher=$!
+	while :; do
+		seconds_up
+		since=$REPLY code=0 culprit=''
+		run_once
+		! stopping || exit 0
+		if permanent "$code"; then
+			give_up
+			break
+		elif [[ $unit == pair && $code == 0 ]]; then
+			log info "the stream has ended"
+			break
+		fi
+		pause || exit 0
+	done
+	kill -KILL "$watcher" 2>/dev/null
+	exit "$code"
+}
+
+# Restarts a loop that was killed.  Locks and signals are the run's.
+keep()
+{
+	local code
+	exec 9>&- 10>&-
+	trap '' TERM INT HUP
+	while code=0; (unit_loop "$1") || code=$?; ((code > 128)); do
+		log warning "the loop of the $1 unit was killed, restarting it"
+	done
+	exit "$code"
+}
