@@ -386,7 +386,7 @@ pooler()
 		# shellcheck disable=SC2086
 		expect_code 78 $tool <"$in"
 		expect_error 'get a second session from the pooler'
-		[[ $stderr == *"hint: A connection pooler gives us one session"* ]]
+		[[ $stderr == *"hint: Each tool needs two sessions, and the connection pooler allows one"* ]]
 	done
 	kill_children
 	# another client has the second session and may give it back
