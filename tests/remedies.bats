@@ -143,16 +143,16 @@ pooled_psql()
 	[[ $output == *'ERROR    buffer'*'no password supplied'*PGPASSFILE* ]]
 	PHILOTES_BUFFER_URL=$(with user=plain "$buffer_url")
 	expect_code 77 philotes check
-	[[ $output == *'ERROR    buffer'*'permission denied for schema'*roles.sql* ]]
+	[[ $output == *'ERROR    schema'*'permission denied for schema'*roles.sql* ]]
 	PHILOTES_BUFFER_URL=$buffer_url
 	buf_psql "DROP SCHEMA philotes CASCADE" 2>/dev/null
 	expect_code 78 philotes check
-	[[ $output == *'ERROR    buffer'*'"philotes" does not exist'*'philotes init'* ]]
+	[[ $output == *'ERROR    schema'*'"philotes" does not exist'*'philotes init'* ]]
 	expect_code 1 philotes status
 	[[ $output == *'has no schema philotes, which "philotes init" makes'* ]]
 	psql_on "$buffer_url" -f "$root/tests/data/plain-table.sql"
 	expect_code 78 philotes check
-	[[ $output == *'ERROR    buffer'*'has the plain table'*'philotes init converts it'* ]]
+	[[ $output == *'ERROR    schema'*'has the plain table'*'philotes init converts it'* ]]
 	expect_code 1 philotes status
 	[[ $output == *'plain table philotes.cdc_events, which "philotes init" converts'* ]]
 	for tool in buffer-write "buffer-batch --once" buffer-gc; do
