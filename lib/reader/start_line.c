@@ -7,7 +7,7 @@
 #include "base/exitcode.h"
 #include "base/log.h"
 #include "reader/preflight.h"
-#include "reader/walsender.h"
+#include "reader/source.h"
 #include "stream/event_write.h"
 
 static int
@@ -33,30 +33,24 @@ int
 start_line_print(const char *conninfo, const char *source_id, const char *slot,
     const char *publication)
 {
-	struct stream_start start = {.slot = view_of(slot)};
-	struct walsender_system system = {0};
-	struct walsender stream = {0};
+	struct source_system system = {0};
+	struct stream_start start;
 	struct buf name = BUF_INIT;
-	int rc = walsender_open(&stream, conninfo);
+	struct pg pg = {0};
+	uint64_t lsn = 0;
+	int rc = source_connect_walsender(&pg, conninfo);
 
 	if (rc == EXIT_DONE)
-		rc = walsender_identify(&stream, &system);
+		rc = source_identify(&pg, &system);
 	if (rc == EXIT_DONE)
-		rc = preflight_start(&stream.pg, slot, publication, &start.lsn);
+		rc = preflight_start(&pg, slot, publication, &lsn);
 	if (rc == EXIT_DONE) {
-		if (source_id != NULL)
-			buf_adds(&name, source_id);
-		else
-			buf_addf(&name, "postgres-%s", PQdb(stream.pg.conn));
-		start.source_id = buf_view(&name);
-		start.system_id = buf_view(&system.system_id);
-		start.timeline = system.timeline;
-		start.history = buf_view(&system.history);
-		start.flush = system.flush;
+		source_add_id(&name, &pg, source_id);
+		start = source_start_line(&system, buf_view(&name), slot, lsn);
 		rc = print(&start);
 	}
-	walsender_close(&stream);
-	walsender_system_release(&system);
+	pg_close(&pg);
+	source_system_release(&system);
 	buf_release(&name);
 	return rc;
 }
