@@ -386,3 +386,19 @@ finding()
 	finding ok role
 	refute grep -q position <<<"$output"
 }
+
+@test "check: the embedded buffer, with and without its server" {
+	local data=$PHILOTES_STATE_DIR/buffer
+	export PHILOTES_BUFFER_URL=embedded
+	expect_code 0 philotes init
+	expect_code 0 philotes check
+	finding WARNING buffer
+	refute grep -q 'schema' <<<"$output"
+	cluster_start "$data"
+	expect_code 0 philotes check
+	cluster_stop "$data"
+	finding ok buffer
+	finding ok schema
+	finding ok position
+	finding ok role
+}
