@@ -68,10 +68,16 @@ explain_psql()
 		hint_for "$state" "$doing" "$reason"
 		die "$code" "$doing" "$object" "$reason" "$hint"
 	fi
-	# psql has no session and says no SQLSTATE: a tool knows why
-	"$bin/buffer-write" --check </dev/null >/dev/null || exit
-	said=${said##*psql: error: }
-	die 75 "connect to" buffer "${said%%$'\n'*}"
+	# psql shows no SQLSTATE if it got no session; the report has the reason
+	code=75 said=${said##*psql: error: }
+	reason=${said%%$'\n'*}
+	said=$(PHILOTES_LOG_FORMAT=text "$bin/buffer-write" --check \
+		</dev/null 2>/dev/null) || code=$?
+	if [[ $said =~ ERROR\ +[a-z]+\ +([^$'\n']*)($'\n'\ +(.*))? ]]; then
+		reason=${BASH_REMATCH[1]#could not connect to the buffer: }
+		hint=${BASH_REMATCH[3]}
+	fi
+	die "$code" "connect to" buffer "$reason" "$hint"
 }
 
 init_buffer()
