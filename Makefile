@@ -141,11 +141,13 @@ MAN   = $(DESTDIR)$(PREFIX)/share/man
 UNITDIR = $(DESTDIR)$(PREFIX)/lib/systemd/system
 
 install: build
-	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/lib $(SHARE)/sql/operator
+	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/lib
+	install -d $(SHARE)/sql/schema $(SHARE)/sql/operator
 	install -d $(MAN)/man1 $(MAN)/man5 $(MAN)/man7 $(UNITDIR) $(LIBEXEC)
 	install $(TOOLS:%=bin/%) scripts/philotes $(DESTDIR)$(PREFIX)/bin
 	install $(INTERNAL:%=bin/%) $(LIBEXEC)
 	install -m 644 sql/*.sql $(SHARE)/sql
+	install -m 644 sql/schema/*.sql $(SHARE)/sql/schema
 	install -m 644 sql/operator/*.sql $(SHARE)/sql/operator
 	install -m 644 scripts/cluster.sh $(SHARE)
 	install -m 644 scripts/lib/*.sh $(SHARE)/lib

@@ -1,27 +1,29 @@
--- Philotes: roles that may do what one stage does and nothing else.
+-- Philotes: a role for each stage, with the privileges that stage needs.
 --
 --     psql -d shop -f sql/roles.sql
 --     psql -d buffer -f sql/roles.sql
 --
--- In a database with the schema philotes it makes the roles of the buffer, in
--- any other that of the source; with -v source=yes both, if they are the same.
--- It may be run again at any time, and again after 001_schema.sql: what the
--- roles may do in that schema is set to what stands here, not more, not less.
--- Attributes and passwords of a role that exists are left as they are.
+-- In a database with the schema philotes it creates the roles of the buffer, in
+-- any other the role of the source; with -v source=yes, for a database that is
+-- both, all of them.  It may be run again at any time, and must be run again
+-- after 001_schema.sql: the privileges of the roles in that schema become
+-- exactly those below.  Attributes and passwords of existing roles are left as
+-- they are.
 --
 --   philotes_reader   pg-cdc-read, on the source
 --   philotes_writer   buffer-write
 --   philotes_batcher  buffer-batch, philotes status and metrics
 --   philotes_gc       buffer-gc
 --
--- They may log in but have no password:  \password philotes_reader.  A role
--- that is a member of the last three can run `philotes run` by itself:
+-- The roles may log in but have no password; set one with \password
+-- philotes_reader.  A role that is a member of the last three can run "philotes
+-- run" alone:
 --
 --     CREATE ROLE pipeline LOGIN IN ROLE philotes_writer, philotes_batcher,
 --         philotes_gc;
 --
--- Making the schema, the publication and consumers' end (drop_consumer) is the
--- owner's; making the slot is allowed to philotes_reader.
+-- philotes_reader may create the slot.  The owner of the database creates the
+-- publication and the schema, and drops consumers.
 
 \set ON_ERROR_STOP on
 SET search_path = pg_catalog, pg_temp;
@@ -41,7 +43,7 @@ BEGIN
 	IF to_regrole('philotes_reader') IS NULL THEN
 		CREATE ROLE philotes_reader LOGIN REPLICATION;
 	END IF;
-	-- it reads the WAL and the catalogs; of the tables nothing
+	-- it reads the WAL and the catalogs, but no table
 	EXECUTE format('GRANT CONNECT ON DATABASE %I TO philotes_reader',
 	    current_database());
 END $$;
@@ -68,7 +70,7 @@ BEGIN
 		    'FROM %I', one);
 		EXECUTE format('GRANT USAGE ON SCHEMA philotes TO %I', one);
 	END LOOP;
-	-- what runs with its owner's rights is for those who are named below
+	-- SECURITY DEFINER functions only for the roles named below
 	FOR one IN SELECT oid::regprocedure::text FROM pg_proc
 	           WHERE pronamespace = 'philotes'::regnamespace AND prosecdef
 	             AND prorettype <> 'trigger'::regtype LOOP
@@ -84,8 +86,8 @@ END $$;
 GRANT EXECUTE ON FUNCTION philotes.ensure_partitions
 TO philotes_writer, philotes_gc;
 GRANT EXECUTE ON FUNCTION philotes.stored_to TO philotes_writer;
--- part of the view cdc_events, for whoever may read that
-GRANT EXECUTE ON FUNCTION philotes.marks TO PUBLIC;
+-- used by the view cdc_events, which any role may be granted
+GRANT EXECUTE ON FUNCTION philotes.processed_times TO PUBLIC;
 
 GRANT INSERT ON philotes.cdc_log TO philotes_writer;
 GRANT USAGE ON SEQUENCE philotes.cdc_log_id_seq TO philotes_writer;
@@ -98,7 +100,7 @@ GRANT SELECT ON SEQUENCE philotes.cdc_log_id_seq TO philotes_batcher;
 GRANT INSERT ON philotes.cdc_batches, philotes.cdc_consumers,
     philotes.cdc_dead_letters TO philotes_batcher;
 GRANT INSERT, UPDATE, DELETE ON philotes.cdc_retries TO philotes_batcher;
--- of a consumer's earlier life, see add_consumer
+-- add_consumer() deletes rows of a dropped consumer of that name
 GRANT DELETE ON philotes.cdc_batches TO philotes_batcher;
 GRANT UPDATE (closed_at, status, attempts, stderr, parked_at)
 ON philotes.cdc_dead_letters TO philotes_batcher;

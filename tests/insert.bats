@@ -254,7 +254,7 @@ refused_as_replica()
 {
 	expect_code 1 as_replica "$@"
 	[[ $stderr == *"ERROR:  philotes.cdc_events cannot be written to while \
-session_replication_role is replica"*"HINT:  SET session_replication_role"* ]]
+session_replication_role is replica"*"HINT:  Run SET session_replication_role"* ]]
 }
 
 @test "a session that writes as a replica is refused, whatever statement it uses" {
@@ -351,8 +351,8 @@ granted()
 	load_older
 	buf_psql "CREATE VIEW own AS SELECT id FROM philotes.cdc_events"
 	expect_code 0 philotes init
-	[[ $stderr == *"warning: the view philotes.cdc_events stays as it was"*\
-"while it has: view public.own depends on"* ]]
+	[[ $stderr == *"warning: kept the old view philotes.cdc_events"*\
+"because of: view public.own depends on"* ]]
 	buf_psql "DROP VIEW own"
 	expect_code 0 philotes init
 	[[ $stderr != *warning* ]]

@@ -351,7 +351,7 @@ try_page()
 	done
 	[[ -x $dest/opt/philotes/lib/philotes/pg-exec ]]
 	for file in "$root"/scripts/lib/*.sh "$root"/scripts/cluster.sh \
-	    "$root"/sql/*.sql "$root"/sql/operator/*.sql; do
+	    "$root"/sql/*.sql "$root"/sql/{schema,operator}/*.sql; do
 		[[ -f $(find "$dest/opt/philotes/share/philotes" \
 			-name "${file##*/}") ]]
 	done

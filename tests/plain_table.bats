@@ -272,7 +272,7 @@ untouched()
 	buf_psql "DROP FUNCTION public.f; DROP TABLE public.child"
 	untouched
 	buf_psql "ALTER TABLE philotes.cdc_events ADD mine text"
-	refused 'by its columns mine' "ALTER TABLE philotes.cdc_events
+	refused 'in the columns mine' "ALTER TABLE philotes.cdc_events
 	    DROP mine"
 	buf_psql "INSERT INTO philotes.cdc_events SELECT 0, 's', '', '', '', '', 1,
 	    NULL, NULL, NULL, now(), NULL, now(), NULL"
@@ -294,4 +294,13 @@ untouched()
 	        operation, lsn, event_time)
 	    VALUES ('x', '', '', 'INSERT', '', now());
 	    SELECT count(*) FROM philotes.cdc_events")" = $'11\n12' ]
+}
+
+@test "a role whose name needs quotes can convert it" {
+	local role="Plain $BATS_TEST_NUMBER"
+	plain 12
+	buf_psql "CREATE ROLE \"$role\" LOGIN SUPERUSER"
+	psql_on "$PHILOTES_BUFFER_URL user='$role'" -f "$root/sql/001_schema.sql"
+	[ "$(different)" = 0 ]
+	buf_psql "DROP OWNED BY \"$role\" CASCADE; DROP ROLE \"$role\""
 }

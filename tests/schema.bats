@@ -120,7 +120,7 @@ copy_session()
 		    schema_name, table_name, operation, lsn, event_time,
 		    ${column%|*}) VALUES ('a', 's', 't', 'INSERT', '0/1', now(),
 		    ${column#*|})"
-		[[ $stderr == *"are given by Philotes"* ]]
+		[[ $stderr == *"are assigned by Philotes"* ]]
 	done
 	[[ $(buf_psql "SELECT count(*) FROM philotes.cdc_writes") == 0 ]]
 }
@@ -151,7 +151,7 @@ copy_session()
 	insert a 1
 	[[ $(mark 1000000) == 1 ]]
 	expect_code 1 buf_psql "SELECT philotes.mark_processed('nobody', 'a', 1)"
-	[[ $stderr == *'no consumer "nobody"'* ]]
+	[[ $stderr == *'consumer "nobody" does not exist'* ]]
 }
 
 @test "processed_at waits for every registered consumer" {
@@ -228,13 +228,13 @@ copy_session()
 	        source_id TEXT NOT NULL, processed_at TIMESTAMPTZ);
 	    INSERT INTO philotes.cdc_events (source_id) VALUES ('mine')"
 	expect_code 3 psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
-	[[ $stderr == *"not the plain one, by its columns "*created_at* ]]
+	[[ $stderr == *"differs from the plain table in the columns "*created_at* ]]
 	[[ $(buf_psql "SELECT source_id FROM philotes.cdc_events") == mine ]]
 	[[ $(buf_psql "SELECT count(*) FROM pg_class
 	    WHERE relnamespace = 'philotes'::regnamespace
 	    AND relname LIKE 'cdc_log%'") == 0 ]]
 	expect_code 78 philotes init
-	expect_error 'not the plain one, by its columns'
+	expect_error 'differs from the plain table in the columns'
 }
 
 @test "a newer schema is left alone" {
@@ -291,7 +291,7 @@ version_1()
 	grep -q '^ERROR *schema .*version 3 is expected, 1 was found' <<<"$output"
 	refute grep -qE '^[A-Za-z]+ +(role|clock) ' <<<"$output"
 	expect_code 1 philotes status
-	[[ $output == *"its schema is older, philotes init upgrades it"* ]]
+	[[ $output == *"its schema is older than the tools; \"philotes init\" upgrades it"* ]]
 	before=$(buf_psql "$state")
 	expect_code 0 philotes init
 	[[ $(buf_psql "$state") == "$before" ]]
@@ -333,12 +333,12 @@ version_1()
 	wait_for buf_psql "SELECT count(*) FROM pg_locks
 	    WHERE locktype = 'advisory'" 1
 	expect_code 75 philotes init
-	expect_error 'a buffer-gc of an older version is at work'
+	expect_error 'a buffer-gc of an older version is running'
 	[[ $(buf_psql "SELECT philotes.schema_version()") == 1 ]]
 	exec {held}>&-
 	kill_children
 	wait_for buf_psql "SELECT count(*) FROM pg_locks
 	    WHERE locktype = 'advisory'" 0
-	psql_on "$PHILOTES_BUFFER_URL" <"$root/sql/001_schema.sql"
+	(cd "$root/sql" && psql_on "$PHILOTES_BUFFER_URL" <001_schema.sql)
 	[[ $(buf_psql "SELECT philotes.schema_version()") == 3 ]]
 }

@@ -37,6 +37,12 @@ stop_philotes()
 	wait "$supervisor"
 }
 
+# said TEXT: the number of lines of status that have it
+said()
+{
+	philotes status | grep -cF "$1" || :
+}
+
 changes()
 {
 	src_psql "INSERT INTO t SELECT n, n FROM generate_series($1, $2) n"
@@ -155,9 +161,8 @@ databases_quiet()
 	PHILOTES_HANDLER='exit 75' start_philotes
 	wait_for field '.slot.state' active
 	kill_server buf
-	wait_for field '[.stages[].state] | contains(["waiting"])' true
+	wait_for said "buffer-write is waiting, " 1
 	expect_code 1 philotes status
-	[[ $output == *"buffer-write is waiting, "* ]]
 	[[ $output == *"the buffer does not answer: "* ]]
 	start_server buf
 	stop_philotes
@@ -168,6 +173,11 @@ databases_quiet()
 	buf_psql 'SELECT philotes.add_consumer(E'\''a"b\\c\x1fd\ne ü'\'')' \
 		>/dev/null
 	[[ $(field '.consumers[0].consumer') == 'a"b\c?d?e ü' ]]
+	buf_psql "INSERT INTO philotes.cdc_events (source_id, schema_name,
+	    table_name, operation, lsn, event_time)
+	    VALUES (E'kind\t=\r\n\\\\ ü ', '', '', 'INSERT', '', now())"
+	[[ $(field '.sources[0].source') == 'kind?=??\ ü ' ]]
+	[[ $(field '.sources[0].events, .sources[1].events' | xargs) == "1 3" ]]
 	philotes metrics >"$out.prom"
 	grep -F 'consumer="a\"b\\c?d?e ü"' "$out.prom"
 	check_metrics "$out.prom"
@@ -244,7 +254,7 @@ check_metrics()
 	[[ $output == $'default\tshop\t0\t0.0' ]]
 	expect_code 0 philotes consumer add audit
 	expect_code 0 philotes consumer add audit
-	[[ $stderr == *"is there already"* ]]
+	[[ $stderr == *"exists already"* ]]
 	expect_code 0 philotes consumer add --start latest "it's new"
 	expect_code 0 philotes consumer list
 	grep -qP '^audit\tshop\t5\t[0-9.]+$' <<<"$output"

@@ -1,25 +1,27 @@
 # philotes consumer list | add NAME | drop NAME
 
-# consumer_sql DOING SQL [ARGUMENT ...]: rows in REPLY, of two columns or more,
-# since what the server says beside them comes with them
+# consumer_sql VERB SQL [ARGUMENT ...]: leaves rows of two columns or more in
+# REPLY.  The server's messages come with them, so lines without a tab are
+# dropped.
 consumer_sql()
 {
-	local doing=$1 sql=$2
+	local verb=$1 sql=$2
 	shift 2
 	REPLY=$(LC_ALL=C psql_pinned "${PHILOTES_BUFFER_URL-}" -At -F $'\t' \
 		-v VERBOSITY=verbose "$@" -f "$share/sql/operator/server.sql" \
 		-f "$share/sql/operator/schema.sql" \
 		-f - 2>&1 <<<"$sql") ||
-		explain_psql "$REPLY" "$doing" "${name:-consumers}"
+		explain_psql "$REPLY" "$verb" "${name:-consumers}"
 	REPLY=$(grep -aF $'\t' <<<"$REPLY") || :
 }
 
-# consumer, source, events that wait, seconds that the first has waited; "-": not
-# known, since the server's clock was set back
+# Prints consumer, source, waiting events, and the seconds since the first of
+# them was written; "-" if that is unknown, since the server's clock was set
+# back.
 consumer_list()
 {
 	local rows row consumer
-	# a row is a line of fields
+	# control characters are replaced, so that a row is one line
 	consumer_sql list "
 		SELECT regexp_replace(c.consumer, '[\x01-\x1f]', '?', 'g'),
 		       regexp_replace(l.source_id, '[\x01-\x1f]', '?', 'g'),
@@ -40,7 +42,8 @@ consumer_list()
 	done <<<"$rows"
 }
 
-# As buffer-batch takes a name; one that is there may be dropped anyhow.
+# The limits are those of buffer-batch.  An existing consumer can be dropped
+# whatever its name.
 check_name()
 {
 	local LC_ALL=C
@@ -57,7 +60,7 @@ consumer_add()
 	if [[ $REPLY == *t ]]; then
 		log info "consumer \"$name\" begins at the $start event"
 	else
-		log info "consumer \"$name\" is there already, and stays where it is"
+		log info "consumer \"$name\" exists already and keeps its position"
 	fi
 }
 
@@ -66,8 +69,9 @@ consumer_drop()
 	consumer_sql drop "SELECT 'dropped', philotes.drop_consumer(:'name')" \
 		-v "name=$name"
 	[[ $REPLY == *t ]] || die 78 drop "$name" "there is no such consumer" \
-		'"philotes consumer list" shows those that there are.'
-	log info "consumer \"$name\" is forgotten; what only it waited for may go"
+		'"philotes consumer list" prints the consumers.'
+	log info "dropped consumer \"$name\"; events that only it had not \
+processed may be removed"
 }
 
 consumer()

@@ -1,27 +1,36 @@
-# What `status`, `metrics` and `check` know of a pipeline: what the source says
-# of the slot, what the ledgers of the buffer say, and what `run` has on record.
-# Nothing of it counts events.
+# The state of a pipeline, for `status` and `metrics`: the slot as the source shows
+# it, the ledgers of the buffer, and the records that `run` keeps of its stages.
+# No query counts events.
 #
 #   gather       fills the variables below; never fails
-#   judge        fills $problems from them: why it is not healthy, a line each
+#   judge        fills $problems from them: a line for each reason why the
+#                pipeline is not healthy
 #
 #   $source_id   the pipeline's name for its source
 #   $source_said, $buffer_said
 #                empty, or why there are no facts from there
-#   $slot        the row of sql/operator/source.sql
-#   $sources, $consumers, $store
-#                those of sql/operator/buffer.sql, without their first column
+#   $fact        the columns of the rows that sql/operator/source.sql and
+#                buffer.sql return, by ROW.COLUMN: "${fact[$row.events]}"
+#   $slot, $store
+#                the rows of these kinds; empty if they are not known
+#   $slot_name   the configured one
+#   $sources, $consumers
+#                lists of rows
 #   $stage_lines, $supervised
 #                see stages.sh
 #
-# The fields of a row are separated by $US.  No name has that or the end of a line
-# in it: the queries put a ? for what is below a space, and for the source's name
-# so do we.
+# Two columns are added here: name of the slot, and lag_seconds of a source, the
+# time since the buffer was last known to be complete.  It is 0 if the buffer is
+# complete, and empty if the time is unknown, since the clock of the buffer's
+# server was set back.
 
 readonly US=$'\x1f'
 
-# operator_query URL FILE [ARGUMENT ...]: rows in $REPLY, of two columns or more,
-# since what the server says beside them comes with them; false: the reason
+declare -A fact=()
+
+# operator_query URL FILE [ARGUMENT ...]: leaves rows in $REPLY, their fields
+# separated by $US.  The server's messages come with them, so lines without $US
+# are dropped.  False: leaves the reason.
 operator_query()
 {
 	local url=$1 file=$2 said
@@ -40,7 +49,25 @@ operator_query()
 	return 1
 }
 
-# Empty: it is called after its database.
+# query_facts URL FILE [ARGUMENT ...]: stores each row in $fact, and lists the
+# rows in $rows.  psql prints a row as a line "COLUMN $US VALUE" per column; the
+# first column is the row's kind.  No value contains $US or a line break, since
+# the queries replace control characters.
+query_facts()
+{
+	local line row=''
+	rows=()
+	operator_query "$@" -x || return
+	while IFS= read -r line; do
+		if [[ $line == "kind$US"* ]]; then
+			row=${line#*"$US"}.${#fact[@]}
+			rows+=("$row")
+		fi
+		fact[$row.${line%%"$US"*}]=${line#*"$US"}
+	done <<<"$REPLY"
+}
+
+# Empty: gather_source names it after its database.
 name_source()
 {
 	source_id=${PHILOTES_SOURCE_ID-}
@@ -49,21 +76,20 @@ name_source()
 
 gather_source()
 {
-	local database
-	slot='' source_said=''
-	operator_query "${PHILOTES_SOURCE_URL-}" source.sql \
-		-v "slot=${PHILOTES_SLOT:-philotes_cdc}" || {
+	local rows
+	slot_name=${PHILOTES_SLOT:-philotes_cdc} slot='' source_said=''
+	query_facts "${PHILOTES_SOURCE_URL-}" source.sql -v "slot=$slot_name" || {
 		source_said=$REPLY
 		return
 	}
-	slot=$REPLY
-	database=${slot%%"$US"*}
-	: "${source_id:=postgres-$database}"
+	slot=${rows[0]}
+	fact[$slot.name]=$slot_name
+	: "${source_id:=postgres-${fact[$slot.database]}}"
 }
 
 gather_buffer()
 {
-	local row
+	local row rows
 	sources=() consumers=() store='' buffer_said=''
 	[[ $PHILOTES_BUFFER_ENABLED == true ]] || return 0
 	if $embedded; then
@@ -73,39 +99,51 @@ gather_buffer()
 		}
 		PHILOTES_BUFFER_URL=$(cluster_url "$buffer_cluster")
 	fi
-	operator_query "${PHILOTES_BUFFER_URL-}" buffer.sql || {
+	query_facts "${PHILOTES_BUFFER_URL-}" buffer.sql || {
 		buffer_said=$REPLY
 		return
 	}
-	while IFS= read -r row; do
-		case $row in
-		version*) schema_version=${row#*"$US"} ;;
-		source*) sources+=("${row#*"$US"}") ;;
-		consumer*) consumers+=("${row#*"$US"}") ;;
-		store*) store=${row#*"$US"} ;;
+	for row in "${rows[@]}"; do
+		case ${fact[$row.kind]} in
+		source) sources+=("$row") ;;
+		consumer) consumers+=("$row") ;;
+		store) store=$row ;;
 		esac
-	done <<<"$REPLY"
+	done
 }
 
 gather()
 {
-	schema_version=''
+	local row
+	fact=()
 	name_source
 	gather_source
 	gather_buffer
 	read_stages
-	# the source does not answer, but the buffer knows the slot
-	local row id its_slot
+	# if the source does not answer, the buffer may know whose slot it is
 	for row in "${sources[@]}"; do
-		IFS=$US read -r id its_slot _ <<<"$row"
-		[[ -n $source_id ||
-		    $its_slot != "${PHILOTES_SLOT:-philotes_cdc}" ]] ||
-			source_id=$id
+		[[ -n $source_id || ${fact[$row.slot]} != "$slot_name" ]] ||
+			source_id=${fact[$row.source]}
 	done
 	: "${source_id:=unknown}"
+	for row in "${sources[@]}"; do
+		measure_lag "$row"
+	done
 }
 
-# Are these seconds, with or without a fraction, $max_lag or more, and any?
+# The buffer is complete if its checkpoint is the end of the source's WAL, or if
+# the slot has confirmed all of it.
+measure_lag()
+{
+	local lsn=${fact[$slot.current_lsn]-}
+	local behind=${fact[$slot.unconfirmed_bytes]-}
+	fact[$1.lag_seconds]=0
+	[[ ${fact[$1.source]} != "$source_id" || -z $lsn ||
+	    $lsn == "${fact[$1.checkpoint]}" || ${behind:-0} -le 0 ]] ||
+		fact[$1.lag_seconds]=${fact[$1.age]}
+}
+
+# late SECONDS: true if they are not 0 and at least $max_lag
 late()
 {
 	local whole=${1%%.*}
@@ -133,60 +171,51 @@ judge_stages()
 
 judge_slot()
 {
-	local state wal reason
+	local state reason
 	if [[ -n $source_said ]]; then
 		problems+=("the source does not answer: $source_said")
 		return
 	fi
-	IFS=$US read -r _ _ state wal _ _ _ _ _ _ _ reason <<<"$slot"
-	if [[ -z $state ]]; then
-		problems+=("there is no slot \"${PHILOTES_SLOT:-philotes_cdc}\"")
+	state=${fact[$slot.state]} reason=${fact[$slot.invalidation_reason]}
+	if [[ $state == missing ]]; then
+		problems+=("there is no slot \"$slot_name\"")
 	elif [[ -n $reason ]]; then
 		problems+=("the slot is lost: $reason")
-	elif [[ $wal == unreserved ]]; then
-		problems+=("the slot's WAL is $wal")
+	elif [[ ${fact[$slot.wal_status]} == unreserved ]]; then
+		problems+=("the slot's WAL is unreserved")
 	elif [[ $state == inactive && $supervised == running ]]; then
 		problems+=("nothing reads from the slot")
 	fi
 }
 
-# Seconds since the buffer was last known to be complete; 0: it is; empty: not
-# known, since the clock of the buffer's server was set back.
-capture_lag()
+judge_consumer()
 {
-	local id checkpoint lsn age behind
-	REPLY=0
-	IFS=$US read -r id _ checkpoint _ _ _ age <<<"$1"
-	IFS=$US read -r _ lsn _ _ _ _ _ behind _ <<<"$slot"
-	[[ $id == "$source_id" && -n $lsn && $lsn != "$checkpoint" &&
-	    ${behind:-0} -gt 0 ]] || return 0
-	REPLY=$age
+	local who="consumer \"${fact[$1.consumer]}\""
+	local source=${fact[$1.source]} lag=${fact[$1.lag_seconds]}
+	! late "$lag" || problems+=("$who is $lag s behind in \"$source\"")
+	[[ -n $lag ]] || problems+=("$who is behind in \"$source\" since \
+before the buffer's clock was set back")
+	((${fact[$1.failing_attempts]} == 0)) || problems+=(
+		"$who fails in \"$source\": ${fact[$1.failing_status]}")
+	((${fact[$1.dead_letters]} == 0)) || problems+=(
+		"$who has ${fact[$1.dead_letters]} dead letters of \"$source\"")
 }
 
 judge_buffer()
 {
-	local row consumer source lag attempts status open
+	local row lag
 	if [[ -n $buffer_said ]]; then
 		problems+=("the buffer does not answer: $buffer_said")
 		return
 	fi
 	for row in "${sources[@]}"; do
-		capture_lag "$row"
-		! late "$REPLY" || problems+=("the buffer is $REPLY s behind")
-		[[ -n $REPLY ]] || problems+=(
+		lag=${fact[$row.lag_seconds]}
+		! late "$lag" || problems+=("the buffer is $lag s behind")
+		[[ -n $lag ]] || problems+=(
 			"the buffer is behind since before its clock was set back")
 	done
 	for row in "${consumers[@]}"; do
-		IFS=$US read -r consumer source _ _ _ _ _ lag _ _ attempts \
-			status _ _ open <<<"$row"
-		! late "$lag" || problems+=(
-			"consumer \"$consumer\" is $lag s behind in \"$source\"")
-		[[ -n $lag ]] || problems+=("consumer \"$consumer\" is behind \
-in \"$source\" since before the buffer's clock was set back")
-		((attempts == 0)) || problems+=(
-			"consumer \"$consumer\" fails in \"$source\": $status")
-		((open == 0)) || problems+=(
-			"consumer \"$consumer\" has $open dead letters of \"$source\"")
+		judge_consumer "$row"
 	done
 }
 

@@ -1,5 +1,5 @@
-# philotes metrics: what `gather` found, in the text format of Prometheus, for
-# the textfile collector of its node exporter.
+# philotes metrics: the facts in the text format of Prometheus, for the textfile
+# collector of its node exporter.
 
 # family NAME TYPE HELP
 family()
@@ -7,9 +7,9 @@ family()
 	printf '# HELP %s %s\n# TYPE %s %s\n' "$1" "$3" "$1" "$2"
 }
 
-# sample NAME VALUE [LABEL VALUE ...]; nothing if there is no value.  Of two whose
-# names are the same without what is hostile in them the first one counts, since
-# Prometheus refuses a file that has both.
+# sample NAME VALUE [LABEL VALUE ...]: prints nothing if there is no value.
+# Prometheus refuses a file with the same labels twice, so if two names differ
+# only in characters that are replaced, the first one counts.
 sample()
 {
 	local name=$1 value=$2 labels=''
@@ -27,47 +27,43 @@ sample()
 	printf '%s %s\n' "$name" "$value"
 }
 
-# of_sources NAME FIELD, of_consumers NAME FIELD [INSTEAD]: a sample of each row.
-# A lag that is not known is one without an end, so that an alert sees it.
+# of_sources NAME COLUMN [DEFAULT], of_consumers NAME COLUMN [DEFAULT]: a sample
+# of each row.  An unknown lag is infinite, so that an alert sees it.
 of_sources()
 {
-	local row f
+	local row
 	for row in "${sources[@]}"; do
-		IFS=$US read -r -a f <<<"$row$US"
-		sample "$1" "${f[$2]}" source "${f[0]}"
+		sample "$1" "${fact[$row.$2]:-${3-}}" \
+			source "${fact[$row.source]}"
 	done
 }
 
 of_consumers()
 {
-	local row f
+	local row
 	for row in "${consumers[@]}"; do
-		IFS=$US read -r -a f <<<"$row$US"
-		sample "$1" "${f[$2]:-${3-}}" source "${f[1]}" consumer "${f[0]}"
+		sample "$1" "${fact[$row.$2]:-${3-}}" \
+			source "${fact[$row.source]}" \
+			consumer "${fact[$row.consumer]}"
 	done
 }
 
 metrics_of_source()
 {
-	local row f
 	family philotes_cdc_events_total counter "Events written to the buffer."
-	of_sources philotes_cdc_events_total 4
+	of_sources philotes_cdc_events_total events
 	family philotes_cdc_lag_seconds gauge \
 		"Time since the buffer was last known to be complete; 0 if it is."
-	for row in "${sources[@]}"; do
-		capture_lag "$row"
-		sample philotes_cdc_lag_seconds "${REPLY:-+Inf}" source "${row%%"$US"*}"
-	done
-	IFS=$US read -r -a f <<<"$slot$US$US$US$US$US$US$US$US"
+	of_sources philotes_cdc_lag_seconds lag_seconds +Inf
 	family philotes_slot_retained_bytes gauge \
 		"WAL that the source keeps for the slot."
-	sample philotes_slot_retained_bytes "${f[6]}" source "$source_id" \
-		slot "${PHILOTES_SLOT:-philotes_cdc}"
+	sample philotes_slot_retained_bytes "${fact[$slot.retained_bytes]-}" \
+		source "$source_id" slot "$slot_name"
 	family philotes_slot_active gauge "Whether somebody reads from the slot."
 	[[ -n $source_said ]] ||
-		sample philotes_slot_active "$([[ ${f[2]} == active ]] &&
-			echo 1 || echo 0)" source "$source_id" \
-			slot "${PHILOTES_SLOT:-philotes_cdc}"
+		sample philotes_slot_active \
+			"$([[ ${fact[$slot.state]} == active ]] && echo 1 ||
+				echo 0)" source "$source_id" slot "$slot_name"
 }
 
 metrics_of_stages()
@@ -100,36 +96,34 @@ metrics_of_stages()
 
 metrics_of_buffer()
 {
-	local f
 	family philotes_buffer_depth gauge \
 		"Events in the buffer that the consumer has not processed."
-	of_consumers philotes_buffer_depth 5
+	of_consumers philotes_buffer_depth lag_events
 	family philotes_buffer_lag_seconds gauge \
 		"Age of the first event that the consumer has not processed."
-	of_consumers philotes_buffer_lag_seconds 7 +Inf
+	of_consumers philotes_buffer_lag_seconds lag_seconds +Inf
 	family philotes_buffer_lag_bytes gauge \
 		"WAL of the source that the consumer is behind."
-	of_consumers philotes_buffer_lag_bytes 6
+	of_consumers philotes_buffer_lag_bytes lag_bytes
 	family philotes_buffer_batches_total counter "Batches processed."
-	of_consumers philotes_buffer_batches_total 9
+	of_consumers philotes_buffer_batches_total batches
 	family philotes_buffer_events_processed_total counter \
 		"Events processed, those the consumer began behind included."
-	of_consumers philotes_buffer_events_processed_total 3
+	of_consumers philotes_buffer_events_processed_total events
 	family philotes_buffer_failing_attempts gauge \
 		"Attempts at the batch that fails at the moment."
-	of_consumers philotes_buffer_failing_attempts 10
+	of_consumers philotes_buffer_failing_attempts failing_attempts
 	family philotes_buffer_dlq_total counter \
 		"Events given up, those delivered again later included."
-	of_consumers philotes_buffer_dlq_total 13
+	of_consumers philotes_buffer_dlq_total dead_letters_total
 	family philotes_dead_letters gauge "Events given up and not delivered yet."
-	of_consumers philotes_dead_letters 14
-	IFS=$US read -r -a f <<<"$store$US$US$US$US$US"
+	of_consumers philotes_dead_letters dead_letters
 	family philotes_partition_count gauge "Partitions of the log."
-	sample philotes_partition_count "${f[0]}"
+	sample philotes_partition_count "${fact[$store.partitions]-}"
 	family philotes_buffer_bytes gauge "Disk space of the buffer's tables."
-	sample philotes_buffer_bytes "${f[1]}"
+	sample philotes_buffer_bytes "${fact[$store.bytes]-}"
 	family philotes_gc_age_seconds gauge "Time since buffer-gc last ended."
-	sample philotes_gc_age_seconds "${f[2]}"
+	sample philotes_gc_age_seconds "${fact[$store.gc_seconds]-}"
 }
 
 print_metrics()
@@ -146,8 +140,8 @@ print_metrics()
 			echo 0)" source "$source_id" database buffer
 }
 
-# Whoever reads the file sees the last one or this one, whole; it is to be read
-# by others, as the file of a textfile collector is.
+# Replaces the file as a whole and makes it readable by all, as the textfile
+# collector needs it.
 write_metrics()
 {
 	local to=$1 text=$2 new

@@ -1,8 +1,8 @@
-# philotes status: one screen, or one line of JSON.
+# philotes status: prints the facts as one screen, or as one line of JSON.
 
 readonly watch_interval=2
 
-# Leaves a number of bytes in REPLY, as people have it.
+# human_bytes BYTES: leaves them in REPLY in a unit for people
 human_bytes()
 {
 	local n=${1:-0} unit
@@ -15,7 +15,7 @@ human_bytes()
 	REPLY="$n $unit"
 }
 
-# ... of seconds
+# human_time SECONDS: the same
 human_time()
 {
 	local n=${1%%.*}
@@ -55,36 +55,36 @@ show_head()
 
 show_slot()
 {
-	local name state wal kept behind
+	local name kept
 	printf '\n%-9s' slot
 	if [[ -n $source_said ]]; then
 		printf 'unknown\n'
 		return
 	fi
-	IFS=$US read -r _ _ state wal _ _ kept behind _ <<<"$slot"
-	human_bytes "$kept"
-	kept=$REPLY
-	one_line "${PHILOTES_SLOT:-philotes_cdc}"
+	one_line "$slot_name"
 	name=$REPLY
-	human_bytes "$behind"
-	printf '%s %s, WAL %s, %s retained, %s not confirmed\n' \
-		"$name" "${state:-missing}" \
-		"${wal:--}" "$kept" "$REPLY"
+	human_bytes "${fact[$slot.retained_bytes]}"
+	kept=$REPLY
+	human_bytes "${fact[$slot.unconfirmed_bytes]}"
+	printf '%s %s, WAL %s, %s retained, %s not confirmed\n' "$name" \
+		"${fact[$slot.state]}" "${fact[$slot.wal_status]:--}" \
+		"$kept" "$REPLY"
 }
 
 show_store()
 {
-	local partitions bytes age events dropped held
+	local held
 	[[ -n $store ]] || return 0
-	IFS=$US read -r partitions bytes age events dropped held <<<"$store"
-	human_bytes "$bytes"
-	printf '%-9s%s partitions, %s' buffer "$partitions" "$REPLY"
-	if [[ -n $events ]]; then
-		one_line "$held"
+	human_bytes "${fact[$store.bytes]}"
+	printf '%-9s%s partitions, %s' buffer "${fact[$store.partitions]}" \
+		"$REPLY"
+	if [[ -n ${fact[$store.gc_events]} ]]; then
+		one_line "${fact[$store.held_by]}"
 		held=$REPLY
-		human_time "$age"
+		human_time "${fact[$store.gc_seconds]}"
 		printf ', last gc %s ago: %s events, %s partitions%s' "$REPLY" \
-			"$events" "$dropped" "${held:+, held by $held}"
+			"${fact[$store.gc_events]}" \
+			"${fact[$store.gc_partitions]}" "${held:+, held by $held}"
 	else
 		printf ', no gc yet'
 	fi
@@ -93,40 +93,40 @@ show_store()
 
 show_sources()
 {
-	local row id lsn total rate age
+	local row name
 	((${#sources[@]} > 0)) || return 0
 	printf '\n%-18s %-14s %14s %10s %9s\n' \
 		SOURCE BUFFERED EVENTS EVENTS/S LAG
 	for row in "${sources[@]}"; do
-		IFS=$US read -r id _ lsn _ total rate age <<<"$row"
-		capture_lag "$row"
-		age=$REPLY
-		one_line "$id"
-		id=$REPLY
-		human_time "$age"
-		printf '%-18s %-14s %14s %10s %9s\n' "$id" "${lsn:--}" \
-			"$total" "$rate" "$REPLY"
+		one_line "${fact[$row.source]}"
+		name=$REPLY
+		human_time "${fact[$row.lag_seconds]}"
+		printf '%-18s %-14s %14s %10s %9s\n' "$name" \
+			"${fact[$row.checkpoint]:--}" "${fact[$row.events]}" \
+			"${fact[$row.events_per_second]}" "$REPLY"
 	done
 }
 
 show_consumers()
 {
-	local row consumer id lsn total rate events bytes age attempts open
+	local row name bytes
 	((${#consumers[@]} > 0)) || return 0
 	printf '\n%-18s %-14s %8s %8s %7s %7s %7s %4s\n' CONSUMER PROCESSED \
 		EVENTS/S WAITING BYTES LAG FAILING DEAD
 	for row in "${consumers[@]}"; do
-		IFS=$US read -r consumer id lsn total rate events bytes age \
-			_ _ attempts _ _ _ open <<<"$row"
-		human_bytes "$bytes"
+		name=${fact[$row.consumer]}
+		((${#sources[@]} == 1)) || name+="/${fact[$row.source]}"
+		one_line "$name"
+		name=$REPLY
+		human_bytes "${fact[$row.lag_bytes]}"
 		bytes=$REPLY
-		((${#sources[@]} == 1)) || consumer+="/$id"
-		one_line "$consumer"
-		consumer=$REPLY
-		human_time "$age"
-		printf '%-18s %-14s %8s %8s %7s %7s %7s %4s\n' "$consumer" \
-			"${lsn:--}" "$rate" "$events" "$bytes" "$REPLY" \
-			"$attempts" "$open"
+		human_time "${fact[$row.lag_seconds]}"
+		printf '%-18s %-14s %8s %8s %7s %7s %7s %4s\n' "$name" \
+			"${fact[$row.commit_lsn]:--}" \
+			"${fact[$row.events_per_second]}" \
+			"${fact[$row.lag_events]}" "$bytes" "$REPLY" \
+			"${fact[$row.failing_attempts]}" \
+			"${fact[$row.dead_letters]}"
 	done
 }
 
@@ -158,7 +158,8 @@ show_screen()
 	show_stages
 }
 
-# json_object NAME VALUE ...: a name that ends with # has a number
+# json_object NAME VALUE ...: leaves the object in REPLY.  A name that ends with
+# # has a number.
 json_object()
 {
 	local text='' name
@@ -177,13 +178,25 @@ json_object()
 	REPLY={${text#,}}
 }
 
-# json_rows ROW_FUNCTION ROW ...
-json_rows()
+# json_facts ROW NAME ...: the same of columns
+json_facts()
 {
-	local make=$1 row text=''
+	local row=$1 name members=()
 	shift
-	for row; do
-		"$make" "$row"
+	for name; do
+		members+=("$name" "${fact[$row.${name%#}]}")
+	done
+	json_object "${members[@]}"
+}
+
+# json_list FUNCTION ITEM ...: leaves the list of what the function leaves for
+# each item
+json_list()
+{
+	local make=$1 item text=''
+	shift
+	for item; do
+		"$make" "$item"
 		text+=,$REPLY
 	done
 	REPLY=[${text#,}]
@@ -191,49 +204,32 @@ json_rows()
 
 json_source()
 {
-	local id its_slot checkpoint lsn total rate age
-	IFS=$US read -r id its_slot checkpoint lsn total rate age <<<"$1"
-	capture_lag "$1"
-	json_object source "$id" slot "$its_slot" checkpoint "$checkpoint" \
-		commit_lsn "$lsn" events# "$total" events_per_second# "$rate" \
-		lag_seconds# "$REPLY"
+	json_facts "$1" source slot checkpoint commit_lsn events# \
+		events_per_second# lag_seconds#
 }
 
 json_consumer()
 {
-	local f
-	IFS=$US read -r -a f <<<"$1$US"
-	json_object consumer "${f[0]}" source "${f[1]}" commit_lsn "${f[2]}" \
-		events# "${f[3]}" events_per_second# "${f[4]}" \
-		lag_events# "${f[5]}" lag_bytes# "${f[6]}" lag_seconds# "${f[7]}" \
-		last_batch_seconds# "${f[8]}" batches# "${f[9]}" \
-		failing_attempts# "${f[10]}" failing_status "${f[11]}" \
-		failing_seconds# "${f[12]}" dead_letters# "${f[14]}"
+	json_facts "$1" consumer source commit_lsn events# events_per_second# \
+		lag_events# lag_bytes# lag_seconds# last_batch_seconds# batches# \
+		failing_attempts# failing_status failing_seconds# dead_letters#
 }
 
 json_slot()
 {
-	local f
 	REPLY=null
 	[[ -n $slot ]] || return 0
-	IFS=$US read -r -a f <<<"$slot$US"
-	json_object name "${PHILOTES_SLOT:-philotes_cdc}" \
-		state "${f[2]:-missing}" wal_status "${f[3]}" \
-		restart_lsn "${f[4]}" confirmed_flush_lsn "${f[5]}" \
-		retained_bytes# "${f[6]}" unconfirmed_bytes# "${f[7]}" \
-		safe_bytes# "${f[8]}" current_lsn "${f[1]}" \
-		invalidation_reason "${f[11]-}"
+	json_facts "$slot" name state wal_status restart_lsn \
+		confirmed_flush_lsn retained_bytes# unconfirmed_bytes# \
+		safe_bytes# current_lsn invalidation_reason
 }
 
 json_store()
 {
-	local f
 	REPLY=null
 	[[ -n $store ]] || return 0
-	IFS=$US read -r -a f <<<"$store$US"
-	json_object partitions# "${f[0]}" bytes# "${f[1]}" \
-		schema_version# "$schema_version" gc_seconds# "${f[2]}" \
-		gc_events# "${f[3]}" gc_partitions# "${f[4]}" held_by "${f[5]}"
+	json_facts "$store" partitions# bytes# schema_version# gc_seconds# \
+		gc_events# gc_partitions# held_by
 }
 
 json_stage()
@@ -253,7 +249,7 @@ show_json()
 	((${#problems[@]} == 0)) || healthy=false
 	log_stamp
 	text="{\"time\":\"$REPLY\",\"healthy\":$healthy"
-	json_rows json_string "${problems[@]}"
+	json_list json_string "${problems[@]}"
 	text+=",\"problems\":$REPLY"
 	json_string "$source_id"
 	text+=",\"source\":$REPLY,\"supervisor\":\"$supervised\""
@@ -261,16 +257,17 @@ show_json()
 	text+=",\"slot\":$REPLY"
 	json_store
 	text+=",\"buffer\":$REPLY"
-	json_rows json_source "${sources[@]}"
+	json_list json_source "${sources[@]}"
 	text+=",\"sources\":$REPLY"
-	json_rows json_consumer "${consumers[@]}"
+	json_list json_consumer "${consumers[@]}"
 	text+=",\"consumers\":$REPLY"
-	json_rows json_stage "${stage_lines[@]}"
+	json_list json_stage "${stage_lines[@]}"
 	printf '%s,"stages":%s}\n' "$text" "$REPLY"
 }
 
-# A screen drawn from its top, of what has room there: what is wrong stands
-# first, and is not to be pushed out by lines that are too many or too long.
+# fit TEXT: leaves in REPLY a screen drawn from its top, of the lines that have
+# room there.  Problems come first, and must not be pushed out by lines that are
+# too many or too long.
 fit()
 {
 	local rows=0 lines
@@ -281,7 +278,7 @@ fit()
 	REPLY=$'\e[?7l\e[H'${REPLY%$'\n'}$'\e[J\e[?7h'
 } 3>&1
 
-# All at once, so that a screen that is drawn anew does not flicker.
+# Prints in one piece, so that --watch does not flicker.
 status_once()
 {
 	local text

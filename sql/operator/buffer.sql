@@ -1,8 +1,8 @@
--- The buffer, from its ledgers and the catalogs, for philotes status and
--- metrics.  Rows of three kinds, told apart by their first column; numbers per
--- second are those of the last minute, ages are in seconds, null if the server's
--- clock was set back meanwhile.  Names come with a ? for what is below a space,
--- so that a row is a line.
+-- The state of the buffer for philotes status and metrics, from the ledgers and
+-- the catalogs.  Each row begins with its kind; scripts/lib/facts.sh reads the
+-- columns by their names.  Rates are those of the last minute.  Ages are in
+-- seconds, null if the server's clock was set back since.  Control characters
+-- in names are replaced by a ?, so that no value has a line break.
 SET statement_timeout = '10s';
 SET search_path = pg_catalog, pg_temp;
 SET jit = off;
@@ -13,15 +13,16 @@ SELECT philotes.schema_version() AS version,
 \if :known
 \else
 	DO 'BEGIN
-		RAISE EXCEPTION ''its schema is older, philotes init upgrades it'';
+		RAISE EXCEPTION ''its schema is older than the tools; ''
+		    ''"philotes init" upgrades it'';
 	END';
 \endif
-SELECT 'version', :version;
 
--- source, its slot, checkpoint and last commit, events in all, a second, age of
--- the newest row of the ledger
-SELECT 'source', regexp_replace(s.source_id, '[\x01-\x1f]', '?', 'g'),
-       regexp_replace(s.slot, '[\x01-\x1f]', '?', 'g'), w.checkpoint, w.commit_lsn, w.total,
+-- the sources; age is that of the newest row of cdc_writes
+SELECT 'source' AS kind,
+       regexp_replace(s.source_id, '[\x01-\x1f]', '?', 'g') AS source,
+       regexp_replace(s.slot, '[\x01-\x1f]', '?', 'g') AS slot,
+       w.checkpoint, w.commit_lsn, w.total AS events,
        round(coalesce(w.total - (
 		SELECT min(r.total - r.events) FROM (
 			SELECT total, events, written_at FROM philotes.cdc_writes
@@ -29,8 +30,8 @@ SELECT 'source', regexp_replace(s.source_id, '[\x01-\x1f]', '?', 'g'),
 			ORDER BY write_no DESC LIMIT 10000) r
 		WHERE r.written_at BETWEEN clock_timestamp() - interval '60 s'
 		                       AND clock_timestamp()), 0)
-		/ 60.0, 1),
-       CASE WHEN a.s > -1 THEN greatest(a.s, 0) END
+		/ 60.0, 1) AS events_per_second,
+       CASE WHEN a.s > -1 THEN greatest(a.s, 0) END AS age
 FROM philotes.cdc_sources s
 CROSS JOIN LATERAL (
 	SELECT checkpoint, commit_lsn, total, written_at
@@ -41,12 +42,13 @@ CROSS JOIN LATERAL (
 	AS s) a
 ORDER BY s.source_id;
 
--- consumer, source, its position, events processed, a second, behind: events,
--- bytes of the source's WAL and age; age of the last batch, batches; of the
--- batch that fails: attempts, status, age; dead letters, those not closed
-SELECT 'consumer', regexp_replace(l.consumer, '[\x01-\x1f]', '?', 'g'),
-       regexp_replace(l.source_id, '[\x01-\x1f]', '?', 'g'),
-       at.commit_lsn, coalesce(b.total, 0),
+-- the consumers in each source.  lag_bytes is WAL of the source; failing_* is
+-- the batch that fails at the moment; dead_letters are those not closed,
+-- dead_letters_total all.
+SELECT 'consumer' AS kind,
+       regexp_replace(l.consumer, '[\x01-\x1f]', '?', 'g') AS consumer,
+       regexp_replace(l.source_id, '[\x01-\x1f]', '?', 'g') AS source,
+       at.commit_lsn, coalesce(b.total, 0) AS events,
        round(coalesce(b.total - (
 		SELECT min(r.total - r.events) FROM (
 			SELECT total, events, processed_at
@@ -55,19 +57,22 @@ SELECT 'consumer', regexp_replace(l.consumer, '[\x01-\x1f]', '?', 'g'),
 			ORDER BY first_id DESC LIMIT 10000) r
 		WHERE r.processed_at BETWEEN clock_timestamp() - interval '60 s'
 		                         AND clock_timestamp()), 0)
-		/ 60.0, 1),
-       l.events_behind,
+		/ 60.0, 1) AS events_per_second,
+       l.events_behind AS lag_events,
        CASE WHEN l.events_behind = 0 THEN 0
             ELSE greatest(0, pg_wal_lsn_diff(w.commit_lsn,
-                 coalesce(at.commit_lsn, first.commit_lsn))::bigint) END,
+                 coalesce(at.commit_lsn, first.commit_lsn))::bigint)
+       END AS lag_bytes,
        CASE WHEN l.events_behind = 0 THEN 0
-            WHEN a.lag > -1 THEN greatest(a.lag, 0) END,
-       CASE WHEN a.batch > -1 THEN greatest(a.batch, 0) END,
-       coalesce(b.batch_no, 0),
-       coalesce(t.attempts, 0),
-       regexp_replace(t.status, '[\x01-\x1f]', '?', 'g'),
-       CASE WHEN a.failing > -1 THEN greatest(a.failing, 0) END,
-       d.n, d.open
+            WHEN a.lag > -1 THEN greatest(a.lag, 0) END AS lag_seconds,
+       CASE WHEN a.batch > -1 THEN greatest(a.batch, 0)
+       END AS last_batch_seconds,
+       coalesce(b.batch_no, 0) AS batches,
+       coalesce(t.attempts, 0) AS failing_attempts,
+       regexp_replace(t.status, '[\x01-\x1f]', '?', 'g') AS failing_status,
+       CASE WHEN a.failing > -1 THEN greatest(a.failing, 0)
+       END AS failing_seconds,
+       d.open AS dead_letters, d.n AS dead_letters_total
 FROM philotes.lag() l
 CROSS JOIN LATERAL (
 	SELECT commit_lsn FROM philotes.cdc_writes
@@ -98,16 +103,19 @@ CROSS JOIN LATERAL (
 	       AS failing) a
 ORDER BY l.consumer, l.source_id;
 
--- partitions of the log, bytes of the schema; the last run of buffer-gc: its
--- age, events let go, partitions dropped, and whom the rest waits for
-SELECT 'store',
+-- the buffer as a whole.  gc_* is the last run of buffer-gc: its age, the
+-- events removed, the partitions dropped; held_by is the consumer that most of
+-- the events left wait for.
+SELECT 'store' AS kind,
        (SELECT count(*) FROM pg_inherits
-        WHERE inhparent = 'philotes.cdc_log'::regclass),
+        WHERE inhparent = 'philotes.cdc_log'::regclass) AS partitions,
        (SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class
-        WHERE relnamespace = 'philotes'::regnamespace AND relkind = 'r'),
-       CASE WHEN a.s > -1 THEN greatest(a.s, 0) END,
-       g.events, g.partitions,
-       regexp_replace(g.held_by, '[\x01-\x1f]', '?', 'g')
+        WHERE relnamespace = 'philotes'::regnamespace AND relkind = 'r')
+       AS bytes,
+       CASE WHEN a.s > -1 THEN greatest(a.s, 0) END AS gc_seconds,
+       g.events AS gc_events, g.partitions AS gc_partitions,
+       regexp_replace(g.held_by, '[\x01-\x1f]', '?', 'g') AS held_by,
+       :version AS schema_version
 FROM (SELECT) one
 LEFT JOIN (SELECT * FROM philotes.cdc_gc_runs
            ORDER BY ended_at <= clock_timestamp() DESC, started_at DESC

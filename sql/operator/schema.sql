@@ -1,4 +1,4 @@
--- An error that names what to do if the buffer has no schema of ours.
+-- Raises an error that says what to do if the buffer has no schema philotes.
 DO $$
 DECLARE
 	plain boolean;

@@ -1,5 +1,5 @@
--- Who is in the way of process $1, in words; its session's search_path is not
--- ours.  A prepared transaction has no process.
+-- Describes what blocks process $1.  Names are qualified since the search_path
+-- of the session is not pinned.  A prepared transaction has the pid 0.
 SELECT pg_catalog.string_agg(CASE WHEN b.pid OPERATOR(pg_catalog.=) 0
     THEN 'a prepared transaction'
     ELSE pg_catalog.concat('process ', b.pid, pg_catalog.to_char(
