@@ -35,8 +35,7 @@ DO $$
 BEGIN
 	IF current_setting('server_version_num')::int < 140000 THEN
 		RAISE EXCEPTION 'PostgreSQL % is older than 14',
-		    current_setting('server_version')
-		    USING ERRCODE = 'feature_not_supported';
+		    current_setting('server_version');
 	END IF;
 END $$;
 

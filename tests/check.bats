@@ -204,7 +204,7 @@ reading()
 	done
 	wait_for src_psql "SELECT count(*) FROM pg_stat_get_wal_senders()" 4
 	expect_both 75 'could not connect to the source: .*max_wal_senders'
-	found ERROR replication 'could not connect to the source for replication'
+	found ERROR replication 'could not connect to the source: '
 	found ok slot
 }
 

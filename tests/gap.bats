@@ -88,7 +88,7 @@ accepted()
 
 @test "another slot for the same source: 69" {
 	PHILOTES_SLOT=other pg-cdc-read --create
-	PHILOTES_SLOT=other stops_with 'it is another slot.*slot "other"'
+	PHILOTES_SLOT=other stops_with 'from another slot.*slot "other"'
 	catch_up
 }
 
@@ -121,7 +121,7 @@ accepted()
 	PHILOTES_SOURCE_URL=$(cluster_url "$BATS_FILE_TMPDIR/buf" source)
 	crash_setup
 	transactions
-	stops_with 'it is another cluster'
+	stops_with 'from another cluster'
 	(($(lsn "$(slot_at)") < $(lsn "$(stored_checkpoint)")))
 	accepted 44
 	pg-cdc-read --drop
@@ -200,7 +200,7 @@ wait_replay()
 	promoted
 	stops_with "checkpoint $(stored_checkpoint): the source's (timeline|WAL)"
 	transactions 200
-	stops_with "the source's timeline left the buffer's before it"
+	stops_with "the source's timeline branched off before it"
 	demoted
 }
 

@@ -89,7 +89,7 @@ age()
 	buf_psql "UPDATE philotes.cdc_writes
 	    SET written_at = written_at - interval '2 h'"
 	expect_code 0 buffer-gc --retention 1h
-	[[ $stderr == *'"gone" holds 60 events of source "a", the oldest of 20'* ]]
+	[[ $stderr == *'"gone" holds 60 events of source "a", the oldest from 20'* ]]
 	[ "$(grep -c warning <<<"$stderr")" = 3 ]
 	age '2 h'
 	expect_code 0 buffer-gc --retention 1h --log-format json
@@ -423,7 +423,7 @@ days()
 	wait_for buf_psql "SELECT count(*) FROM pg_locks WHERE NOT granted
 	    AND relation = 'philotes.cdc_writes'::regclass" 1
 	expect_code 75 buffer-gc
-	expect_error 'another one runs'
+	expect_error 'another one is running'
 	[ "$(buf_psql "SELECT count(*) FROM pg_locks WHERE NOT granted
 	    AND relation = 'philotes.cdc_writes'::regclass")" = 1 ]
 	end_hold

@@ -96,7 +96,7 @@ session()
 		event s 0/110 1
 	} >"$in"
 	write_lines 75
-	expect_error 'line 4 begins anew inside a transaction'
+	expect_error 'line 4 is a start line inside a transaction'
 	[ "$(stored)" = "s|0/110|1" ]
 }
 
@@ -304,7 +304,7 @@ take_over()
 	event s 0/110 1 >&7
 	checkpoint 0/118 >&7
 	await_writer 75
-	grep 'another writer has, up to .* checkpoint 0/200' "$err"
+	grep 'another writer already stored up to .* checkpoint 0/200' "$err"
 	nothing stored
 }
 
@@ -364,7 +364,7 @@ pooler()
 		for tool in buffer-write "buffer-batch --once" buffer-gc; do
 			# shellcheck disable=SC2086
 			expect_code 78 $tool <"$in"
-			expect_error 'pooler gives the session to others'
+			expect_error 'transaction pooling is not supported'
 		done
 		kill_children
 		PHILOTES_BUFFER_URL=$direct
@@ -386,7 +386,7 @@ pooler()
 		# shellcheck disable=SC2086
 		expect_code 78 $tool <"$in"
 		expect_error 'get a second session from the pooler'
-		[[ $stderr == *"hint: A connection pooler gives us one session"* ]]
+		[[ $stderr == *"hint: Each tool needs two sessions, and the connection pooler allows one"* ]]
 	done
 	kill_children
 	# another client has the second session and may give it back

@@ -216,27 +216,46 @@ publication \"philotes_pub\" and slot \"$PHILOTES_SLOT\" exist" ]
 @test "an option without effect in a mode is 64, its variable is not" {
 	prepare
 	local mode option
-	for mode in --create --drop --check; do
+	for mode in --create --drop --check --start-line; do
 		for option in "--source-id x" "--ack x" "--failures x" \
 		    "--until now" --messages; do
+			[[ $mode$option != --start-line--source-id* ]] || continue
 			# shellcheck disable=SC2086 # words
 			expect_code 64 pg-cdc-read $mode $option
 			expect_error "${option%% *} has no effect with $mode"
 		done
 	done
-	for mode in --create --drop; do
+	for mode in --create --drop --start-line; do
 		expect_code 64 pg-cdc-read --heartbeat 1s $mode
 		expect_error "--heartbeat has no effect with $mode"
 	done
-	expect_code 64 pg-cdc-read --drop --tables t
-	expect_error "--tables has no effect with --drop"
+	for mode in --drop --start-line; do
+		expect_code 64 pg-cdc-read "$mode" --tables t
+		expect_error "--tables has no effect with $mode"
+	done
 	expect_code 64 pg-cdc-read --drop --check
-	expect_error "only one of --create, --drop and --check"
+	expect_error "only one of --create, --drop, --check and --start-line"
 	# variables are set for all programs of a pipeline
 	export PHILOTES_SOURCE_ID=x PHILOTES_TABLES=t PHILOTES_HEARTBEAT=1s
-	for mode in --create --check --drop; do
+	for mode in --create --check --start-line --drop; do
 		expect_code 0 pg-cdc-read "$mode" --server-timeout 20s
 	done
+}
+
+@test "--start-line prints the start line that --ack would begin with" {
+	prepare
+	local line
+	mkfifo "$BATS_TEST_TMPDIR/acks"
+	: >"$BATS_TEST_TMPDIR/acks" &
+	line=$(pg-cdc-read --ack "$BATS_TEST_TMPDIR/acks" --until now | head -n 1)
+	expect_code 0 pg-cdc-read --start-line
+	[[ $(jq -c 'del(.flush)' <<<"$output") == "$(jq -c 'del(.flush)' <<<"$line")" ]]
+	[[ $(jq -r .source_id <<<"$output") == "postgres-t$BATS_TEST_NUMBER" ]]
+	expect_code 0 pg-cdc-read --start-line --source-id shop
+	[[ $(jq -r .source_id <<<"$output") == shop ]]
+	expect_code 74 sh -c 'pg-cdc-read --start-line >/dev/full'
+	expect_code 69 pg-cdc-read --start-line --slot nosuch
+	[[ -z $output ]]
 }
 
 @test "a wrong password is 77, and so is a role without REPLICATION" {

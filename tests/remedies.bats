@@ -143,16 +143,16 @@ pooled_psql()
 	[[ $output == *'ERROR    buffer'*'no password supplied'*PGPASSFILE* ]]
 	PHILOTES_BUFFER_URL=$(with user=plain "$buffer_url")
 	expect_code 77 philotes check
-	[[ $output == *'ERROR    buffer'*'permission denied for schema'*roles.sql* ]]
+	[[ $output == *'ERROR    schema'*'permission denied for schema'*roles.sql* ]]
 	PHILOTES_BUFFER_URL=$buffer_url
 	buf_psql "DROP SCHEMA philotes CASCADE" 2>/dev/null
 	expect_code 78 philotes check
-	[[ $output == *'ERROR    buffer'*'"philotes" does not exist'*'philotes init'* ]]
+	[[ $output == *'ERROR    schema'*'"philotes" does not exist'*'philotes init'* ]]
 	expect_code 1 philotes status
 	[[ $output == *'has no schema philotes, which "philotes init" makes'* ]]
 	psql_on "$buffer_url" -f "$root/tests/data/plain-table.sql"
 	expect_code 78 philotes check
-	[[ $output == *'ERROR    buffer'*'has the plain table'*'philotes init converts it'* ]]
+	[[ $output == *'ERROR    schema'*'has the plain table'*'philotes init converts it'* ]]
 	expect_code 1 philotes status
 	[[ $output == *'plain table philotes.cdc_events, which "philotes init" converts'* ]]
 	for tool in buffer-write "buffer-batch --once" buffer-gc; do
@@ -273,7 +273,7 @@ passes_replication()
 	kill_children
 	pooler 'pool_mode = transaction'
 	PHILOTES_BUFFER_URL=$POOLED_BUFFER expect_code 78 philotes check
-	[[ $output == *"ERROR    buffer"*"a connection pooler gives the session"* ]]
+	[[ $output == *"ERROR    buffer"*"transaction pooling is not supported"* ]]
 	# a pooler that ignores unknown parameters
 	! passes_replication || return 0
 	kill_children
@@ -352,7 +352,7 @@ line()
 }
 
 @test "a refused line is named by its event, as far as it can be read" {
-	local long='Let longer lines in with --max-line.  With --rejects FILE'
+	local long='--max-line allows longer lines.  With --rejects FILE'
 	# all of it can be read
 	expect_remedy 65 'line 1: is longer than --max-line .byte 101, event'\
 ' 0/110 3 of "s.", table "sales"."Orders".$' "$long" \
@@ -363,7 +363,7 @@ line()
 		buffer-write --max-line 1000000 < <(line 2000000)
 	# the error is before the identity, and after it
 	expect_remedy 65 'unexpected character .byte [0-9]*, source "s.", table'\
-' "sales"."Orders", lsn 0/10A.$' 'With --rejects FILE such lines go there' \
+' "sales"."Orders", lsn 0/10A.$' 'With --rejects FILE, such lines go to FILE' \
 		buffer-write < <(line 9 '"x":tru,')
 	expect_remedy 65 'is not a known key .key "x", byte [0-9]*, event 0/110 3'\
 ' of "s.", table "sales"."Orders".$' 'With --rejects FILE' \

@@ -394,8 +394,8 @@ has_lines()
 	secret_pipeline_down
 }
 
-# psql_of COMMAND ...: runs it until it has started a psql, whose server is
-# stopped; demands that no argv has a secret, and ends it
+# psql_of COMMAND ...: runs it until it has started a psql, or buffer-write for
+# check, whose server is stopped; demands that no argv has a secret, and ends it
 psql_of()
 {
 	child "$@" >/dev/null 2>&1
@@ -408,7 +408,7 @@ psql_of()
 
 find_psql()
 {
-	shows . cmdline | grep -qw psql && echo yes
+	shows . cmdline | grep -qwE 'psql|buffer-write' && echo yes
 }
 
 @test "no secret of any spelling appears in the argv of psql" {

@@ -359,27 +359,56 @@ finding()
 		PHILOTES_BUFFER_URL="${PHILOTES_BUFFER_URL/=postgres/=philotes_batcher}" \
 		philotes check
 	finding ERROR role
-	[[ $output == *"philotes_batcher needs "*"INSERT on cdc_log"* ]]
+	[[ $output == *"philotes_batcher\" needs "*"INSERT on cdc_log"* ]]
+	# one that may do what buffer-write does, and nothing else
+	expect_code 77 env \
+		PHILOTES_BUFFER_URL="${PHILOTES_BUFFER_URL/=postgres/=philotes_writer}" \
+		philotes check
+	finding ok role
+	finding ERROR role
+	[[ $output == *"philotes_writer\" needs "*"SELECT on cdc_log"*" for buffer-batch"* ]]
+	[[ $output == *"philotes_writer\" needs "*"EXECUTE on gc_"*" for buffer-gc"* ]]
 	# a slot that is beyond the buffer's checkpoint: changes are missing
 	changes 4 5
 	src_psql "SELECT pg_replication_slot_advance('$PHILOTES_SLOT',
 	    pg_current_wal_lsn())" >/dev/null
 	expect_code 69 philotes check
 	finding ERROR position
-	[[ $output == *"the slot is at "*", beyond the buffer's "* ]]
+	[[ $output == *": the slot is ahead: "* ]]
 	# another cluster, another slot
 	buf_psql "UPDATE philotes.cdc_sources SET system_id = '1'"
 	expect_code 69 philotes check
-	[[ $output == *"the buffer has events of system 1, the source is "* ]]
-	buf_psql "UPDATE philotes.cdc_sources SET system_id = NULL, slot = 'x'"
+	[[ $output == *": the stream comes from another cluster ("* ]]
+	buf_psql "UPDATE philotes.cdc_sources SET slot = 'x', system_id =
+	    '$(src_psql "SELECT system_identifier FROM pg_control_system()")'"
 	expect_code 69 philotes check
-	[[ $output == *'the buffer was filled from slot "x"'* ]]
+	[[ $output == *": the stream comes from another slot ("* ]]
 	# no slot, no schema, no server
 	src_psql "SELECT pg_drop_replication_slot('$PHILOTES_SLOT')" >/dev/null
 	expect_code 69 philotes check
 	pg-cdc-read --create
 	expect_code 78 env PHILOTES_BUFFER_URL="$PHILOTES_SOURCE_URL" \
 		philotes check
-	finding ERROR buffer
+	finding ERROR schema
+	# without a source there is no position to compare
 	expect_code 75 env PHILOTES_SOURCE_URL=host=/nowhere philotes check
+	finding ERROR connection
+	finding ok role
+	refute grep -q position <<<"$output"
+}
+
+@test "check: the embedded buffer, with and without its server" {
+	local data=$PHILOTES_STATE_DIR/buffer
+	export PHILOTES_BUFFER_URL=embedded
+	expect_code 0 philotes init
+	expect_code 0 philotes check
+	finding WARNING buffer
+	refute grep -q 'schema' <<<"$output"
+	cluster_start "$data"
+	expect_code 0 philotes check
+	cluster_stop "$data"
+	finding ok buffer
+	finding ok schema
+	finding ok position
+	finding ok role
 }

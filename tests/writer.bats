@@ -214,7 +214,7 @@ setup()
 	write_lines 0
 	start sys slot 0/200 0/300 2 '[[1,"0/1F0"]]' >"$in"
 	write_lines 69
-	expect_error "timeline left"
+	expect_error "timeline branched off"
 	start sys slot 0/200 0/300 3 '[[2,"0/210"]]' >"$in"
 	write_lines 69
 	start sys slot 0/200 0/300 3 '[[1,"0/200"],[2,"0/210"]]' >"$in"
@@ -240,7 +240,7 @@ setup()
 	[ "$(checkpoint_of s)" = 0/100 ]
 	start sys slot 0/100 0/700 2 '[[1,"0/300"]]' >"$in"
 	write_lines 69
-	expect_error "timeline left"
+	expect_error "timeline branched off"
 	start sys slot 0/100 0/400 >"$in"
 	write_lines 69
 	expect_error 'reset'
@@ -332,7 +332,7 @@ setup()
 	event s 0/110 1 >&7
 	checkpoint 0/118 >&7
 	await_writer 75
-	grep 'another writer has, up to (0/110, 1)' "$BATS_TEST_TMPDIR/err"
+	grep 'another writer already stored up to (0/110, 1)' "$BATS_TEST_TMPDIR/err"
 	nothing stored
 }
 

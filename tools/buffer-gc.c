@@ -1,4 +1,4 @@
-/* Removes from the buffer what has been processed: buffer-gc(1). */
+/* Removes processed events from the buffer: buffer-gc(1). */
 #include <stddef.h>
 
 #include "base/exitcode.h"
@@ -19,19 +19,18 @@ static const struct opt table[] = {
 	"PHILOTES_BUFFER_RETENTION",
 	"keep processed events for this long (168h)", 0, NULL},
     {0, "interval", "DURATION", OPT_DURATION, &collector.interval, NULL,
-	"run again and again, at this interval", 0, NULL},
+	"run again after this time (one run)", 0, NULL},
     {0, "dry-run", NULL, OPT_FLAG, &collector.dry_run, NULL,
-	"say what would be removed", 0, NULL},
+	"remove nothing, print what would be removed", 0, NULL},
     {0, "server-timeout", "DURATION", OPT_DURATION, &server_timeout,
-	"PHILOTES_SERVER_TIMEOUT",
-	"a server that does not answer is dead (60s)", 0, NULL},
+	"PHILOTES_SERVER_TIMEOUT", "give up on a server silent this long (60s)",
+	0, NULL},
 };
 
 static const struct opts opts = {
     "buffer-gc",
     "buffer-gc [-qv] [-d CONNINFO] [--dry-run] [OPTION ...]",
-    "Removes events that every consumer has processed longer ago than the "
-    "retention.",
+    "Removes events that all consumers have processed, after a retention.",
     table,
     sizeof(table) / sizeof(*table),
     (const int[]){64, 70, 71, 74, 75, 77, 78, 0},

@@ -11,6 +11,7 @@
 #include "reader/check.h"
 #include "reader/provision.h"
 #include "reader/reader.h"
+#include "reader/start_line.h"
 #include "stream/ack.h"
 #include "stream/event.h"
 
@@ -21,10 +22,11 @@ static struct reader_options reader = {
     .publication = "philotes_pub",
     .server_timeout = -1,
 };
-static bool create, drop, check;
+static bool create, drop, check, start_line;
 static const char *tables;
 
-enum mode { READ = 0, CREATE = 1, DROP = 2, CHECK = 4 };
+enum mode { READ = 0, CREATE = 1, DROP = 2, CHECK = 4, START_LINE = 8 };
+#define NOT_READ (CREATE | DROP | CHECK | START_LINE)
 
 static const struct opt table[] = {
     {'d', "source", "CONNINFO", OPT_TEXT, &reader.conninfo,
@@ -43,6 +45,8 @@ static const struct opt table[] = {
 	"drop slot and publication, and exit", 0, NULL},
     {0, "check", NULL, OPT_FLAG, &check, NULL,
 	"report whether the source can be read, and exit", 0, NULL},
+    {0, "start-line", NULL, OPT_FLAG, &start_line, NULL,
+	"print the start line of a stream, and exit", 0, NULL},
     {0, "ack", "FILE", OPT_TEXT, &reader.ack, NULL,
 	"read acknowledged positions from FILE", 0, NULL},
     {0, "failures", "FILE", OPT_TEXT, &reader.failures, NULL,
@@ -61,7 +65,8 @@ static const struct opt table[] = {
 static const struct opts opts = {
     "pg-cdc-read",
     "pg-cdc-read [-qv] [-d CONNINFO] [--ack FILE] [OPTION ...]\n"
-    "       pg-cdc-read --create | --drop | --check [-d CONNINFO] [OPTION ...]",
+    "       pg-cdc-read --create | --drop | --check | --start-line "
+    "[OPTION ...]",
     "Prints every committed change of a PostgreSQL database, one JSON line "
     "each.",
     table,
@@ -143,27 +148,32 @@ check_mode(void)
 		int modes; /* without effect in these */
 	} no_effect[] = {
 	    {"--source-id", &reader.source_id, CREATE | DROP | CHECK},
-	    {"--tables", &tables, DROP},
-	    {"--ack", &reader.ack, CREATE | DROP | CHECK},
-	    {"--failures", &reader.failures, CREATE | DROP | CHECK},
-	    {"--until", &reader.until, CREATE | DROP | CHECK},
-	    {"--messages", &reader.messages, CREATE | DROP | CHECK},
-	    {"--heartbeat", &reader.heartbeat, CREATE | DROP},
+	    {"--tables", &tables, DROP | START_LINE},
+	    {"--ack", &reader.ack, NOT_READ},
+	    {"--failures", &reader.failures, NOT_READ},
+	    {"--until", &reader.until, NOT_READ},
+	    {"--messages", &reader.messages, NOT_READ},
+	    {"--heartbeat", &reader.heartbeat, CREATE | DROP | START_LINE},
 	};
-	int mode = create ? CREATE : drop ? DROP : check ? CHECK : READ;
+	int mode = create ? CREATE
+	    : drop        ? DROP
+	    : check       ? CHECK
+	    : start_line  ? START_LINE
+			  : READ;
 
-	if (create + drop + check > 1)
-		return opts_usage(
-		    &opts, "only one of --create, --drop and --check");
+	if (create + drop + check + start_line > 1)
+		return opts_usage(&opts,
+		    "only one of --create, --drop, --check and --start-line");
 	for (size_t i = 0; i < sizeof(no_effect) / sizeof(*no_effect); i++) {
 		if ((no_effect[i].modes & mode) == 0 ||
 		    !opts_given(&opts, no_effect[i].dest))
 			continue;
 		return opts_usage(&opts, "%s has no effect with %s",
 		    no_effect[i].option,
-		    create     ? "--create"
-			: drop ? "--drop"
-			       : "--check");
+		    create      ? "--create"
+			: drop  ? "--drop"
+			: check ? "--check"
+				: "--start-line");
 	}
 	return EXIT_DONE;
 }
@@ -186,6 +196,9 @@ run(const struct table_list *list)
 		return provision_drop(&source);
 	if (check)
 		return check_source(&source);
+	if (start_line)
+		return start_line_print(reader.conninfo, reader.source_id,
+		    reader.slot, reader.publication);
 	reader.tables = list;
 	return reader_run(&reader);
 }

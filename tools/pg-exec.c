@@ -14,6 +14,10 @@
  *
  * exits with 0 if the connection string has a secret, with 1 if not.
  *
+ *	pg-exec --exit-code SQLSTATE
+ *
+ * exits with the code that the tools exit with after this error of a server.
+ *
  * libpq takes a setting from the connection string, else from the service, else
  * from the environment.  The service would thus override a secret that moved
  * from the string into the environment.  So, if a service is used, its settings
@@ -30,6 +34,7 @@
 #include "base/buf.h"
 #include "base/exitcode.h"
 #include "base/log.h"
+#include "pg/pg.h"
 #include "pg/pg_secret.h"
 
 /* libpq 14 refuses slightly longer lines in a service file. */
@@ -299,6 +304,8 @@ main(int argc, char **argv)
 
 	/* the scripts read our errors as those of psql */
 	log_init("psql");
+	if (argc == 3 && strcmp(argv[1], "--exit-code") == 0)
+		return pg_exit_code(argv[2]);
 	if (argc < 3 || getenv(variable) == NULL) {
 		log_error("usage: pg-exec VARIABLE PSQL [ARG ...]");
 		return EXIT_USAGE;

@@ -10,7 +10,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "base/clock.h"
 #include "base/text.h"
 
@@ -27,7 +26,7 @@ static const char *tool_name = "philotes";
 static enum log_format log_format = LOG_TEXT;
 static enum log_level log_threshold = LOG_WARNING;
 static bool log_timestamps;
-static bool log_forgiving;
+static struct log_kept *log_kept;
 static struct kind kinds[KINDS];
 
 void
@@ -45,9 +44,16 @@ log_configure(enum log_format format, enum log_level level, bool timestamps)
 }
 
 void
-log_errors_as_info(bool on)
+log_keep(struct log_kept *k)
 {
-	log_forgiving = on;
+	log_kept = k;
+}
+
+void
+log_kept_release(struct log_kept *k)
+{
+	buf_release(&k->error);
+	buf_release(&k->hint);
 }
 
 bool
@@ -182,14 +188,33 @@ admit(const char *level, const char *fmt)
 }
 
 static void
+keep(struct log_kept *k, const char *level, const struct buf *message)
+{
+	bool is_hint = strcmp(level, "hint") == 0;
+	struct buf *to = is_hint ? &k->hint : &k->error;
+
+	if (!is_hint) {
+		buf_clear(&k->error);
+		buf_clear(&k->hint);
+	}
+	if (to->len > 0)
+		buf_adds(to, "  ");
+	buf_addv(to, buf_view(message));
+}
+
+static void
 report(enum log_level threshold, const char *level, const char *fmt, va_list ap)
 {
+	bool is_error = threshold == LOG_ERROR;
 	struct buf message = BUF_INIT;
 	int saved = errno;
 
-	if (threshold == LOG_ERROR || admit(level, fmt)) {
+	if (is_error || admit(level, fmt)) {
 		buf_addvf(&message, fmt, ap);
-		emit(level, &message);
+		if (is_error && log_kept != NULL)
+			keep(log_kept, level, &message);
+		if (!is_error || log_kept == NULL || !log_kept->silent)
+			emit(level, &message);
 		buf_release(&message);
 	}
 	errno = saved;
@@ -208,17 +233,13 @@ report(enum log_level threshold, const char *level, const char *fmt, va_list ap)
 void
 log_error(const char *fmt, ...)
 {
-	if (log_forgiving)
-		EMIT_AT(LOG_INFO, "info");
-	else
-		EMIT_AT(LOG_ERROR, "error");
+	EMIT_AT(LOG_ERROR, "error");
 }
 
 void
 log_hint(const char *fmt, ...)
 {
-	if (!log_forgiving)
-		EMIT_AT(LOG_ERROR, "hint");
+	EMIT_AT(LOG_ERROR, "hint");
 }
 
 void

@@ -22,6 +22,8 @@
 
 #include <stdbool.h>
 
+#include "base/buf.h"
+
 #define LOG_BURST     20
 #define LOG_WINDOW_MS 10000
 
@@ -38,9 +40,16 @@ void log_init(const char *tool);
 void log_configure(
     enum log_format format, enum log_level level, bool timestamps);
 
-/* While on, errors are logged as infos, without their hints: for work that may
- * fail without harm. */
-void log_errors_as_info(bool on);
+/* The last error and its hints, which are joined by two spaces. */
+struct log_kept {
+	struct buf error;
+	struct buf hint;
+	bool silent; /* they do not go to stderr */
+};
+
+/* From now on errors and hints are kept in *k, too; NULL: no longer. */
+void log_keep(struct log_kept *k);
+void log_kept_release(struct log_kept *k);
 
 /* Was LOG_JSON configured? */
 bool log_is_json(void);

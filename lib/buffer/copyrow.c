@@ -10,7 +10,7 @@
  *	bigint, pg_lsn	8 bytes
  *	timestamptz	8 bytes: microseconds since 2000-01-01, signed
  *
- * All integers are big-endian.
+ * Integers are big-endian.
  */
 #include "buffer/copyrow.h"
 
@@ -82,7 +82,7 @@ copyrow_put(struct buf *b, const struct event *e)
 	b->len = (size_t)(to - b->data);
 }
 
-/* Sticky failure: after a bad field every further one is null. */
+/* After one bad field all further ones are null. */
 struct row {
 	struct view rest;
 	bool bad;
@@ -154,7 +154,7 @@ copyrow_get(struct view message, bool first, struct event *e)
 	struct row r = {message, false};
 
 	if (first) {
-		/* no flags and no extension are known */
+		/* flags and extension length must be 0 */
 		if (r.rest.n < HEADER_BYTES ||
 		    memcmp(r.rest.p, SIGNATURE, SIGNATURE_BYTES) != 0 ||
 		    bytes_load(r.rest.p + SIGNATURE_BYTES, 8) != 0)

@@ -7,7 +7,7 @@
 #include "sql.h"
 
 #define ROUNDS    5
-#define SECOND_MS 10000 /* for a second session */
+#define SECOND_MS 10000 /* limit for getting a second session */
 
 static const char identify[] = "identify the session";
 static const char second[] = "get a second session from the pooler";
@@ -15,9 +15,9 @@ static const char second[] = "get a second session from the pooler";
 int
 pooler_refuse(void)
 {
-	log_error("could not use the buffer: a connection pooler gives the "
-		  "session to others between transactions");
-	log_hint("Connect to the server itself, or pool by session "
+	log_error("could not use the buffer: transaction pooling is not "
+		  "supported");
+	log_hint("Connect to the server directly, or use session pooling "
 		 "(pool_mode = session in pgbouncer).");
 	return EXIT_CONFIG;
 }
@@ -37,9 +37,9 @@ ask(struct pg *pg, const char *doing, int64_t *backend)
 }
 
 /*
- * Another connection got no session of the server, while ours has one.  If that
- * is the only one of our role, the pool has no more for us; if not, there may
- * be one another time.
+ * The second connection got no server session within SECOND_MS.  If the first
+ * one is the only session of our role, the pool is limited to one, and a retry
+ * does not help.  Otherwise a session may become free later.
  */
 static int
 explain_silence(struct pg *pg)
@@ -49,8 +49,8 @@ explain_silence(struct pg *pg)
 	    SQL_SESSIONS_BESIDE, 0, NULL, &res);
 
 	if (rc == EXIT_DONE) {
-		log_hint("A connection pooler gives us one session at a time, "
-			 "and each tool needs two: raise its limit "
+		log_hint("Each tool needs two sessions, and the connection "
+			 "pooler allows one: raise its limit "
 			 "(default_pool_size in pgbouncer).");
 		rc = view_eq(pg_value(res, 0, 0), VIEW_LIT("0")) ? EXIT_CONFIG
 								 : EXIT_RETRY;
@@ -59,9 +59,12 @@ explain_silence(struct pg *pg)
 	return rc;
 }
 
-/* Two connections that are never given the same process, and never another,
- * have sessions of their own.  A pooler that shares hands on the one used last,
- * unless somebody else comes between, hence the rounds. */
+/*
+ * Alternates between two connections.  With session pooling each keeps its own
+ * server process.  With transaction pooling the second one gets the process that
+ * the first one used last, unless another client takes it in between; hence
+ * several rounds.
+ */
 static int
 compare(struct pg *pg, const struct pg_target *t)
 {
@@ -90,7 +93,7 @@ pooler_check(struct pg *pg, const struct pg_target *t)
 {
 	int rc = ask(pg, identify, &pg->backend);
 
-	/* a pooler makes up the process that it tells to its clients */
+	/* a pooler tells its clients a process ID of its own making */
 	if (rc != EXIT_DONE || pg->backend == PQbackendPID(pg->conn))
 		return rc;
 	return compare(pg, t);

@@ -1,6 +1,7 @@
 /*
- * A connection pooler between us and the buffer must keep a session for us
- * alone: locks live in it.
+ * Detects transaction pooling.  The tools hold advisory locks, which belong to
+ * a server session, so a connection pooler must give each client a session of
+ * its own (session pooling).
  */
 #ifndef POOLER_H
 #define POOLER_H
@@ -8,13 +9,13 @@
 #include "pg/pg_connect.h"
 
 /*
- * Refuses, with EXIT_CONFIG, a pooler that gives the server's session of pg, a
- * connection to t just opened, to others between transactions.  Leaves the
- * server's process in pg->backend.
+ * Returns EXIT_CONFIG if pg, a connection to t that was just opened, shares its
+ * server session with other clients.  Stores the process ID of the session in
+ * pg->backend.
  */
 int pooler_check(struct pg *pg, const struct pg_target *t);
 
-/* Says that the session has been found to be shared; EXIT_CONFIG. */
+/* Logs that the session is shared; returns EXIT_CONFIG. */
 int pooler_refuse(void);
 
 #endif

@@ -10,8 +10,6 @@
 #include "sql.h"
 #include "stream/event.h"
 
-/* How a transaction that writes begins.  Neither role, database nor pooler is
- * to weaken what follows. */
 const char store_begin[] =
     "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; "
     "SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = 0; "
@@ -20,9 +18,9 @@ const char store_begin[] =
     "SET LOCAL search_path = pg_catalog, pg_temp; ";
 
 static const char make_schema[] =
-    "Make the schema with philotes init, or load 001_schema.sql with psql.";
+    "Create the schema with philotes init, or load 001_schema.sql with psql.";
 
-/* The schema is there, but not its version: something else has the name. */
+/* The schema has no function schema_version(). */
 static void
 refuse_schema(struct pg *pg)
 {
@@ -33,17 +31,17 @@ refuse_schema(struct pg *pg)
 	if (rc == EXIT_DONE && view_eq(pg_value(res, 0, 0), VIEW_LIT("t"))) {
 		log_error("could not use the buffer: it has the plain table "
 			  "philotes.cdc_events");
-		log_hint("philotes init converts it, with all that it holds.");
+		log_hint("philotes init converts it, with all its events.");
 	} else if (rc == EXIT_DONE) {
 		log_error("could not use the buffer: its schema philotes is "
-			  "not ours, or not whole");
+			  "incomplete, or not one of this program");
 		log_hint("%s", make_schema);
 	}
 	PQclear(res);
 }
 
-static int
-check_version(struct pg *pg)
+int
+store_check_schema(struct pg *pg)
 {
 	PGresult *res;
 	uint64_t version = PHILOTES_SCHEMA;
@@ -65,7 +63,7 @@ check_version(struct pg *pg)
 		    PHILOTES_SCHEMA, VIEW_FMT(pg_value(res, 0, 0)));
 		log_hint(version < PHILOTES_SCHEMA
 			? "philotes init upgrades it."
-			: "It was made by newer tools: use those.");
+			: "A newer version created it: use its tools.");
 		rc = EXIT_CONFIG;
 	}
 	PQclear(res);
@@ -75,14 +73,12 @@ check_version(struct pg *pg)
 static int
 set_up(struct pg *pg)
 {
-	int rc = pg_query(
+	return pg_query(
 	    pg, "set up the session on the buffer", SQL_SESSION, 0, NULL, NULL);
-
-	return rc == EXIT_DONE ? check_version(pg) : rc;
 }
 
 int
-store_open(struct pg *pg, const char *conninfo)
+store_connect(struct pg *pg, const char *conninfo)
 {
 	const struct pg_target target = {"buffer", conninfo, false};
 	int rc = pg_connect(pg, &target);
@@ -93,18 +89,28 @@ store_open(struct pg *pg, const char *conninfo)
 }
 
 int
+store_open(struct pg *pg, const char *conninfo)
+{
+	int rc = store_connect(pg, conninfo);
+
+	return rc == EXIT_DONE ? store_check_schema(pg) : rc;
+}
+
+int
 store_open_beside(struct pg *pg, const char *conninfo)
 {
 	const struct pg_target target = {"buffer", conninfo, false};
 	int rc = pg_connect(pg, &target);
 
-	return rc == EXIT_DONE ? set_up(pg) : rc;
+	if (rc == EXIT_DONE)
+		rc = set_up(pg);
+	return rc == EXIT_DONE ? store_check_schema(pg) : rc;
 }
 
 int
 store_ensure_partitions(const char *conninfo, int64_t *end, int64_t *width)
 {
-	static const char doing[] = "make partitions of philotes.cdc_log";
+	static const char doing[] = "create partitions of philotes.cdc_log";
 	struct pg pg = {0};
 	PGresult *res = NULL;
 	int rc = store_open_beside(&pg, conninfo);
@@ -181,8 +187,8 @@ store_lock_writer(struct pg *pg, struct view source)
 		log_error("could not lock the source \"%.*s\": another "
 			  "writer has it, the buffer's backend %.*s",
 		    VIEW_FMT(source), VIEW_FMT(pg_value(res, 0, 1)));
-		log_hint("Stop it, or wait until the server has noticed that "
-			 "it has gone: see pg_stat_activity.");
+		log_hint("Stop that writer; if it is gone already, wait until "
+			 "the server notices: see pg_stat_activity.");
 		rc = EXIT_RETRY;
 	}
 	PQclear(res);

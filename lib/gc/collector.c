@@ -14,22 +14,22 @@
 #include "pg/pg.h"
 #include "sql.h"
 
-#define ROWS     5000 /* of one transaction that deletes */
-#define STEP_MS  1000 /* a clock was set, not only read late */
-#define PAUSE_MS 1000 /* after a lock of all partitions was not to be had */
+#define ROWS     5000 /* of a transaction that deletes */
+#define STEP_MS  1000 /* a larger difference means that a clock was set */
+#define PAUSE_MS 1000 /* after failing to lock the parent table */
 
 struct leaf {
 	int64_t n;
 	int64_t first_id;
-	int64_t end_id; /* the first id beyond */
-	bool may_go;
+	int64_t end_id; /* the first id after it */
+	bool may_go;    /* all its events may be removed */
 };
 
-/* How the server's clock and ours stood at the first run. */
+/* The server's clock and ours at the first run. */
 struct clocks {
 	bool known;
 	int64_t server;
-	int64_t ours; /* which nobody sets */
+	int64_t ours; /* monotonic */
 };
 
 struct collector {
@@ -38,7 +38,7 @@ struct collector {
 	int64_t retention;
 	struct gc_result done;
 	char started_at[64]; /* as the server writes it */
-	int64_t below;       /* the ledgers are trimmed below this id */
+	int64_t below;       /* trim the ledgers below this id */
 };
 
 static const char lock_not_available[] = "55P03";
@@ -50,7 +50,7 @@ unexpected(const char *doing)
 	return EXIT_BUG;
 }
 
-/* Runs a query with n numbers for its parameters. */
+/* Runs a query with n numbers as parameters. */
 static int
 call(struct collector *g, const char *doing, const char *sql, int n,
     const int64_t *args, PGresult **res)
@@ -63,7 +63,7 @@ call(struct collector *g, const char *doing, const char *sql, int n,
 	return pg_query(&g->pg, doing, sql, n, params, res);
 }
 
-/* ... that returns one number, or null: *v is left as it is. */
+/* The same for a query that returns one number; null leaves *v unchanged. */
 static int
 call_i64(struct collector *g, const char *doing, const char *sql, int n,
     const int64_t *args, int64_t *v)
@@ -78,8 +78,8 @@ call_i64(struct collector *g, const char *doing, const char *sql, int n,
 	return rc;
 }
 
-/* ... with one, or none if arg is NULL, that returns true or false.  A lock
- * that is not to be had at once is no error: *busy. */
+/* The same for a query with one parameter, or none if arg is NULL, that returns
+ * true or false.  *busy: a lock was not available, which is no error. */
 static int
 call_bool(struct collector *g, const char *doing, const char *sql,
     const int64_t *arg, bool *yes, bool *busy)
@@ -99,7 +99,7 @@ call_bool(struct collector *g, const char *doing, const char *sql,
 static void
 leave(struct collector *g, const struct leaf *l)
 {
-	log_info("partition \"cdc_log_%lld\" is in use, its turn comes later",
+	log_info("partition \"cdc_log_%lld\" is in use, left for the next run",
 	    (long long)l->n);
 	g->done.busy++;
 	if (g->below > l->first_id)
@@ -107,9 +107,10 @@ leave(struct collector *g, const struct leaf *l)
 }
 
 /*
- * Lock, look again, TRUNCATE, commit; then DROP what is empty: at no moment is
- * more than one strong lock waited for.  *go_on becomes false when somebody is
- * in the partition, who may well be in the next ones too.
+ * Locks the partition, checks it again, truncates it and commits; then drops the
+ * empty partition.  So it never waits for one strong lock while it holds
+ * another.  *go_on becomes false if the partition is in use: its users probably
+ * use the next ones, too.
  */
 static int
 drop_partition(struct collector *g, const struct leaf *l, bool *go_on)
@@ -161,7 +162,7 @@ get_leaf(const PGresult *res, int row, struct leaf *l)
 	    num_parse_i64(pg_value(res, row, 2), &l->end_id);
 }
 
-/* Oldest first; the first partition that stays is trimmed, and that is all. */
+/* Oldest first, up to the first partition that stays, which is trimmed. */
 static int
 collect_leaves(struct collector *g, const PGresult *leaves)
 {
@@ -194,7 +195,7 @@ list_leaves(struct collector *g, PGresult **leaves)
 	    &g->pg, "list the partitions", SQL_GC_LEAVES, 0, NULL, leaves);
 }
 
-/* The ledgers go with what they describe. */
+/* Removes the ledger rows of removed events. */
 static int
 trim_ledgers(struct collector *g)
 {
@@ -207,7 +208,7 @@ trim_ledgers(struct collector *g)
 	return rc;
 }
 
-/* The role may be one that may not; autovacuum is not as quick. */
+/* Only the owner may VACUUM; others leave it to autovacuum. */
 static int
 vacuum_ledgers(struct collector *g)
 {
@@ -224,21 +225,22 @@ vacuum_ledgers(struct collector *g)
 static int
 ensure_partitions(struct collector *g)
 {
-	return pg_query(&g->pg, "make partitions of philotes.cdc_log",
+	return pg_query(&g->pg, "create partitions of philotes.cdc_log",
 	    SQL_ENSURE_PARTITIONS, 0, NULL, NULL);
 }
 
-/* Partitions ahead come first: a COPY that begins right afterwards sees no
- * later one. */
+/* Creates the partitions ahead at once: a COPY that begins after the switch does
+ * not see partitions created later. */
 static int
 advance(struct collector *g)
 {
 	bool moved, busy;
-	int rc = call_bool(g, "move on to the next partition", SQL_GC_ADVANCE,
+	int rc = call_bool(g, "switch to the next partition", SQL_GC_ADVANCE,
 	    &g->retention, &moved, &busy);
 
 	if (rc == EXIT_DONE && busy)
-		log_info("ids are being drawn, the next partition comes later");
+		log_info("the id sequence is locked, switching partitions on "
+			 "the next run");
 	if (rc == EXIT_DONE && moved)
 		rc = ensure_partitions(g);
 	return rc;
@@ -247,7 +249,7 @@ advance(struct collector *g)
 static int
 begin(struct collector *g)
 {
-	static const char doing[] = "decide what goes";
+	static const char doing[] = "choose the events to remove";
 	PGresult *res;
 	int rc = call(g, doing, SQL_GC_BEGIN, 1, &g->retention, &res);
 
@@ -278,7 +280,7 @@ record(struct collector *g)
 	return pg_query(&g->pg, "record the run", SQL_GC_END, 5, params, NULL);
 }
 
-/* Decides what goes, and lets it go. */
+/* Chooses the events to remove, and removes them. */
 static int
 remove_events(struct collector *g)
 {
@@ -294,12 +296,13 @@ remove_events(struct collector *g)
 }
 
 static int
-see_what_stays(struct collector *g, PGresult **held)
+list_held(struct collector *g, PGresult **held)
 {
-	return call(g, "see what stays", SQL_GC_HELD, 1, &g->retention, held);
+	return call(g, "list the events that stay", SQL_GC_HELD, 1,
+	    &g->retention, held);
 }
 
-/* What is decided is committed before anything goes. */
+/* The choice is committed before anything is removed. */
 static int
 collect(struct collector *g, PGresult **held)
 {
@@ -315,20 +318,20 @@ collect(struct collector *g, PGresult **held)
 		rc = record(g);
 	if (rc == EXIT_DONE && !signals_stop_requested())
 		rc = vacuum_ledgers(g);
-	return rc == EXIT_DONE ? see_what_stays(g, held) : rc;
+	return rc == EXIT_DONE ? list_held(g, held) : rc;
 }
 
-/* The same decision, taken back. */
+/* For --dry-run: makes the same choice, and rolls it back. */
 static int
 rehearse(struct collector *g, PGresult **held)
 {
-	static const char doing[] = "see what would be removed";
+	static const char doing[] = "preview the removal";
 	int rc = pg_query(&g->pg, doing, "BEGIN", 0, NULL, NULL);
 
 	if (rc == EXIT_DONE)
 		rc = remove_events(g);
 	if (rc == EXIT_DONE)
-		rc = see_what_stays(g, held);
+		rc = list_held(g, held);
 	if (rc == EXIT_DONE)
 		rc = pg_query(&g->pg, doing, "ROLLBACK", 0, NULL, NULL);
 	return rc;
@@ -343,17 +346,17 @@ lock_out_others(struct collector *g)
 
 	if (rc == EXIT_DONE && !ours) {
 		log_error("could not lock the buffer for buffer-gc: another "
-			  "one runs");
+			  "one is running");
 		rc = EXIT_RETRY;
 	}
 	return rc;
 }
 
 /*
- * Marks have the server's time.  If its clock was set ahead since the first
- * run, what was marked before looks older by as much, so it is kept for longer
- * by as much, to the end of the process: that is right for old marks, and no
- * harm to new ones.
+ * Marks carry the server's time.  If its clock was set ahead since the first
+ * run, marks from before look older than they are.  So the retention grows by
+ * the same time for the rest of the process, which keeps events of newer marks
+ * longer than needed.
  */
 static int
 set_retention(struct collector *g, struct clocks *c)
@@ -370,17 +373,17 @@ set_retention(struct collector *g, struct clocks *c)
 	ours -= c->ours;
 	ahead = server - c->server - ours;
 	g->retention = g->o->retention;
-	/* two clocks differ by less than one in a thousand */
+	/* clocks drift apart by less than one in a thousand */
 	if (ahead < STEP_MS + ours / 1000)
 		return EXIT_DONE;
 	g->retention += ahead;
-	log_info("the server's clock was set ahead by %lld s: events are kept "
-		 "for longer by as much",
+	log_info("the server's clock was set ahead by %lld s: keeping events "
+		 "that much longer",
 	    (long long)(ahead / 1000));
 	return EXIT_DONE;
 }
 
-/* A connection of its own for each run: nothing is held between them. */
+/* Each run has a connection of its own: between runs none is open. */
 static int
 run_once(const struct collector_options *o, struct clocks *c)
 {

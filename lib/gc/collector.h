@@ -1,7 +1,8 @@
 /*
- * buffer-gc's work: lets go what every registered consumer processed longer
- * ago than the retention.  Whole partitions are dropped; of the oldest that
- * stays, events are deleted in chunks.  Nothing unprocessed is ever touched.
+ * The work of buffer-gc: removes the events that every registered consumer has
+ * processed longer ago than the retention.  Partitions that only hold such
+ * events are dropped; from the oldest one that stays, events are deleted in
+ * chunks.  Unprocessed events are never removed.
  */
 #ifndef COLLECTOR_H
 #define COLLECTOR_H

@@ -61,7 +61,7 @@ add_text(struct buf *b, const struct gc_result *r, const PGresult *held)
 		buf_addf(b, ", left %llu in use", (unsigned long long)r->busy);
 	buf_addc(b, '\n');
 	for (int row = 0; r->dry_run && row < PQntuples(held); row++) {
-		/* of each source the first holds most */
+		/* a source's first row is the consumer that holds most */
 		if (row == 0 ||
 		    !is(held, row, SOURCE, PQgetvalue(held, row - 1, SOURCE)))
 			add_source(b, held, row);
@@ -110,7 +110,7 @@ warn_of_dead(const PGresult *held)
 	for (int row = 0; row < PQntuples(held); row++) {
 		if (is(held, row, DEAD, "t"))
 			log_warning("consumer \"%s\" holds %s events of "
-				    "source \"%s\", the oldest of %s",
+				    "source \"%s\", the oldest from %s",
 			    PQgetvalue(held, row, CONSUMER),
 			    PQgetvalue(held, row, WAITING),
 			    PQgetvalue(held, row, SOURCE),
@@ -130,7 +130,7 @@ gcreport_print(const struct gc_result *r, const PGresult *held)
 	else
 		add_text(&b, r, held);
 	if (b.failed) {
-		log_error("could not report what was removed: out of memory");
+		log_error("could not print the report: out of memory");
 		rc = EXIT_OS;
 	} else if (fwrite(b.data, 1, b.len, stdout) != b.len ||
 	    fflush(stdout) != 0) {

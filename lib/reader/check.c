@@ -1,12 +1,7 @@
 #include "reader/check.h"
 
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-
 #include "base/exitcode.h"
-#include "base/log.h"
-#include "base/text.h"
+#include "base/findings.h"
 #include "reader/preflight.h"
 #include "reader/source.h"
 #include "reader/walsender.h"
@@ -41,80 +36,9 @@ struct check {
 	const struct provision_options *o;
 	struct pg pg;        /* for queries */
 	struct pg walsender; /* as a reader opens it */
-	struct preflight found;
+	struct findings found;
 	bool skipped; /* the server decodes without the publication */
 };
-
-/* The report */
-
-static void
-print_json(const struct finding *f)
-{
-	static const char *const results[] = {
-	    [FINDING_OK] = "ok",
-	    [FINDING_WARNING] = "warning",
-	    [FINDING_ERROR] = "error",
-	};
-	struct buf b = BUF_INIT;
-
-	buf_addf(&b, "{\"check\":\"%s\",\"result\":\"%s\"", f->check,
-	    results[f->level]);
-	if (f->level == FINDING_ERROR)
-		buf_addf(&b, ",\"code\":%d", f->code);
-	buf_adds(&b, ",\"message\":");
-	text_add_json(&b, f->text);
-	if (f->hint != NULL) {
-		buf_adds(&b, ",\"hint\":");
-		text_add_json(&b, view_of(f->hint));
-	}
-	printf("%.*s}\n", VIEW_FMT(buf_view(&b)));
-	buf_release(&b);
-}
-
-static void
-print_text(const struct finding *f)
-{
-	static const char *const results[] = {
-	    [FINDING_OK] = "ok",
-	    [FINDING_WARNING] = "WARNING",
-	    [FINDING_ERROR] = "ERROR",
-	};
-	struct buf b = BUF_INIT;
-
-	text_add_line(&b, f->text);
-	printf("%-8s %-12s %.*s\n", results[f->level], f->check,
-	    VIEW_FMT(buf_view(&b)));
-	if (f->hint != NULL)
-		printf("%-21s %s\n", "", f->hint);
-	buf_release(&b);
-}
-
-static void
-report(void *arg, const struct finding *f)
-{
-	const struct check *c = arg;
-
-	if (log_is_json())
-		print_json(f);
-	else
-		print_text(f);
-	/* as a reader, which ends at its first error */
-	if (f->level == FINDING_ERROR && c->found.rc == EXIT_DONE && !f->logged)
-		log_error("%.*s", VIEW_FMT(f->text));
-}
-
-/* Reports an error that has been logged. */
-static void
-logged_error(struct check *c, const char *check, int code, const char *what)
-{
-	const struct finding f = {.check = check,
-	    .level = FINDING_ERROR,
-	    .code = code,
-	    .logged = true};
-
-	preflight_found(&c->found, &f,
-	    "could not %s: see the message on standard error", what);
-}
 
 /* Connections */
 
@@ -125,11 +49,10 @@ connect_source(struct check *c)
 	int rc = source_connect(&c->pg, c->o->conninfo);
 
 	if (rc == EXIT_DONE)
-		preflight_found(&c->found, &fine,
-		    "database \"%s\" as role \"%s\"", PQdb(c->pg.conn),
-		    PQuser(c->pg.conn));
+		findings_add(&c->found, &fine, "database \"%s\" as role \"%s\"",
+		    PQdb(c->pg.conn), PQuser(c->pg.conn));
 	else
-		logged_error(c, "connection", rc, "connect to the source");
+		findings_add_logged(&c->found, "connection", rc);
 	return rc;
 }
 
@@ -143,13 +66,12 @@ connect_walsender(struct check *c)
 	if (rc == EXIT_DONE)
 		rc = source_identify(&c->walsender, &system);
 	if (rc == EXIT_DONE)
-		preflight_found(&c->found, &fine,
+		findings_add(&c->found, &fine,
 		    "the role may replicate, system %.*s, timeline %u",
 		    VIEW_FMT(buf_view(&system.system_id)),
 		    (unsigned)system.timeline);
 	else
-		logged_error(c, "replication", rc,
-		    "connect to the source for replication");
+		findings_add_logged(&c->found, "replication", rc);
 	source_system_release(&system);
 	return rc == EXIT_DONE;
 }
@@ -203,7 +125,7 @@ look_for_older_slot(struct check *c, const PGresult *res)
 	c->pg.expected = NULL;
 	PQsetNoticeReceiver(c->pg.conn, before, NULL);
 	if (pg_is_state(peeked, "42704") || c->skipped)
-		preflight_found(&c->found, &f,
+		findings_add(&c->found, &f,
 		    "could not use the replication slot \"%s\": it is older "
 		    "than the publication \"%s\"",
 		    c->o->slot, c->o->publication);
@@ -228,7 +150,7 @@ look_for_late_partitions(struct check *c, const PGresult *res)
 	    view_eq(pg_value(res, 0, P_ALL_TABLES), VIEW_LIT("t")) ||
 	    (!is_some(res, P_PARTITIONS) && !is_some(res, P_PARTITIONED)))
 		return;
-	preflight_found(&c->found, &f,
+	findings_add(&c->found, &f,
 	    "changes of a table are lost if it is attached as a partition "
 	    "after earlier changes of it were read");
 }
@@ -239,11 +161,11 @@ look_at_partitions(struct check *c, const PGresult *res)
 	const struct finding f = {.check = "partitions"};
 
 	if (is_some(res, P_PARTITIONS))
-		preflight_found(&c->found, &f,
+		findings_add(&c->found, &f,
 		    "%.*s partitions; their events carry the partition's name",
 		    VIEW_FMT(pg_value(res, 0, P_PARTITIONS)));
 	if (is_some(res, P_PARTITIONED))
-		preflight_found(&c->found, &f,
+		findings_add(&c->found, &f,
 		    "%.*s partitioned tables; their events carry the root's "
 		    "name",
 		    VIEW_FMT(pg_value(res, 0, P_PARTITIONED)));
@@ -257,15 +179,15 @@ look_at_contents(struct check *c, const PGresult *res)
 	struct view tables = pg_value(res, 0, P_TABLES);
 
 	f.level = is_some(res, P_TABLES) ? FINDING_OK : FINDING_WARNING;
-	preflight_found(&c->found, &f, "%.*s published", VIEW_FMT(tables));
+	findings_add(&c->found, &f, "%.*s published", VIEW_FMT(tables));
 	f.level = FINDING_WARNING;
 	if (is_some(res, P_UNPUBLISHED))
-		preflight_found(&c->found, &f, "%.*s not published",
+		findings_add(&c->found, &f, "%.*s not published",
 		    VIEW_FMT(pg_value(res, 0, P_UNPUBLISHED)));
 	if (!is_some(res, P_BUFFERS_OWN))
 		return;
 	f.hint = "Remove the schema philotes from the publication.";
-	preflight_found(&c->found, &f,
+	findings_add(&c->found, &f,
 	    "%.*s tables of the buffer itself are published: every event "
 	    "causes another",
 	    VIEW_FMT(pg_value(res, 0, P_BUFFERS_OWN)));
@@ -291,14 +213,14 @@ look_at_identities(struct check *c)
 		    view_eq(pg_value(res, i, T_STATE), VIEW_LIT("ok")))
 			continue;
 		all = false;
-		preflight_found(&c->found, &f, "\"%.*s\".\"%.*s\": %.*s",
+		findings_add(&c->found, &f, "\"%.*s\".\"%.*s\": %.*s",
 		    VIEW_FMT(pg_value(res, i, T_SCHEMA)),
 		    VIEW_FMT(pg_value(res, i, T_TABLE)),
 		    VIEW_FMT(pg_value(res, i, T_STATE)));
 	}
 	PQclear(res);
 	if (rc == EXIT_DONE && all)
-		preflight_found(&c->found, &fine,
+		findings_add(&c->found, &fine,
 		    "every published table has a usable replica identity");
 	return rc;
 }
@@ -332,11 +254,11 @@ look_at_list(struct check *c)
 	    &c->walsender, c->o->publication, c->o->tables, &left_out);
 
 	if (rc == EXIT_DONE)
-		preflight_found(&c->found, &fine,
+		findings_add(&c->found, &fine,
 		    "%d published tables left out by --tables",
 		    PQntuples(left_out));
 	else
-		logged_error(c, "tables", rc, "read the tables of --tables");
+		findings_add_logged(&c->found, "tables", rc);
 	PQclear(left_out);
 }
 
@@ -349,11 +271,9 @@ look_at_heartbeat(struct check *c)
 	    "EXPLAIN " SQL_HEARTBEAT, 0, NULL, NULL);
 
 	if (rc == EXIT_DONE)
-		preflight_found(
-		    &c->found, &fine, "the role may write heartbeats");
+		findings_add(&c->found, &fine, "the role may write heartbeats");
 	else
-		logged_error(
-		    c, "heartbeat", rc, "send a heartbeat to the source");
+		findings_add_logged(&c->found, "heartbeat", rc);
 }
 
 /* Resources of the server */
@@ -368,11 +288,11 @@ look_at_room(struct check *c, const PGresult *res)
 		f.level = FINDING_WARNING;
 		f.hint = "Raise max_replication_slots, or drop a slot.";
 	}
-	preflight_found(&c->found, &f, "%.*s of %.*s are free",
+	findings_add(&c->found, &f, "%.*s of %.*s are free",
 	    VIEW_FMT(pg_value(res, 0, W_SLOTS_FREE)),
 	    VIEW_FMT(pg_value(res, 0, W_SLOTS)));
 	f = (struct finding){.check = "senders"};
-	preflight_found(&c->found, &f, "%.*s of %.*s are free",
+	findings_add(&c->found, &f, "%.*s of %.*s are free",
 	    VIEW_FMT(pg_value(res, 0, W_SENDERS_FREE)),
 	    VIEW_FMT(pg_value(res, 0, W_SENDERS)));
 }
@@ -390,16 +310,16 @@ look_at_wal(struct check *c, const PGresult *res)
 		f.level = FINDING_WARNING;
 		f.hint = "Read the slot at once: the next checkpoint of the "
 			 "server removes WAL that it needs.";
-		preflight_found(&c->found, &f,
+		findings_add(&c->found, &f,
 		    "%.*s held back by the slot, more than the server keeps "
 		    "for it",
 		    VIEW_FMT(retained));
 	} else if (PQgetisnull(res, 0, W_SAFE)) {
-		preflight_found(&c->found, &f,
+		findings_add(&c->found, &f,
 		    "%.*s held back by the slot, without a limit",
 		    VIEW_FMT(retained));
 	} else {
-		preflight_found(&c->found, &f,
+		findings_add(&c->found, &f,
 		    "%.*s held back by the slot; it is lost after %.*s more",
 		    VIEW_FMT(retained), VIEW_FMT(pg_value(res, 0, W_SAFE)));
 	}
@@ -416,7 +336,7 @@ look_at_encoding(struct check *c, const PGresult *res)
 		f.hint = "pg-cdc-read exits with 69 at a value that is not "
 			 "UTF-8.";
 	}
-	preflight_found(&c->found, &f, "%.*s", VIEW_FMT(encoding));
+	findings_add(&c->found, &f, "%.*s", VIEW_FMT(encoding));
 }
 
 static int
@@ -447,7 +367,8 @@ look(struct check *c)
 	if (rc != EXIT_DONE)
 		return rc;
 	replicates = connect_walsender(c);
-	rc = preflight_look(&c->found, &c->pg, &confirmed);
+	rc = preflight_look(
+	    &c->found, &c->pg, c->o->slot, c->o->publication, &confirmed);
 	if (rc != EXIT_DONE && rc != c->found.rc)
 		return rc;
 	rc = look_at_publication(c);
@@ -463,20 +384,13 @@ look(struct check *c)
 int
 check_source(const struct provision_options *o)
 {
-	struct check c = {.o = o,
-	    .found = {
-		.slot = o->slot,
-		.publication = o->publication,
-		.report = report,
-		.arg = &c,
-	    }};
-	int rc = look(&c);
+	struct check c = {.o = o};
+	int rc, found;
 
+	findings_begin(&c.found);
+	rc = look(&c);
 	pg_close(&c.walsender);
 	pg_close(&c.pg);
-	if (fflush(stdout) != 0) {
-		log_error("could not write \"stdout\": %s", strerror(errno));
-		return EXIT_IO;
-	}
-	return rc;
+	found = findings_end(&c.found);
+	return found != EXIT_DONE ? found : rc;
 }

@@ -18,32 +18,21 @@ enum {
 	P_SLOT,
 };
 
+struct preflight {
+	const char *slot;
+	const char *publication;
+	struct findings *found;
+};
+
 /* The first good minor release of each major version.  Older ones lose rows
  * when a catalog change must be passed on to concurrent transactions (fixed in
  * 14.18, 15.13, 16.9, 17.5), or run out of memory then (fixed one release
  * later). */
 static const int good_versions[] = {140019, 150014, 160010, 170006};
 
-void
-preflight_found(
-    struct preflight *p, const struct finding *f, const char *fmt, ...)
-{
-	struct finding whole = *f;
-	struct buf b = BUF_INIT;
-	va_list ap;
-
-	va_start(ap, fmt);
-	buf_addvf(&b, fmt, ap);
-	va_end(ap);
-	whole.text = buf_view(&b);
-	p->report(p->arg, &whole);
-	if (whole.level == FINDING_ERROR && p->rc == EXIT_DONE)
-		p->rc = whole.code;
-	buf_release(&b);
-}
-
 static void
-look_at_server(struct preflight *p, const PGconn *conn, const PGresult *res)
+look_at_server(
+    const struct preflight *p, const PGconn *conn, const PGresult *res)
 {
 	struct finding f = {.check = "server"};
 	struct view version = pg_value(res, 0, P_VERSION);
@@ -57,18 +46,18 @@ look_at_server(struct preflight *p, const PGconn *conn, const PGresult *res)
 		f.level = FINDING_WARNING;
 		f.hint = "Update it: see the release notes on logical "
 			 "decoding.";
-		preflight_found(p, &f,
+		findings_add(p->found, &f,
 		    "PostgreSQL %.*s may lose changes or fail to decode them "
 		    "when tables are altered; %d.%d does not",
 		    VIEW_FMT(version), good_versions[i] / 10000,
 		    good_versions[i] % 10000);
 		return;
 	}
-	preflight_found(p, &f, "PostgreSQL %.*s", VIEW_FMT(version));
+	findings_add(p->found, &f, "PostgreSQL %.*s", VIEW_FMT(version));
 }
 
 static void
-look_at_wal_level(struct preflight *p, const PGresult *res)
+look_at_wal_level(const struct preflight *p, const PGresult *res)
 {
 	struct finding f = {.check = "wal_level"};
 	struct view level = pg_value(res, 0, P_WAL_LEVEL);
@@ -78,24 +67,25 @@ look_at_wal_level(struct preflight *p, const PGresult *res)
 		f.code = EXIT_CONFIG;
 		f.hint = "ALTER SYSTEM SET wal_level = logical, and restart "
 			 "the server.";
-		preflight_found(p, &f,
+		findings_add(p->found, &f,
 		    "could not use the server: its wal_level is %.*s",
 		    VIEW_FMT(level));
 		return;
 	}
-	preflight_found(p, &f, "%.*s", VIEW_FMT(level));
+	findings_add(p->found, &f, "%.*s", VIEW_FMT(level));
 }
 
 static void
-refuse_slot(struct preflight *p, int code, const char *hint, const char *reason)
+refuse_slot(
+    const struct preflight *p, int code, const char *hint, const char *reason)
 {
 	const struct finding f = {.check = "slot",
 	    .level = FINDING_ERROR,
 	    .code = code,
 	    .hint = hint};
 
-	preflight_found(p, &f, "could not use the replication slot \"%s\": %s",
-	    p->slot, reason);
+	findings_add(p->found, &f,
+	    "could not use the replication slot \"%s\": %s", p->slot, reason);
 }
 
 /* Explains an invalidation_reason; one that is unknown here stays as it is. */
@@ -123,7 +113,7 @@ lost_why(struct view word)
 }
 
 static void
-refuse_lost(struct preflight *p, struct view word)
+refuse_lost(const struct preflight *p, struct view word)
 {
 	const struct finding f = {.check = "slot",
 	    .level = FINDING_ERROR,
@@ -132,13 +122,14 @@ refuse_lost(struct preflight *p, struct view word)
 		    "create it again with --create, and run buffer-write once "
 		    "with --accept-gap."};
 
-	preflight_found(p, &f,
+	findings_add(p->found, &f,
 	    "could not use the replication slot \"%s\": it is lost: %.*s",
 	    p->slot, VIEW_FMT(lost_why(word)));
 }
 
 static void
-look_at_slot(struct preflight *p, const PGresult *res, uint64_t *confirmed)
+look_at_slot(
+    const struct preflight *p, const PGresult *res, uint64_t *confirmed)
 {
 	const struct finding fine = {.check = "slot"};
 	char reason[64];
@@ -167,13 +158,13 @@ look_at_slot(struct preflight *p, const PGresult *res, uint64_t *confirmed)
 		    "Creating a slot waits for open transactions to end.",
 		    "it is still being created");
 	} else {
-		preflight_found(p, &fine, "\"%s\", confirmed up to %s", p->slot,
-		    lsn_text(*confirmed).s);
+		findings_add(p->found, &fine, "\"%s\", confirmed up to %s",
+		    p->slot, lsn_text(*confirmed).s);
 	}
 }
 
 static void
-look_at_publication(struct preflight *p, const PGresult *res)
+look_at_publication(const struct preflight *p, const PGresult *res)
 {
 	struct finding f = {.check = "publication"};
 
@@ -182,12 +173,12 @@ look_at_publication(struct preflight *p, const PGresult *res)
 		f.code = EXIT_CONFIG;
 		f.hint = "Create it with pg-cdc-read --create; a slot older "
 			 "than its publication must be dropped first.";
-		preflight_found(p, &f,
+		findings_add(p->found, &f,
 		    "could not use the publication \"%s\": it does not exist",
 		    p->publication);
 		return;
 	}
-	preflight_found(p, &f, "\"%s\"", p->publication);
+	findings_add(p->found, &f, "\"%s\"", p->publication);
 }
 
 /* With literals, because a walsender takes no query parameters. */
@@ -215,45 +206,28 @@ query(const struct preflight *p, struct pg *pg, PGresult **res)
 }
 
 int
-preflight_look(struct preflight *p, struct pg *pg, uint64_t *confirmed)
+preflight_look(struct findings *found, struct pg *pg, const char *slot,
+    const char *publication, uint64_t *confirmed)
 {
+	const struct preflight p = {slot, publication, found};
 	PGresult *res;
-	int rc = query(p, pg, &res);
+	int rc = query(&p, pg, &res);
 
 	if (rc == EXIT_DONE) {
-		look_at_server(p, pg->conn, res);
-		look_at_wal_level(p, res);
-		look_at_slot(p, res, confirmed);
-		look_at_publication(p, res);
+		look_at_server(&p, pg->conn, res);
+		look_at_wal_level(&p, res);
+		look_at_slot(&p, res, confirmed);
+		look_at_publication(&p, res);
 	}
 	PQclear(res);
-	return rc != EXIT_DONE ? rc : p->rc;
-}
-
-static void
-log_first(void *arg, const struct finding *f)
-{
-	bool *done = arg;
-
-	if (f->level != FINDING_ERROR || *done)
-		return;
-	*done = true;
-	log_error("%.*s", VIEW_FMT(f->text));
-	if (f->hint != NULL)
-		log_hint("%s", f->hint);
+	return rc != EXIT_DONE ? rc : found->rc;
 }
 
 int
 preflight_start(struct pg *pg, const char *slot, const char *publication,
     uint64_t *confirmed)
 {
-	bool done = false;
-	struct preflight p = {
-	    .slot = slot,
-	    .publication = publication,
-	    .report = log_first,
-	    .arg = &done,
-	};
+	struct findings found = {0};
 
-	return preflight_look(&p, pg, confirmed);
+	return preflight_look(&found, pg, slot, publication, confirmed);
 }

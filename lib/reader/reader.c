@@ -65,11 +65,7 @@ set_up(struct reader *r, uint64_t *start)
 
 	if (rc != EXIT_DONE)
 		return rc;
-	if (r->o->source_id != NULL)
-		buf_adds(&r->decode.source_id, r->o->source_id);
-	else
-		buf_addf(&r->decode.source_id, "postgres-%s",
-		    PQdb(r->stream.pg.conn));
+	source_add_id(&r->decode.source_id, &r->stream.pg, r->o->source_id);
 	r->decode.messages = r->o->messages;
 	rc = decode_init(&r->decode);
 	liveness_start(&r->liveness, clock_ms(), r->system.timeout_ms,
@@ -131,15 +127,8 @@ stream(struct reader *r)
 	if (rc != EXIT_DONE)
 		return rc;
 	if (r->o->ack != NULL) {
-		const struct stream_start line = {
-		    .source_id = buf_view(&r->decode.source_id),
-		    .system_id = buf_view(&r->system.system_id),
-		    .timeline = r->system.timeline,
-		    .history = buf_view(&r->system.history),
-		    .slot = view_of(r->o->slot),
-		    .lsn = start,
-		    .flush = r->system.flush,
-		};
+		const struct stream_start line = source_start_line(&r->system,
+		    buf_view(&r->decode.source_id), r->o->slot, start);
 
 		progress_start(&r->progress, start, clock_ms());
 		r->liveness.reported = start;

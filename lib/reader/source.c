@@ -151,6 +151,30 @@ source_system_release(struct source_system *sys)
 	buf_release(&sys->history);
 }
 
+void
+source_add_id(struct buf *b, const struct pg *pg, const char *source_id)
+{
+	if (source_id != NULL)
+		buf_adds(b, source_id);
+	else
+		buf_addf(b, "postgres-%s", PQdb(pg->conn));
+}
+
+struct stream_start
+source_start_line(const struct source_system *sys, struct view source_id,
+    const char *slot, uint64_t lsn)
+{
+	return (struct stream_start){
+	    .source_id = source_id,
+	    .system_id = buf_view(&sys->system_id),
+	    .timeline = sys->timeline,
+	    .history = buf_view(&sys->history),
+	    .slot = view_of(slot),
+	    .lsn = lsn,
+	    .flush = sys->flush,
+	};
+}
+
 /* The CTEs in front of left_out.sql: the listed tables, as VALUES, and the
  * start of the publication's name. */
 static void

@@ -7,6 +7,7 @@
 #define SOURCE_H
 
 #include "pg/pg.h"
+#include "stream/event.h"
 #include "stream/tablelist.h"
 
 /*
@@ -33,6 +34,15 @@ struct source_system {
 /* Identifies the source; pg is a walsender connection. */
 int source_identify(struct pg *pg, struct source_system *sys);
 void source_system_release(struct source_system *sys);
+
+/* Appends the source's name in events: source_id, or postgres-DATABASE if that
+ * is NULL. */
+void source_add_id(struct buf *b, const struct pg *pg, const char *source_id);
+
+/* The start line of a stream from a slot that is confirmed up to lsn; its views
+ * point into the arguments. */
+struct stream_start source_start_line(const struct source_system *sys,
+    struct view source_id, const char *slot, uint64_t lsn);
 
 /*
  * The published tables to leave out, by schema and name: those that are neither

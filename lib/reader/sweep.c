@@ -46,6 +46,7 @@ ask(const struct sweep *s, const struct relation_cache *c, PGresult **gone)
 void
 sweep_work(struct sweep *s, struct relation_cache *c, uint64_t complete)
 {
+	struct log_kept kept = {.silent = true};
 	size_t left = c->n;
 	PGresult *gone = NULL;
 	int n;
@@ -54,9 +55,12 @@ sweep_work(struct sweep *s, struct relation_cache *c, uint64_t complete)
 		forget(s, c);
 	if (s->gone != NULL || c->n < (s->limit > 0 ? s->limit : LIMIT))
 		return;
-	log_errors_as_info(true);
-	ask(s, c, &gone);
-	log_errors_as_info(false);
+	/* a failure costs memory, nothing else */
+	log_keep(&kept);
+	if (ask(s, c, &gone) != EXIT_DONE)
+		log_info("%.*s", VIEW_FMT(buf_view(&kept.error)));
+	log_keep(NULL);
+	log_kept_release(&kept);
 	n = PQntuples(gone);
 	if (n > 0 && lsn_parse(pg_value(gone, n - 1, 1), &s->lsn)) {
 		left -= (size_t)n;

@@ -11,10 +11,10 @@
 #include "buffer/pooler.h"
 #include "buffer/store.h"
 
-#define PIECE_BYTES 65536 /* of one CopyData: larger is slower */
-#define COPY_ROWS   50000 /* of one COPY, */
-#define COPY_MS     1000  /* and its age */
-#define AHEAD       2     /* partitions to be there before a COPY begins */
+#define PIECE_BYTES 65536 /* of a CopyData message: larger ones are slower */
+#define COPY_ROWS   50000 /* a COPY has at most so many rows, */
+#define COPY_MS     1000  /* and takes at most so long */
+#define AHEAD       2     /* empty partitions when a COPY begins */
 
 static const char doing[] = "write to philotes.cdc_log";
 
@@ -67,7 +67,7 @@ copyin_commit(struct copyin *c, const struct copyin_mark *mark)
 	c->closing = true;
 }
 
-/* What is sent */
+/* To the server */
 
 static int
 send(struct copyin *c, struct buf *sql, enum copyin_state next)
@@ -86,7 +86,8 @@ send(struct copyin *c, struct buf *sql, enum copyin_state next)
 	return rc;
 }
 
-/* BEGIN, settings, lock and watermark in one round trip. */
+/* Begins the transaction, pins its settings, locks the source and reads the
+ * watermark, in one round trip. */
 static int
 send_begin(struct copyin *c)
 {
@@ -101,7 +102,7 @@ send_begin(struct copyin *c)
 	return send(c, &sql, COPYIN_BEGIN);
 }
 
-/* How far others have drawn ids meanwhile. */
+/* Draws an id, to learn how many ids other writers have drawn meanwhile. */
 static int
 send_look(struct copyin *c)
 {
@@ -111,7 +112,7 @@ send_look(struct copyin *c)
 	return send(c, &sql, COPYIN_LOOK);
 }
 
-/* Are there partitions enough for ids from this one on? */
+/* Creates partitions if there are not enough for ids from this one on. */
 static int
 look_ahead(struct copyin *c, int64_t id)
 {
@@ -202,8 +203,8 @@ send_commit(struct copyin *c)
 	return send(c, &sql, COPYIN_COMMIT);
 }
 
-/* Rows, as far as the socket takes them; then the end of the COPY if it is
- * time for it.  *moved: the state is another. */
+/* Sends rows as far as the socket takes them, then ends the COPY if it is due.
+ * *moved: the state has changed. */
 static int
 send_rows(struct copyin *c, bool *moved)
 {
@@ -236,9 +237,9 @@ send_rows(struct copyin *c, bool *moved)
 	return send_end(c);
 }
 
-/* What is answered */
+/* From the server */
 
-/* write_no, first_id, commit_lsn, seq, checkpoint, process. */
+/* Reads write_no, first_id, commit_lsn, seq, checkpoint, backend. */
 static int
 on_begun(struct copyin *c)
 {
@@ -252,7 +253,7 @@ on_begun(struct copyin *c)
 		log_error("could not begin to write: unexpected answer");
 		return EXIT_BUG;
 	}
-	/* the writer's lock is in the session that we began with */
+	/* the writer's lock belongs to the session of the first query */
 	if (backend != c->pg->backend)
 		return pooler_refuse();
 	lsn_parse(pg_value(res, 0, 2), &found.commit_lsn);
@@ -262,8 +263,8 @@ on_begun(struct copyin *c)
 	    found.seq == c->known.seq &&
 	    found.checkpoint == c->known.checkpoint)
 		return EXIT_DONE;
-	log_error("could not write to the source \"%.*s\": another writer has, "
-		  "up to (%s, %llu) and checkpoint %s",
+	log_error("could not write source \"%.*s\": another writer already "
+		  "stored up to (%s, %llu), checkpoint %s",
 	    VIEW_FMT(buf_view(&c->source)), lsn_text(found.commit_lsn).s,
 	    (unsigned long long)found.seq, lsn_text(found.checkpoint).s);
 	return EXIT_RETRY;
@@ -309,16 +310,16 @@ on_committed(struct copyin *c)
 	c->state = COPYIN_CLOSED;
 }
 
-/* The exit code of a failure that has been logged, in this state. */
+/* Corrects the exit code of a logged failure by the state it came in. */
 static int
 explain(const struct copyin *c, int rc)
 {
 	if (c->state == COPYIN_COMMIT && pg_is_state(c->answer, "23505")) {
-		log_hint("Another writer has written this source.");
+		log_hint("Another buffer-write has written this source.");
 		return EXIT_RETRY;
 	}
-	/* a partition is missing, which is no constraint with a name: this
-	 * process was held up for long */
+	/* no partition for the id (a check violation without a constraint's
+	 * name): this process was suspended while others used up the ids */
 	if (c->state == COPYIN_END && pg_is_state(c->answer, "23514") &&
 	    PQresultErrorField(c->answer, PG_DIAG_CONSTRAINT_NAME) == NULL)
 		return EXIT_RETRY;
@@ -388,7 +389,7 @@ step(struct copyin *c, bool *moved)
 	}
 }
 
-/* Is it the server's turn? */
+/* Do we wait for the server? */
 static bool
 waits(const struct copyin *c)
 {
@@ -416,8 +417,8 @@ copyin_step(struct copyin *c)
 	if (rc != EXIT_DONE)
 		return rc;
 	flushed = PQflush(c->pg->conn);
-	/* the socket may have taken the last piece only now: rows that are
-	 * left go at once, nothing else would wake us for them */
+	/* even if all is sent now, rows may be left: poll for POLLOUT, since no
+	 * other event would continue them */
 	c->unsent = flushed > 0;
 	c->blocked = c->unsent || (c->state == COPYIN_COPY && c->count > 0);
 	if (flushed < 0)

@@ -11,10 +11,10 @@
 #include "base/signals.h"
 #include "buffer/copyrow.h"
 
-#define HOLD_BYTES ((size_t)512 * 1024) /* of rows held */
-#define GIVE_BYTES ((size_t)64 * 1024)  /* worth handing on */
+#define HOLD_BYTES ((size_t)512 * 1024) /* at most so many are held */
+#define GIVE_BYTES ((size_t)64 * 1024)  /* enough to give to copyin */
 
-/* The row-th of the COPY in progress. */
+/* Names a row of the COPY in progress, counted from 1. */
 static void
 name_row(const void *arg, uint64_t row, struct buf *to)
 {
@@ -39,11 +39,11 @@ feed_source(struct feed *f, struct view source, const struct copyin_mark *known)
 	f->next = (struct copyin_mark){.timeline = known->timeline};
 	if (!f->copy.source.failed)
 		return EXIT_DONE;
-	log_error("could not keep a name: out of memory");
+	log_error("could not store the name of a source: out of memory");
 	return EXIT_OS;
 }
 
-/* What comes from the stream */
+/* From the stream */
 
 void
 feed_touch(struct feed *f)
@@ -117,7 +117,7 @@ feed_has_much(const struct feed *f)
 	return f->rows.len - f->looked >= GIVE_BYTES;
 }
 
-/* What goes to the server */
+/* To the server */
 
 static void
 move(struct buf *to, struct buf *from)
@@ -129,7 +129,7 @@ move(struct buf *to, struct buf *from)
 	buf_clear(from);
 }
 
-/* Is there anything that a commit would say? */
+/* Is there anything to commit or acknowledge? */
 static bool
 uncommitted(const struct feed *f)
 {
@@ -149,7 +149,7 @@ hand_on(struct feed *f, size_t bytes, uint64_t count)
 	f->complete_count = 0;
 }
 
-/* All that is complete, and what it says. */
+/* Gives all complete rows to copyin and has it commit. */
 static int
 begin_commit(struct feed *f)
 {
@@ -169,7 +169,7 @@ begin_commit(struct feed *f)
 		copyin_commit(&f->copy, &mark);
 		move(&f->ack_under_way, &f->ack);
 	} else {
-		move(&f->ack_due, &f->ack); /* all of it was there before */
+		move(&f->ack_due, &f->ack); /* stored by an earlier commit */
 	}
 	f->handed = 0;
 	f->due = false;
@@ -177,12 +177,12 @@ begin_commit(struct feed *f)
 	return EXIT_DONE;
 }
 
-/* Does what is to be done with the rows, now that copyin takes some. */
+/* Commits or gives rows to copyin, which takes some now. */
 static int
 give(struct feed *f, bool dry)
 {
-	/* a transaction outgrows what may be held: it gets a database
-	 * transaction of its own, behind what is complete */
+	/* the transaction is too large to hold: commit what is complete, then
+	 * stream it in a database transaction of its own */
 	bool outgrown = f->rows.len >= HOLD_BYTES && f->complete < GIVE_BYTES;
 	int rc = EXIT_DONE;
 
@@ -200,10 +200,10 @@ give(struct feed *f, bool dry)
 	return EXIT_DONE;
 }
 
-/* What goes back */
+/* To stdout */
 
-/* Acks are cumulative: of those that stdout does not take yet, the last is
- * enough.  Each is one write, so that it goes into a pipe as a whole. */
+/* Acks are cumulative, so while stdout is blocked only the last one is kept.
+ * Each ack is one write(2), which a pipe takes as a whole. */
 static int
 send_ack(struct feed *f)
 {
@@ -237,7 +237,7 @@ feed_step(struct feed *f, bool dry)
 
 /* Waiting */
 
-/* The earlier of two times, 0 being never. */
+/* The earlier of two times; 0 is never. */
 static int64_t
 earlier(int64_t a, int64_t b)
 {
@@ -264,8 +264,9 @@ ack_reader_gone(const struct feed *f)
 	return EXIT_IO;
 }
 
-/* With nothing to be sent, it may have ended since all is acknowledged, and
- * what is between us and the end of the stream is slower. */
+/* A reader of the acks that ends before stdin does is an error only after
+ * STOP_GRACE_MS: at the end of the stream it has all acks and exits, and our end
+ * of file may arrive later. */
 int
 feed_wait(struct feed *f, int in_fd, int64_t until, bool *readable)
 {
@@ -274,7 +275,7 @@ feed_wait(struct feed *f, int in_fd, int64_t until, bool *readable)
 	struct pollfd p[4] = {
 	    {PQsocket(f->copy.pg->conn), copyin_events(&f->copy), 0},
 	    {watched ? f->out.fd : -1, pending ? POLLOUT : 0, 0},
-	    /* a stop that was asked for before ends no wait of its own */
+	    /* a stop requested earlier does not end the wait */
 	    {signals_stop_requested() ? -1 : signals_fd(), POLLIN, 0},
 	    {in_fd, POLLIN, 0},
 	};
@@ -287,7 +288,7 @@ feed_wait(struct feed *f, int in_fd, int64_t until, bool *readable)
 	if (p[2].revents != 0)
 		signals_drain();
 	*readable = p[3].revents != 0;
-	/* who has gone may have left something to read */
+	/* the producer may have written lines before it exited */
 	if (*readable || (p[1].revents & (POLLERR | POLLHUP)) == 0)
 		return EXIT_DONE;
 	if (pending)

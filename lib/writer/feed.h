@@ -1,22 +1,23 @@
 /*
- * Rows on their way from the stream into the buffer, and acks on their way
- * back: what is held, what is handed to copyin, when it is committed.
+ * Carries rows from the stream to the buffer, and acks back: which rows are
+ * held, when they go to copyin, and when copyin commits.
  *
  *	feed_source → feed_row* → feed_boundary → feed_row* …
  *
  * In the order of the stream:
  *
- *	committed | handed to copyin | complete | the rest   | not read yet
- *	                             ^ rows.data             ^ rows.len
+ *	committed | given to copyin | complete | incomplete | not read yet
+ *	                            ^ rows.data             ^ rows.len
  *
- * Complete are the rows before the last boundary.  They are committed as soon
- * as there is nothing to read at a boundary, or a limit is reached; those of an
- * unfinished transaction stay behind, so that nothing complete is lost with
- * them.  A transaction too large to be held is streamed: handed on before its
- * end is known, in a database transaction of its own.
+ * Rows before the last boundary are complete.  They are committed when there is
+ * nothing to read at a boundary, or when a limit is reached.  The rows of an
+ * unfinished transaction are held until it ends, so that dropping them loses
+ * nothing that is complete.  A transaction too large to hold is streamed: its
+ * rows go to copyin before its end is known, in a database transaction of
+ * their own.
  *
- * While the server works on one commit the caller reads on, up to what may be
- * held.  Nothing here waits but feed_wait and what calls it.
+ * While the server works on a commit the caller reads on, until HOLD_BYTES are
+ * held.  Only feed_wait, feed_settle and feed_finish wait.
  */
 #ifndef FEED_H
 #define FEED_H
@@ -30,85 +31,87 @@
 struct feed {
 	struct copyin copy;
 	struct fdio_out out;
-	uint64_t batch_size;    /* rows after which a boundary commits, */
-	int64_t flush_interval; /* or ms */
+	/* a boundary commits after so many rows, or ms */
+	uint64_t batch_size;
+	int64_t flush_interval;
 
-	bool inside; /* of a transaction whose end is not known; the caller's */
-	bool acked;  /* somebody waits for acks: the end of it is an error, */
-	int64_t gone_by; /* unless stdin ends by then; 0: it has not come */
+	/* the caller sets these; a boundary clears inside */
+	bool inside; /* in a transaction whose end was not read yet */
+	bool acked;  /* the producer waits for acks */
+	struct rejects rejects; /* synced before each commit */
 
-	struct rejects
-	    rejects; /* the caller's; on disk before what is behind */
+	/* the reader of the acks is gone: an error unless stdin ends by then;
+	 * 0: it is not */
+	int64_t gone_by;
 
 	struct rowmap rowmap;
 	struct buf rows;
-	uint64_t count;          /* of rows in it */
-	size_t complete;         /* bytes of them, */
-	uint64_t complete_count; /* and rows */
-	uint64_t handed;         /* rows, since the last commit began */
+	uint64_t count;          /* number of rows in it */
+	size_t complete;         /* bytes of the complete ones, */
+	uint64_t complete_count; /* and their number */
+	uint64_t handed;         /* rows given since the last commit */
 	size_t looked;           /* rows.len at the last feed_step */
 	bool streaming;
-	bool due;         /* what is complete is to be committed */
+	bool due;         /* commit the complete rows */
 	int64_t began_ms; /* first line since the last commit; 0: none */
 
-	struct copyin_mark next; /* what the next commit says */
-	uint64_t checkpoint;     /* committed, or being so */
+	struct copyin_mark next; /* the ledger's state after the next commit */
+	uint64_t checkpoint;     /* committed, or being committed */
 
 	struct buf ack;           /* of the last checkpoint; empty: none */
-	struct buf ack_under_way; /* waits for the commit under way */
-	struct buf ack_due;       /* may be sent */
+	struct buf ack_under_way; /* of the commit in progress */
+	struct buf ack_due;       /* to be sent */
 };
 
-/* Acks go to out_fd.  copyin_init of f->copy is the caller's, who may use its
+/* Acks go to out_fd.  The caller calls copyin_init for f->copy, and may use its
  * connection after feed_settle. */
 void feed_init(struct feed *f, int out_fd);
 
-/* The source of the rows to come, and what its ledger says; nothing may be
- * held. */
+/* Sets the source of the rows to come, and its state in the ledger.  No rows
+ * may be held. */
 int feed_source(
     struct feed *f, struct view source, const struct copyin_mark *known);
 
-/* There is a line, from which on the flush interval counts. */
+/* Starts the flush interval, if it has not started since the last commit. */
 void feed_touch(struct feed *f);
 
-/* line is the number of the event's, for messages. */
+/* Adds an event; line is the number of its line, for messages. */
 int feed_row(struct feed *f, const struct event *e, uint64_t line);
 
-/* All rows before are complete, the last of them being (commit_lsn, seq); seq
- * 0: it has no identity. */
+/* Makes all rows complete.  The last one is event (commit_lsn, seq); seq 0: it
+ * has no identity. */
 void feed_boundary(struct feed *f, uint64_t commit_lsn, uint64_t seq);
 
-/* A checkpoint to be acknowledged, followed by feed_boundary; lsn 0: it is not
- * one that the ledger knows. */
+/* Takes a checkpoint to acknowledge; the caller then calls feed_boundary.
+ * lsn 0: the checkpoint is not stored in the ledger. */
 void feed_checkpoint(struct feed *f, struct view ack, uint64_t lsn);
 
-/* Forgets the rows after the last boundary.  False: it is too late for that,
- * some have been handed on; all before them has been committed. */
+/* Drops the rows after the last boundary.  False: some of them have gone to
+ * copyin already, in a transaction of their own. */
 bool feed_drop(struct feed *f);
 
-/* May more be fed?  Not while a commit is due or as much is held as may be. */
+/* May more events be added?  Not while a commit is due or HOLD_BYTES are held. */
 bool feed_takes(const struct feed *f);
 
-/* Has so much come since the last feed_step that one is worth it? */
+/* Have enough rows been added since the last feed_step to call it again? */
 bool feed_has_much(const struct feed *f);
 
-/* Does what can be done without waiting.  dry: there is nothing to read. */
+/* Does what is possible without waiting.  dry: stdin has nothing to read. */
 int feed_step(struct feed *f, bool dry);
 
 /*
- * Waits until feed_step has something to do, a signal arrives, until (clock_ms;
- * 0: for ever) or, if in_fd is not -1, there is something to read there, which
- * *readable tells.
+ * Waits until feed_step has something to do, a signal arrives, the time `until`
+ * (clock_ms; 0: none) is reached or, if in_fd is not -1, in_fd is *readable.
  */
 int feed_wait(struct feed *f, int in_fd, int64_t until, bool *readable);
 
-/* Commits what is complete, and waits for it. */
+/* Commits the complete rows and waits until they are on disk. */
 int feed_settle(struct feed *f);
 
-/* The same, and all acks are written. */
+/* The same, and writes all acks. */
 int feed_finish(struct feed *f);
 
-/* Closes the descriptor of the acks; returns an exit code. */
+/* Closes the descriptor of the acks, too; returns an exit code. */
 int feed_release(struct feed *f);
 
 #endif

@@ -5,9 +5,11 @@
 #include "base/lsn.h"
 #include "writer/history.h"
 
-/* Why the stream does not go on where the buffer ends; null: it does.  Without
- * a checkpoint it may go on anywhere, but what was stored from streams without
- * control lines has left a watermark. */
+/*
+ * The reason for a gap, or NULL.  A source without a checkpoint may start
+ * anywhere, but streams without control lines may have left a watermark, and
+ * events at or below it would be skipped.
+ */
 static const char *
 find_gap(const struct store_state *have, const struct stream_start *start)
 {
@@ -19,13 +21,13 @@ find_gap(const struct store_state *have, const struct stream_start *start)
 	if (!have->has_checkpoint)
 		return ahead ? reset : NULL;
 	if (!view_eq(buf_view(&have->system_id), start->system_id))
-		return "it is another cluster";
+		return "the stream comes from another cluster";
 	if (!view_eq(buf_view(&have->slot), start->slot))
-		return "it is another slot";
+		return "the stream comes from another slot";
 	if (start->lsn > have->checkpoint)
-		return "the slot is ahead: changes between are missing";
-	/* the watermark is above the checkpoint if the last commit came between
-	 * two of them; what is up to it would be taken for stored */
+		return "the slot is ahead: the changes between are missing";
+	/* a commit between two checkpoints raises the watermark above the last
+	 * one; events up to the watermark would be skipped */
 	if (have->checkpoint > start->flush || ahead)
 		return reset;
 	if (start->timeline == have->timeline)
@@ -35,7 +37,7 @@ find_gap(const struct store_state *have, const struct stream_start *start)
 	if (!history_find(start->history, have->timeline, &switched))
 		return "the source's history lacks the buffer's timeline";
 	if (have->checkpoint > switched || have->stored >= switched)
-		return "the source's timeline left the buffer's before it";
+		return "the source's timeline branched off before it";
 	return NULL;
 }
 
@@ -43,7 +45,7 @@ static int
 refuse(const struct store_state *have, const struct stream_start *start,
     const char *why)
 {
-	/* a commit that begins where the checkpoint is comes after it */
+	/* a commit at the checkpoint's LSN comes after the checkpoint */
 	bool above = have->seq != 0 && have->stored >= have->checkpoint;
 
 	log_error("could not continue the source \"%.*s\" from the buffer's "
@@ -57,9 +59,18 @@ refuse(const struct store_state *have, const struct stream_start *start,
 	    why, VIEW_FMT(start->slot), VIEW_FMT(start->system_id),
 	    (unsigned)start->timeline, lsn_text(start->lsn).s,
 	    lsn_text(start->flush).s);
-	log_hint("Find out what is missing; buffer-write --accept-gap goes on "
-		 "from the slot's position and records the gap.");
+	log_hint("Find out which changes are missing.  buffer-write "
+		 "--accept-gap records the gap and goes on from the slot's "
+		 "position.");
 	return EXIT_OPERATOR;
+}
+
+int
+gap_look(const struct store_state *state, const struct stream_start *start)
+{
+	const char *why = find_gap(state, start);
+
+	return why == NULL ? EXIT_DONE : refuse(state, start, why);
 }
 
 int

@@ -1,5 +1,6 @@
 /*
- * The gap check: does a stream that starts go on where the buffer ends?
+ * The gap check: may a stream with this start line be appended to what the
+ * buffer has of its source, or are changes missing in between?
  */
 #ifndef GAP_H
 #define GAP_H
@@ -7,10 +8,12 @@
 #include "buffer/store.h"
 #include "stream/event.h"
 
+/* Returns EXIT_DONE if there is no gap, else EXIT_OPERATOR. */
+int gap_look(const struct store_state *state, const struct stream_start *start);
+
 /*
- * Compares start with the state of its source and brings both in line: the
- * first start of a source is recorded, a gap is refused with EXIT_OPERATOR or,
- * if accepted, recorded.  *state is what is stored afterwards.
+ * The same before writing: records the first start of a source, and a gap if
+ * the caller accepts it.  Updates *state to what is stored then.
  */
 int gap_check(struct pg *pg, const struct stream_start *start, bool accept,
     struct store_state *state);

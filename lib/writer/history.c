@@ -4,8 +4,7 @@
 #include "base/num.h"
 #include "json/json_small.h"
 
-/* history = [ [timeline,"LSN"], … ], so its tokens are one, and three a pair.
- */
+/* The tokens of [[1,"0/5000000"],…]: the outer array, then three a pair. */
 static bool
 find_in(const struct json_small *history, uint32_t timeline, uint64_t *lsn)
 {

@@ -17,7 +17,7 @@
 #include "base/utf8.h"
 
 #define WRITE_BYTES ((size_t)64 * 1024)
-#define NAME_BYTES  512 /* of a name in a reason, the line has the rest */
+#define NAME_BYTES  512 /* longer names are cut in a reason */
 
 static int
 failed(const struct rejects *r, const char *doing)
@@ -44,7 +44,7 @@ flush(struct rejects *r)
 	return EXIT_DONE;
 }
 
-/* A file that ends in the middle of a record gets the newlines it lacks. */
+/* Ends an incomplete last record with newlines. */
 static int
 mend(struct rejects *r)
 {
@@ -68,8 +68,7 @@ mend(struct rejects *r)
 	return flush(r);
 }
 
-/* A file that was just made is lost in a crash as long as its directory is not
- * on disk. */
+/* Without this a crash may lose the entry of a new file. */
 static int
 sync_directory(struct rejects *r)
 {
@@ -102,7 +101,7 @@ rejects_open(struct rejects *r, const char *path)
 	r->fd = open(path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
 	if (r->fd < 0 || fstat(r->fd, &st) != 0)
 		return failed(r, "open");
-	/* it cannot be synced, and a full one would hold us up for ever */
+	/* a FIFO cannot be synced, and a full one would block us for ever */
 	if (S_ISFIFO(st.st_mode)) {
 		errno = ESPIPE;
 		return failed(r, "open");
@@ -157,8 +156,8 @@ rejects_sync(struct rejects *r)
 		return EXIT_DONE;
 	if (fsync(r->fd) != 0)
 		return failed(r, "sync");
-	log_warning("rejected lines, now in \"%s\": %llu", r->path,
-	    (unsigned long long)r->unsynced);
+	log_warning("wrote %llu rejected lines to \"%s\"",
+	    (unsigned long long)r->unsynced, r->path);
 	r->unsynced = 0;
 	return EXIT_DONE;
 }

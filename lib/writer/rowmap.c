@@ -4,32 +4,31 @@
 
 #include "base/lsn.h"
 
-#define PLACES ((uint64_t)1 << 16)
+#define ROWS ((uint64_t)1 << 16)
 
 bool
-rowmap_add(struct rowmap *p, const struct row_origin *at)
+rowmap_add(struct rowmap *m, const struct row_origin *at)
 {
-	/* memory that is not used yet costs nothing */
-	if (p->ring == NULL)
-		p->ring = calloc(PLACES, sizeof(*p->ring));
-	if (p->ring == NULL)
+	if (m->ring == NULL)
+		m->ring = calloc(ROWS, sizeof(*m->ring));
+	if (m->ring == NULL)
 		return false;
-	p->ring[p->next++ % PLACES] = *at;
+	m->ring[m->next++ % ROWS] = *at;
 	return true;
 }
 
 void
-rowmap_drop(struct rowmap *p, uint64_t n)
+rowmap_drop(struct rowmap *m, uint64_t n)
 {
-	p->next -= n;
+	m->next -= n;
 }
 
 void
-rowmap_describe(const struct rowmap *p, uint64_t n, struct buf *to)
+rowmap_describe(const struct rowmap *m, uint64_t n, struct buf *to)
 {
-	const struct row_origin *at = &p->ring[n % PLACES];
+	const struct row_origin *at = &m->ring[n % ROWS];
 
-	if (n >= p->next || p->next - n > PLACES)
+	if (n >= m->next || m->next - n > ROWS)
 		return;
 	buf_addf(to, " (line %llu", (unsigned long long)at->line);
 	if (at->seq != 0)
@@ -39,8 +38,8 @@ rowmap_describe(const struct rowmap *p, uint64_t n, struct buf *to)
 }
 
 void
-rowmap_release(struct rowmap *p)
+rowmap_release(struct rowmap *m)
 {
-	free(p->ring);
-	*p = (struct rowmap){0};
+	free(m->ring);
+	*m = (struct rowmap){0};
 }

@@ -1,7 +1,7 @@
 /*
- * Where the rows of a stream came from, for the message should the server
- * refuse one: it only says which row of the COPY it was.  The last 65,536 rows
- * are remembered, more than are in a COPY or on their way into one.
+ * Maps rows to the lines and events they came from.  An error of the server
+ * only has the number of the row in the COPY.  The map holds the last 65,536
+ * rows, which is more than a COPY and the rows waiting for it have.
  */
 #ifndef ROWMAP_H
 #define ROWMAP_H
@@ -22,16 +22,16 @@ struct rowmap {
 	uint64_t next; /* number of the next row, from 0 */
 };
 
-/* The next row.  False: out of memory. */
-bool rowmap_add(struct rowmap *p, const struct row_origin *at);
+/* Adds the next row.  False: out of memory. */
+bool rowmap_add(struct rowmap *m, const struct row_origin *at);
 
-/* The last n rows have been dropped. */
-void rowmap_drop(struct rowmap *p, uint64_t n);
+/* Removes the last n rows. */
+void rowmap_drop(struct rowmap *m, uint64_t n);
 
-/* Appends " (line 7, event 0/1A2B400 3)" for row n, nothing if it is not
- * remembered. */
-void rowmap_describe(const struct rowmap *p, uint64_t n, struct buf *to);
+/* Appends " (line 7, event 0/1A2B400 3)" for row n, nothing if the map does
+ * not hold that row. */
+void rowmap_describe(const struct rowmap *m, uint64_t n, struct buf *to);
 
-void rowmap_release(struct rowmap *p);
+void rowmap_release(struct rowmap *m);
 
 #endif

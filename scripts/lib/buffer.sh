@@ -1,17 +1,17 @@
 # The buffer: its schema, the private cluster that holds an embedded one, and
-# `philotes init`, which makes them.
+# `philotes init`, which creates them.
 
-# Until it is whole a new cluster has another name.
+# A new cluster has another name until it is complete.
 embedded_create()
 {
 	[[ ! -d $buffer_cluster ]] || return 0
 	rm -rf "$buffer_cluster.new"
 	cluster_create "$buffer_cluster.new" || exit 78
 	mv "$buffer_cluster.new" "$buffer_cluster"
-	log info "made the buffer's cluster in $buffer_cluster"
+	log info "created the buffer's cluster in $buffer_cluster"
 }
 
-# Its address may change from start to start.
+# The address of the cluster may change with each start.
 embedded_start()
 {
 	cluster_running "$buffer_cluster" || cluster_start "$buffer_cluster" ||
@@ -20,40 +20,22 @@ embedded_start()
 	export PHILOTES_BUFFER_URL
 }
 
-# For whoever only asks something.
+# For commands that use a buffer and do not start one.
 use_buffer()
 {
 	[[ $PHILOTES_BUFFER_ENABLED == true ]] ||
 		die 78 find buffer "PHILOTES_BUFFER_ENABLED is false" \
-			"There is none then; the stream goes to PHILOTES_STREAM_HANDLER."
+			"Without a buffer the stream goes to PHILOTES_STREAM_HANDLER."
 	$embedded || return 0
 	cluster_running "$buffer_cluster" ||
-		die 75 "connect to" buffer "the embedded server does not run" \
-			'It does during "philotes run".'
+		die 75 "connect to" buffer "the embedded server is not running" \
+			'It runs during "philotes run".'
 	PHILOTES_BUFFER_URL=$(cluster_url "$buffer_cluster")
 }
 
-# What a tool has to say of a buffer that psql could not use, in English and
-# with the right exit code: it goes to $code, $reason and $hint.  False: nothing.
-tool_says()
-{
-	local said line
-	code=0 reason='' hint=''
-	said=$(env PHILOTES_LOG_FORMAT=text PHILOTES_LOG_TIMESTAMPS=false \
-		JOURNAL_STREAM= "$bin/buffer-write" </dev/null 2>&1 >/dev/null) ||
-		code=$?
-	while IFS= read -r line; do
-		case $line in
-		"buffer-write: error: "*) reason=${line#*: error: } ;;
-		"buffer-write: hint: "*) hint+="${hint:+  }${line#*: hint: }" ;;
-		esac
-	done <<<"$said"
-	[[ -n $reason ]]
-}
-
-# remedy STATE DOING REASON: leaves in $hint what to do about psql's error, if
-# it is not what the server says.
-remedy()
+# hint_for STATE DOING REASON: leaves in $hint what to do about an error of psql,
+# unless the server's own hint is better.
+hint_for()
 {
 	case $1:$3 in
 	42501:*)
@@ -64,32 +46,38 @@ of the schema philotes do it, or a superuser."
 		;;
 	42P01:* | 42883:*) hint='"philotes init" upgrades the schema.' ;;
 	25006:* | 0A000:*recovery*)
+		# 75 for a tool, which a restart helps once it is promoted
+		code=78
 		hint="That server is a standby: name the primary, as with \
 several hosts and target_session_attrs=read-write."
 		;;
-	55P03:*) : "${hint:=Another session has it locked, see pg_locks; try again.}" ;;
+	55P03:*) : "${hint:=Another session holds a lock, see pg_locks; try again.}" ;;
 	esac
 }
 
-# psql's words, made ours: one line, a hint, an exit code.
+# explain_psql SAID DOING OBJECT: ends with an error of psql as the tools would:
+# one line, a hint, an exit code.
 explain_psql()
 {
-	local said=$1 doing=$2 object=$3 hint='' code=75 state reason
+	local said=$1 doing=$2 object=$3 hint='' code=0 state reason REPLY
 	if [[ $said =~ :\ \ ([0-9A-Z]{5}):\ ([^$'\n']*) ]]; then
 		state=${BASH_REMATCH[1]} reason=${BASH_REMATCH[2]}
-		case $state in
-		42501 | 28*) code=77 ;;
-		08* | 40* | 53* | 55P03 | 57*) code=75 ;;
-		*) code=78 ;;
-		esac
 		[[ ! $said =~ HINT:\ \ ([^$'\n']*) ]] || hint=${BASH_REMATCH[1]}
-		remedy "$state" "$doing" "$reason"
+		find_pg_exec || exit
+		"$REPLY" --exit-code "$state" || code=$?
+		hint_for "$state" "$doing" "$reason"
 		die "$code" "$doing" "$object" "$reason" "$hint"
 	fi
-	said=${said##*psql: error: }
-	tool_says || code=75 reason=${said%%$'\n'*} hint=''
-	die "$code" "connect to" buffer \
-		"${reason#could not connect to the buffer: }" "$hint"
+	# psql shows no SQLSTATE if it got no session; the report has the reason
+	code=75 said=${said##*psql: error: }
+	reason=${said%%$'\n'*}
+	said=$(PHILOTES_LOG_FORMAT=text "$bin/buffer-write" --check \
+		</dev/null 2>/dev/null) || code=$?
+	if [[ $said =~ ERROR\ +[a-z]+\ +([^$'\n']*)($'\n'\ +(.*))? ]]; then
+		reason=${BASH_REMATCH[1]#could not connect to the buffer: }
+		hint=${BASH_REMATCH[3]}
+	fi
+	die "$code" "connect to" buffer "$reason" "$hint"
 }
 
 init_buffer()
@@ -100,7 +88,7 @@ init_buffer()
 		explain_psql "$said" "load the schema into" buffer
 	[[ ! $said =~ WARNING:\ \ [0-9A-Z]{5}:\ ([^$'\n']*) ]] ||
 		log warning "${BASH_REMATCH[1]}"
-	log info "the buffer's schema is in place"
+	log info "the schema of the buffer is ready"
 }
 
 init()
@@ -109,7 +97,7 @@ init()
 	check_settings
 	if $embedded; then
 		make_state
-		# one at a time: descriptor 8 is the lock to the end of the process
+		# one init at a time: descriptor 8 holds the lock until the end
 		exec 8>>"$run/init.lock"
 		lock_patiently 8 60 "$run/init.lock" ||
 			die 75 lock "$run/init.lock" "another init holds it" \

@@ -1,8 +1,8 @@
-# philotes check: the preflight report of pg-cdc-read, and what it cannot know:
-# the buffer, and whether the two belong together.  The exit code is that of the
-# first error.
+# philotes check: the reports of pg-cdc-read --check and buffer-write --check,
+# and what neither can know: whether their role may run the other tools, and the
+# disk of the state directory.  The exit code is that of the first error.
 
-# finding ok|WARNING|ERROR CHECK TEXT [CODE [HINT]]
+# finding ok|WARNING|ERROR CHECK TEXT [CODE [HINT]]: as lib/base/findings.c
 finding()
 {
 	local line
@@ -24,87 +24,44 @@ fails()
 	((verdict != 0)) || verdict=$1
 }
 
-check_schema()
+# The role that buffer-write has checked runs the other tools, too.
+check_role()
 {
-	local expected
-	expected=$("$bin/buffer-write" --version)
-	expected=${expected##*schema }
-	expected=${expected%)*}
-	if [[ $1 == "$expected" ]]; then
-		finding ok schema "version $1"
-	else
-		finding ERROR schema "version $1, but the tools need $expected" \
-			78 'If it is older, "philotes init" upgrades it.'
-	fi
+	local row tool role lacks
+	operator_query "${PHILOTES_BUFFER_URL-}" check_role.sql || {
+		finding ERROR role "could not look up the privileges: $REPLY" 75
+		return
+	}
+	[[ -n $REPLY ]] || {
+		finding ok role "has the privileges of buffer-batch and buffer-gc"
+		return
+	}
+	while IFS= read -r row; do
+		IFS=$US read -r tool role lacks <<<"$row"
+		finding ERROR role "\"$role\" needs $lacks for $tool" 77 \
+			"Run $share/sql/roles.sql in the buffer, and grant the roles that it creates."
+	done <<<"$REPLY"
 }
 
-# Slot and buffer must belong together: as buffer-write has it when it starts.
-# check_position SYSTEM SLOT CHECKPOINT, of the buffer
-check_position()
-{
-	local confirmed=${fact[$slot.confirmed_flush_lsn]} system=''
-	! operator_query "${PHILOTES_SOURCE_URL-}" check_source.sql ||
-		system=${REPLY#*"$US"}
-	if [[ -z $3 ]]; then
-		finding ok position "nothing of \"$source_id\" is in the buffer yet"
-	elif [[ -n $system && -n $1 && $system != "$1" ]]; then
-		finding ERROR position \
-			"the buffer has events of system $1, the source is $system" \
-			69 "See buffer-write --accept-gap."
-	elif [[ $2 != "${PHILOTES_SLOT:-philotes_cdc}" ]]; then
-		finding ERROR position "the buffer was filled from slot \"$2\"" \
-			69 "See buffer-write --accept-gap."
-	elif [[ -n $confirmed ]] && ! lsn_at_most "$confirmed" "$3"; then
-		finding ERROR position \
-			"the slot is at $confirmed, beyond the buffer's $3" 69 \
-			"See buffer-write --accept-gap."
-	elif [[ -n $confirmed ]]; then
-		finding ok position "slot at $confirmed, buffer at $3"
-	fi
-}
-
-# X/Y in hexadecimal
-lsn_at_most()
-{
-	(((16#${1%/*} << 32 | 16#${1#*/}) <= (16#${2%/*} << 32 | 16#${2#*/})))
-}
-
+# The start line says where a run would begin.
 check_buffer()
 {
-	local row f ok=no code reason hint
+	local status=0 start_line=''
 	if $embedded; then
 		cluster_running "$buffer_cluster" || {
-			finding WARNING buffer "the embedded server does not run" \
+			finding WARNING buffer "the embedded server is not running" \
 				'' 'Run "philotes run".'
 			return
 		}
 		PHILOTES_BUFFER_URL=$(cluster_url "$buffer_cluster")
 	fi
-	operator_query "${PHILOTES_BUFFER_URL-}" check_buffer.sql \
-		-v "source=$source_id" || {
-		tool_says || code=78 reason=$REPLY hint=''
-		finding ERROR buffer "$reason" "$code" "$hint"
-		return
-	}
-	while IFS= read -r row; do
-		IFS=$US read -r -a f <<<"$row$US"
-		case ${f[0]} in
-		version) check_schema "${f[1]}" ;;
-		stored)
-			ok=yes
-			check_position "${f[@]:1:3}"
-			;;
-		role)
-			ok=no
-			finding ERROR role "${f[1]} needs ${f[3]} for ${f[2]}" 77 \
-				"Load $share/sql/roles.sql there, and grant what it makes."
-			;;
-		esac
-	done <<<"$REPLY"
-	[[ $ok == yes ]] || return 0
-	finding ok role "may do what the tools do"
-	# what no query tells, as a pooler that shares sessions
-	! tool_says || finding ERROR buffer "$reason" "$code" "$hint"
+	if ((verdict == 0)); then
+		start_line=$("$bin/pg-cdc-read" --start-line) || fails $?
+	fi
+	"$bin/buffer-write" --check \
+		< <([[ -z $start_line ]] || echo "$start_line") || status=$?
+	fails "$status"
+	((status != 0 && status != 69)) || check_role
 }
 
 check_disk()
@@ -130,14 +87,7 @@ check()
 	check_settings
 	"$bin/pg-cdc-read" --check || status=$?
 	fails "$status"
-	name_source
-	gather_source
-	if [[ -n $source_said ]]; then
-		# pg-cdc-read has said so
-		((verdict != 0)) || verdict=75
-	elif [[ $PHILOTES_BUFFER_ENABLED == true ]]; then
-		check_buffer
-	fi
+	[[ $PHILOTES_BUFFER_ENABLED == false ]] || check_buffer
 	check_disk
 	exit "$verdict"
 }

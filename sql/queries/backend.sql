@@ -1,2 +1,2 @@
--- The server's process behind this connection.
+-- The process ID of the server session.
 SELECT pg_catalog.pg_backend_pid()

@@ -1,2 +1,2 @@
--- id that it ends before, rows
+-- first id that stays, number of rows to delete
 SELECT philotes.gc_trim($1, $2)

@@ -1,4 +1,4 @@
--- What UPDATE and DELETE have left is for the next rows of the same tables; no
--- lock is waited for, and none is taken that anybody waits for.
+-- Makes the space of dead rows usable again.  SKIP_LOCKED does not wait for
+-- locks; without TRUNCATE no reader or writer waits for ours.
 VACUUM (SKIP_LOCKED, TRUNCATE false) philotes.cdc_writes, philotes.cdc_batches,
     philotes.cdc_sources, philotes.cdc_dead_letters, philotes.cdc_gc_runs

@@ -1,4 +1,4 @@
--- True, or the process that has the lock.
+-- Locks the source $1 for writing.  If that fails, the holder's process ID.
 SELECT pg_catalog.pg_try_advisory_lock(k.key),
        (SELECT string_agg(l.pid::text, ', ') FROM pg_catalog.pg_locks l
         WHERE l.locktype = 'advisory' AND l.granted

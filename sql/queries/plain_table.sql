@@ -1,4 +1,4 @@
--- Does the plain table stand where the view of the schema should?
+-- Is philotes.cdc_events the plain table, instead of the view?
 SELECT EXISTS (SELECT FROM pg_catalog.pg_class c
                JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
                WHERE n.nspname = 'philotes' AND c.relname = 'cdc_events'

@@ -1,7 +1,7 @@
--- What every session on the buffer needs, whatever role and database say; what
--- else they may set changes nothing (tests/session.bats).  Compiling what takes a
--- millisecond would take a quarter of a second; geqo can plan for ever.  If our
--- host vanishes the server lets go of our locks after 60 s.
+-- Overrides the settings of role and database that matter to a session on the
+-- buffer; tests/session.bats tries all others.  JIT takes longer than it saves in
+-- short queries, and geqo may plan for ever.  If our host vanishes, the server
+-- releases our locks after 60 s.
 SET search_path = pg_catalog, pg_temp;
 SET tcp_keepalives_idle = 30;
 SET tcp_keepalives_interval = 10;

@@ -109,6 +109,42 @@ test_limit(void)
 	ok(*heard() == '\0', "below the threshold");
 }
 
+static bool
+is_kept(const struct buf *b, const char *text)
+{
+	return view_eq(buf_view(b), view_of(text));
+}
+
+static void
+test_keep(void)
+{
+	struct log_kept kept = {.silent = false};
+
+	log_configure(LOG_TEXT, LOG_WARNING, false);
+	log_keep(&kept);
+	log_error("first");
+	log_hint("its hint.");
+	log_error("second");
+	log_warning("a warning");
+	log_hint("A.");
+	log_hint("B.");
+	ok(lines_of(heard()) == 6, "what is kept is logged, too");
+	ok(is_kept(&kept.error, "second"), "the last error is kept");
+	ok(is_kept(&kept.hint, "A.  B."), "- with its hints");
+	kept.silent = true;
+	log_error("third");
+	log_warning("a warning");
+	ok(strcmp(heard(), "tool: warning: a warning\n") == 0,
+	    "silent: errors are kept only");
+	ok(is_kept(&kept.error, "third") && kept.hint.len == 0,
+	    "a new error forgets the old hints");
+	log_keep(NULL);
+	log_error("fourth");
+	ok(lines_of(heard()) == 1 && is_kept(&kept.error, "third"),
+	    "NULL ends it");
+	log_kept_release(&kept);
+}
+
 int
 main(void)
 {
@@ -118,5 +154,6 @@ main(void)
 	log_init("tool");
 	test_forms();
 	test_limit();
+	test_keep();
 	return done_testing();
 }
