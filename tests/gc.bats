@@ -203,7 +203,7 @@ holding()
 	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_events
 	    WHERE processed_at IS NOT NULL")" = 10 ]
 	expect_code 0 buffer-gc --retention 0 --dry-run
-	[[ $output == *'"a": some stay; 10 are behind a partition that stays'$'\n'* ]]
+	[[ $output == *'"a": some stay; 10 are after a partition that stays'$'\n'* ]]
 	buffer-batch --once >/dev/null
 	expect_code 0 buffer-gc --retention 0
 	[ "$(left)" = 0 ]

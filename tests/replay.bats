@@ -263,9 +263,9 @@ untouched()
 	expect_code 64 buffer-batch --consumer
 	[[ $stderr != *"in quotes"* ]]
 	expect_code 64 buffer-batch --from -1h --to '2 hours ago'
-	expect_error '"-1h" is behind --to "2 hours ago"'
+	expect_error '"-1h" is later than --to "2 hours ago"'
 	expect_code 64 buffer-batch --from '#2' --to '#1'
-	expect_error 'is behind --to'
+	expect_error 'is later than --to'
 	expect_code 64 buffer-batch --from 0/2 --to 0/1
 	expect_code 64 buffer-batch --from 2026-01-02 --to 2026-01-01
 	expect_code 64 buffer-batch --from '#1' --tables 'a,,b'

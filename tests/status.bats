@@ -161,7 +161,7 @@ databases_quiet()
 	PHILOTES_HANDLER='exit 75' start_philotes
 	wait_for field '.slot.state' active
 	kill_server buf
-	wait_for said "buffer-write is waiting, " 1
+	wait_for said "buffer-write: waiting, " 1
 	expect_code 1 philotes status
 	[[ $output == *"the buffer does not answer: "* ]]
 	start_server buf

@@ -196,7 +196,7 @@ buffered()
 	[[ -n $(stage_now pg-cdc-read) && -n $(stage_now buffer-write) ]]
 	[[ -n $(stage_now buffer-gc) && -z $(stage_now buffer-batch) ]]
 	expect_code 1 philotes status
-	[[ $output == *"buffer-batch is failed, exit 69"* ]]
+	[[ $output == *"buffer-batch: failed, exit 69"* ]]
 	stop_philotes
 	# the next run tries again
 	PHILOTES_HANDLER="cat >>'$out'" start_philotes

@@ -50,7 +50,7 @@ static const struct opt table[] = {
     {0, "on-failure", "stop|dead-letter", OPT_CHOICE, &failure_choice, NULL,
 	"what to do after the last retry (stop)", 0, failures},
     {0, "max-dead-letters", "N", OPT_COUNT, &batcher.max_letters, NULL,
-	"exit when so many are open (100)", 1, NULL},
+	"exit instead of parking more than this (100)", 1, NULL},
     {0, "dead-letters", NULL, OPT_FLAG, &letters, NULL,
 	"deliver the consumer's open dead letters", 0, NULL},
     {0, "peek", NULL, OPT_FLAG, &peek, NULL,
@@ -169,7 +169,7 @@ read_replay(void)
 		return rc;
 	if (!replay_in_order(r))
 		return opts_usage(
-		    &opts, "--from \"%s\" is behind --to \"%s\"", from, to);
+		    &opts, "--from \"%s\" is later than --to \"%s\"", from, to);
 	if (tables != NULL && !table_list_parse(&r->tables, tables, &reason))
 		return opts_usage(&opts, "--tables \"%s\": %s", tables, reason);
 	return EXIT_DONE;

@@ -28,7 +28,7 @@ static const struct opt table[] = {
     {0, "rejects", "FILE", OPT_TEXT, &writer.rejects, NULL,
 	"append bad lines to FILE, and go on", 0, NULL},
     {0, "accept-gap", NULL, OPT_FLAG, &writer.accept_gap, NULL,
-	"record a gap, and go on behind it", 0, NULL},
+	"record a gap, and continue after it", 0, NULL},
     {0, "check", NULL, OPT_FLAG, &check, NULL,
 	"report whether it can write, and exit", 0, NULL},
     {0, "server-timeout", "DURATION", OPT_DURATION, &server_timeout,

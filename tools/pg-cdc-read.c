@@ -74,8 +74,8 @@ static const struct opts opts = {
     (const int[]){64, 65, 69, 70, 71, 74, 75, 76, 77, 78, 0},
 };
 
-/* A writer may wait in its open of the ack FIFO: opens it once, so that an
- * early failure ends this wait. */
+/* A writer of the ack FIFO blocks in open(2) until we open it, too.  So this
+ * opens it once, even if we fail early. */
 static int
 fail(int rc)
 {

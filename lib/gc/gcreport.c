@@ -44,7 +44,7 @@ add_source(struct buf *b, const PGresult *held, int row)
 	}
 	add_reason(
 	    b, held, row, YOUNG, "were processed less than the retention ago");
-	add_reason(b, held, row, LATER, "are behind a partition that stays");
+	add_reason(b, held, row, LATER, "are after a partition that stays");
 	buf_addc(b, '\n');
 }
 

@@ -94,7 +94,7 @@ gather_buffer()
 	[[ $PHILOTES_BUFFER_ENABLED == true ]] || return 0
 	if $embedded; then
 		cluster_running "$buffer_cluster" || {
-			buffer_said="the embedded server does not run"
+			buffer_said="the embedded server is not running"
 			return
 		}
 		PHILOTES_BUFFER_URL=$(cluster_url "$buffer_cluster")
@@ -165,7 +165,7 @@ judge_stages()
 	for line in "${stage_lines[@]:1}"; do
 		IFS=$'\t' read -r tool state _ _ _ _ last <<<"$line"
 		[[ $state == running ]] ||
-			problems+=("$tool is $state, $last")
+			problems+=("$tool: $state, $last")
 	done
 }
 

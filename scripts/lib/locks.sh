@@ -40,7 +40,8 @@ take_source_lock()
 		exec 10>>"$name"
 		if ! flock -w 1 10; then
 			read -r holder <"$name" || :
-			die 75 read "$slot" "process ${holder:-?} does so already" \
+			die 75 read "$slot" \
+				"process ${holder:-?} already reads it" \
 				"Stop that philotes, or name another slot by PHILOTES_SLOT."
 		fi
 		source_lock=$name

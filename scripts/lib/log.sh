@@ -6,10 +6,11 @@
 #   die CODE VERB OBJECT REASON [HINT]
 #   say TEXT               prints a line on stdout, or dies with 74
 
-# 0 errors, 1 warnings, 2 everything
+# 0: errors and hints; 2: everything; no option sets 1, with the warnings
 log_level=2
 
-# Is stderr journald's?  It adds the time itself and takes the level from a line.
+# Is stderr journald's?  It adds the time itself, and takes the level from a
+# line.
 log_to_journal()
 {
 	[[ -n ${JOURNAL_STREAM-} &&

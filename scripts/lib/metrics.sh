@@ -78,7 +78,7 @@ metrics_of_stages()
 			state "$state"
 	done
 	family philotes_cdc_errors_total counter \
-		"Ends of a stage with another status than 0 since philotes run began."
+		"Times that the stage has failed since philotes run began."
 	for line in "${stage_lines[@]:1}"; do
 		IFS=$'\t' read -r tool _ _ _ _ failures _ <<<"$line"
 		sample philotes_cdc_errors_total "$failures" source "$source_id" \
@@ -103,15 +103,15 @@ metrics_of_buffer()
 		"Age of the first event that the consumer has not processed."
 	of_consumers philotes_buffer_lag_seconds lag_seconds +Inf
 	family philotes_buffer_lag_bytes gauge \
-		"WAL of the source that the consumer is behind."
+		"Source WAL between the consumer and the newest event."
 	of_consumers philotes_buffer_lag_bytes lag_bytes
 	family philotes_buffer_batches_total counter "Batches processed."
 	of_consumers philotes_buffer_batches_total batches
 	family philotes_buffer_events_processed_total counter \
-		"Events processed, those the consumer began behind included."
+		"Events processed, and those before the consumer began."
 	of_consumers philotes_buffer_events_processed_total events
 	family philotes_buffer_failing_attempts gauge \
-		"Attempts at the batch that fails at the moment."
+		"Attempts at the batch that currently fails."
 	of_consumers philotes_buffer_failing_attempts failing_attempts
 	family philotes_buffer_dlq_total counter \
 		"Events given up, those delivered again later included."
@@ -146,12 +146,12 @@ write_metrics()
 {
 	local to=$1 text=$2 new
 	new=$(mktemp "$to.XXXXXX" 2>/dev/null) ||
-		die 74 create "$to" "its directory does not take it"
+		die 74 create "$to" "cannot create a file in its directory"
 	# shellcheck disable=SC2064 # now: the name is local
 	trap "rm -f ${new@Q}" EXIT
 	{ printf '%s\n' "$text" >"$new" && chmod 0644 "$new" &&
 		mv -fT "$new" "$to"; } 2>/dev/null ||
-		die 74 write "$to" "its directory does not take it"
+		die 74 write "$to" "cannot write the new file, or rename it"
 }
 
 metrics()

@@ -14,7 +14,7 @@ server_limit()
 	local text=${PHILOTES_SERVER_TIMEOUT:-60s}
 	parse_duration "$text" ||
 		die 78 use "PHILOTES_SERVER_TIMEOUT=$text" \
-			"not a duration such as 5s, 1h30m or 168h"
+			"not a duration such as 5s, 1h30m or 7d"
 }
 
 # Starts $watcher, a child that warns after 5 s.  It writes to descriptor 12, as

@@ -80,8 +80,8 @@ stage_is()
 }
 
 # $supervised: running, died (without having said so), stopped, failed; never:
-# nobody has ever run it here; unknown: we may not look.  A shared lock is got
-# only if no philotes has its own.
+# nobody has ever run it here; unknown: we may not look.  The shared lock can be
+# taken only if no philotes runs.
 read_stages()
 {
 	local line unit

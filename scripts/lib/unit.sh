@@ -65,9 +65,10 @@ hide_secrets()
 	[[ -z ${!own-} ]] || hidden+=(-u "$other")
 }
 
-# spawn STAGE COMMAND ...: in a session of its own, which Ctrl-C does not reach,
-# and a process group that can be killed as a whole.  The kernel sends it SIGTERM
-# if this process dies; if it has died already, the command is not run.
+# spawn STAGE COMMAND ...: runs the command in a session of its own, which
+# Ctrl-C does not reach, and in a process group that can be killed as a whole.
+# When this process dies the kernel sends the command SIGTERM; if this process
+# is dead before the command starts, the command is not run.
 spawn()
 {
 	local hidden parent=$BASHPID
@@ -80,8 +81,8 @@ spawn()
 	stage_runs "$1" "$!"
 }
 
-# Waits for the process group: before env, which precedes setsid, the child
-# ignores SIGTERM.
+# First waits until the process group exists: until env(1) runs, and then
+# setsid(1), the child ignores SIGTERM as this shell does.
 terminate()
 {
 	until kill -0 -- "-$1" || ! alive "$1"; do

@@ -23,7 +23,7 @@ BEGIN
 	END IF;
 	-- a batch still under way when the name was dropped may have left a row
 	DELETE FROM philotes.cdc_batches WHERE consumer = name;
-	-- start behind the events already removed
+	-- start after the events already removed, or after all there are
 	INSERT INTO philotes.cdc_batches (consumer, source_id, first_id,
 	    last_id, events, total, write_no)
 	SELECT name, s.source_id, 1, s.up_to, 0, t.total, t.write_no
@@ -56,8 +56,8 @@ END $$;
 -- How far each consumer is behind in each source, from the ledgers alone.
 -- oldest_age is the time since the first waiting event was written.  It is null
 -- if no event waits, or if the server's clock was set back since.  After the
--- clock was set back, a row behind the first may have the earlier time, so the
--- first 1000 rows are looked at.
+-- clock was set back, a later row may have an earlier time, so the minimum of
+-- the first 1000 rows is taken.
 CREATE OR REPLACE FUNCTION philotes.lag()
 RETURNS TABLE (consumer text, source_id text, events_behind bigint,
     oldest_age interval, last_batch_at timestamptz)

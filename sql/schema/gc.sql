@@ -3,7 +3,7 @@
 --
 -- cdc_sources.removed_to is the pivot.  gc_begin() raises it; once that is
 -- committed the source's events up to there may be removed at any time, and a
--- new consumer starts behind them.  The other functions only read it, so a run
+-- new consumer starts after them.  The other functions only read it, so a run
 -- may be interrupted anywhere.
 
 -- For each source the newest id that every registered consumer has passed
@@ -62,7 +62,7 @@ BEGIN
 			SELECT least(r.up_to, (stays + 1) * width - 1) AS up_to) u
 		CROSS JOIN LATERAL philotes.total_at(s.source_id, u.up_to) t
 		WHERE u.up_to > s.removed_to),
-	said AS (
+	raised AS (
 		UPDATE philotes.cdc_sources s
 		SET removed_to = g.up_to, removed = g.total
 		FROM goes g WHERE s.source_id = g.source_id)

@@ -1,5 +1,5 @@
--- How buffer-gc removes the events up to cdc_sources.removed_to, and how it
--- ends.
+-- How buffer-gc removes the events up to cdc_sources.removed_to, trims the
+-- ledgers, switches partitions and records the run.
 
 -- Empties a partition.  False if, now that it is locked, an event in it must
 -- be kept.  The lock blocks other sessions behind it, so it is requested for
@@ -126,9 +126,9 @@ END $$;
 -- as a whole instead of being trimmed for long.  Not if 16 older partitions are
 -- still kept.
 --
--- An ALTER that changes nothing locks the sequence: sessions that have drawn
--- an id have ended by then, and none can draw another.  So no id is drawn
--- twice, and no running COPY needs a partition made after it began.
+-- An ALTER that changes nothing locks the sequence: the transactions that have
+-- drawn an id have ended by then, and nobody can draw another.  So no id is
+-- drawn twice, and no running COPY needs a partition made after it began.
 CREATE OR REPLACE FUNCTION philotes.gc_advance(retention interval)
 RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp SET lock_timeout = '200ms' AS $$

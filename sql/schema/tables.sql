@@ -68,6 +68,7 @@ CREATE TABLE IF NOT EXISTS philotes.cdc_writes (
 	bytes      bigint,
 	PRIMARY KEY (source_id, write_no)
 );
+
 -- One row per processed batch; the newest row of a consumer and source is its
 -- cursor.  first_id is the previous last_id + 1, so that the primary key makes
 -- an append a compare-and-append.  write_no is the row of cdc_writes that holds
@@ -100,6 +101,7 @@ CREATE TABLE IF NOT EXISTS philotes.cdc_retries (
 	updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
 	PRIMARY KEY (consumer, source_id)
 ) WITH (fillfactor = 50);
+
 -- Dead letters: whole events that a handler could not process, so that the log
 -- need not keep them.  closed_at is set once the event was delivered again and
 -- processed.

@@ -58,7 +58,8 @@ BEGIN
 	END IF;
 END $$;
 
--- In version 4 it has one more parameter with a default.  Beside this one, calls
--- without it, by tools of version 3, would be ambiguous.
+-- Version 4 added a parameter with a default to end_write().  If the old
+-- function stayed, calls without that parameter, by tools of version 3, would
+-- be ambiguous.
 DROP FUNCTION IF EXISTS philotes.end_write(text, bigint, bigint, bigint, pg_lsn,
     bigint, pg_lsn, int, text);
