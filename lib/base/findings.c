@@ -77,12 +77,15 @@ note(struct findings *all, const struct finding *f)
 }
 
 void
-findings_vadd(
-    struct findings *all, const struct finding *f, const char *fmt, va_list ap)
+findings_add(
+    struct findings *all, const struct finding *f, const char *fmt, ...)
 {
 	struct buf text = BUF_INIT;
+	va_list ap;
 
+	va_start(ap, fmt);
 	buf_addvf(&text, fmt, ap);
+	va_end(ap);
 	if (all->printed)
 		print(all, f, buf_view(&text));
 	if (f->level == FINDING_ERROR && all->rc == EXIT_DONE) {
@@ -92,17 +95,6 @@ findings_vadd(
 	}
 	note(all, f);
 	buf_release(&text);
-}
-
-void
-findings_add(
-    struct findings *all, const struct finding *f, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	findings_vadd(all, f, fmt, ap);
-	va_end(ap);
 }
 
 void

@@ -30,17 +30,15 @@ struct finding {
 struct findings {
 	bool printed;
 	int rc;        /* the code of the first error */
-	int unwritten; /* errno, if stdout took no more; else 0 */
+	int unwritten; /* errno of a failed write to stdout, or 0 */
 	struct log_kept logged;
 };
 
 void findings_begin(struct findings *all);
 
-/* Adds a finding; the text is as of printf.  The first error is logged, too. */
+/* Adds a finding, its text as in printf.  The first error is logged, too. */
 void findings_add(struct findings *all, const struct finding *f,
     const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-void findings_vadd(struct findings *all, const struct finding *f,
-    const char *fmt, va_list ap) __attribute__((format(printf, 3, 0)));
 
 /* Adds the error that was logged last, with its hints. */
 void findings_add_logged(struct findings *all, const char *check, int code);

@@ -1,7 +1,7 @@
 /*
- * Shows people text from outside: names, values, messages of a server or a
- * handler.  A terminal must not obey the text, it must stay on one line, and
- * people must see it as it is.  These characters are unsafe:
+ * Makes untrusted text safe to print: names, values, messages of a server or a
+ * handler.  It must not control the terminal, must stay on one line, and must
+ * not look like other text.  These characters are unsafe:
  *
  *   control characters    U+0000-1F, U+007F-9F (Unicode's Cc)
  *   other ends of lines   U+2028, U+2029 (Zl, Zp)

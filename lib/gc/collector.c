@@ -1,7 +1,6 @@
 #include "gc/collector.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/exitcode.h"

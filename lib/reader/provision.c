@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/exitcode.h"
@@ -227,7 +226,7 @@ create_slot(struct setup *s)
 	return rc;
 }
 
-/* Without the lock, two processes could each try to create the same. */
+/* Keeps two processes from creating the same objects at once. */
 static int
 lock(struct setup *s)
 {

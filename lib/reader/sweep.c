@@ -1,7 +1,5 @@
 #include "reader/sweep.h"
 
-#include <stdlib.h>
-
 #include "base/exitcode.h"
 #include "base/log.h"
 #include "base/lsn.h"

@@ -386,7 +386,7 @@ reserve_scratch(struct event_reader *r)
 }
 
 /* Finds the names and the identity of a refused event for the message, even
- * behind the bad member. */
+ * after the bad member. */
 static void
 identify(struct reading *g)
 {
