@@ -6,7 +6,7 @@
  *	                ^ head
  *
  * A batch is a range of lines counted from the head, so it stays valid while
- * lines are added behind it.
+ * lines are added after it.
  */
 #ifndef BATCH_H
 #define BATCH_H
@@ -35,9 +35,10 @@ struct batch_queue {
 	/* lines and bytes known to belong to the next batch */
 	size_t cut;
 	size_t cut_len;
-	/* the event before the first line */
+	/* the event before the first line: its id, and the source's running
+	 * total of events up to it */
 	int64_t last_id;
-	uint64_t total; /* the source's running total there */
+	uint64_t total;
 };
 
 struct batch {
@@ -51,7 +52,7 @@ struct batch {
 
 /* The row of cdc_batches that marks a batch as processed. */
 struct batch_mark {
-	int64_t first_id; /* the last_id before it + 1 */
+	int64_t first_id; /* the previous mark's last_id + 1 */
 	int64_t last_id;
 	uint64_t events;
 	uint64_t total;

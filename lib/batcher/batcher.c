@@ -41,8 +41,8 @@ struct batcher {
 	struct buf sources;      /* an SQL array */
 	size_t first;            /* of the list: where the next round begins */
 	int64_t poll_ms;
-	/* of the list: a source that another process has locked; with once it
-	 * is waited for as long as patience says */
+	/* a source in the list that another process has locked; with once we
+	 * wait for it, as long as patience allows */
 	const struct cursor *held;
 	struct patience patience;
 	/* a source that was released because another process waits for it */
@@ -72,8 +72,8 @@ nothing_read(const struct cursor *c)
 	return EXIT_BUG;
 }
 
-/* The turn ends at `until`; with once, when nothing is left.  Shortly before its
- * end it is no use to prefetch. */
+/* A turn ends at `until`; with once, when no batch is left.  Stops prefetching
+ * shortly before the end. */
 static bool
 turn_goes_on(struct batcher *b, int64_t until)
 {
@@ -109,7 +109,7 @@ deliver(struct batcher *b, const struct cursor *c, bool all)
 		n++;
 		if (b->o->mode == CURSOR_PEEK)
 			break;
-		/* it was the first batch that had waited long enough */
+		/* only the first batch was due for its age */
 		all = b->once;
 	}
 	if (rc == EXIT_DONE && n == 0 && done && !signals_stop_requested() &&
@@ -205,8 +205,8 @@ visit(struct batcher *b, struct cursor *c, struct round *r)
 	return rc;
 }
 
-/* Lists the sources with waiting events.  With once, the first list is worked
- * off: events that come later are not delivered. */
+/* Lists the sources with waiting events.  With once, keeps the first list, so
+ * that later events are not delivered. */
 static int
 list_sources(struct batcher *b)
 {
@@ -242,7 +242,7 @@ next_poll(struct batcher *b, bool worked)
 	return b->poll_ms;
 }
 
-/* Visits each source once.  *wait is how long nothing will be due. */
+/* Visits each source once; *wait is the time in ms until the next round. */
 static int
 go_round(struct batcher *b, int64_t *wait)
 {
@@ -376,7 +376,7 @@ start(struct batcher *b)
 	int rc;
 
 	wire(b);
-	/* first of all: the other side waits in its open for us */
+	/* first: the consumer may be blocked, opening the other end */
 	rc = delivery_open(&b->delivery);
 	if (rc == EXIT_DONE)
 		rc = cursor_open(&b->session, o->conninfo);

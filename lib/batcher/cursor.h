@@ -20,7 +20,7 @@ enum cursor_mode {
 	CURSOR_LETTERS, /* the consumer's open dead letters */
 };
 
-/* A consumer's place in a source, and the events behind it. */
+/* A consumer's place in a source, and the events that wait after it. */
 struct cursor {
 	struct view source_id;
 	int64_t last_id;   /* the last event processed; 0: none */
@@ -59,7 +59,7 @@ struct cursor_list {
 
 void cursor_list_release(struct cursor_list *l);
 
-/* Zero-initialise; set mode to span. */
+/* Zero-initialise, then set the members from `mode` to `span`. */
 struct cursor_session {
 	struct pg pg;
 	enum cursor_mode mode;

@@ -149,7 +149,7 @@ acks_ended(const struct delivery *d, bool expected)
 	return expected || signals_stop_requested() ? EXIT_RETRY : EXIT_IO;
 }
 
-/* The consumer has read all that we wrote. */
+/* Has the consumer read all that we wrote? */
 static bool
 all_was_read(const struct delivery *d)
 {
@@ -183,8 +183,8 @@ wait_acks(struct delivery *d, size_t left, bool end)
 			limited = closed = true;
 			rc = fdio_out_close(&d->out);
 		} else if (closed && clock_left(until) == 0) {
-			log_error("could not stop in order: the last "
-				  "checkpoint was not acknowledged");
+			log_error("could not stop cleanly: the last checkpoint "
+				  "was not acknowledged");
 			return EXIT_RETRY;
 		} else if (limited && clock_left(until) == 0) {
 			if (all_was_read(d))

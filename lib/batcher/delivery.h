@@ -21,7 +21,7 @@ struct delivery_sent {
 	struct batch_mark mark;
 };
 
-/* Zero-initialise; set session to once. */
+/* Zero-initialise, then set the members from `session` to `once`. */
 struct delivery {
 	struct cursor_session *session; /* takes the marks */
 	struct prefetch *prefetch;      /* its queue holds the batches */
@@ -34,7 +34,7 @@ struct delivery {
 	struct fdio_out out;
 	struct ack_channel acks;
 	struct ack_window window;
-	struct delivery_sent sent[ACK_WINDOW]; /* beside those of the window */
+	struct delivery_sent sent[ACK_WINDOW]; /* parallel to window.sent */
 	size_t turn;                           /* batches in this turn */
 	bool heard;                            /* a batch was acknowledged */
 };
@@ -49,7 +49,7 @@ int delivery_start(struct delivery *d);
 /* Returns an exit code: stdout may fail when it is closed. */
 int delivery_close(struct delivery *d);
 
-/* A turn of a source begins: batches sent before are of other sources. */
+/* A source's turn begins: counts its batches from 0. */
 void delivery_turn(struct delivery *d);
 
 /*
@@ -66,7 +66,7 @@ int delivery_batch(
  */
 int delivery_settle(struct delivery *d, bool end);
 
-/* Waits so long, handling acks.  Fails if the consumer goes away. */
+/* Waits for wait_ms, handling acks.  Fails if the consumer has exited. */
 int delivery_idle(struct delivery *d, int64_t wait_ms);
 
 #endif

@@ -14,7 +14,7 @@ enum due_what {
 	DUE_ALL,  /* an incomplete batch, too */
 };
 
-/* Zero-initialise; set limits to at_once. */
+/* Zero-initialise, then set the members from `limits` to `at_once`. */
 struct due {
 	const struct batch_limits *limits;
 	int64_t flush_interval; /* ms */
@@ -26,8 +26,8 @@ struct due {
 };
 
 /*
- * Tells what is due of the events behind c.  If nothing is, *in is the time in
- * ms until that changes, unless more events come.  Returns an exit code.
+ * Tells which of the events after c are due.  If none is, something is due in
+ * *in ms, or earlier if more events come.  Returns an exit code.
  */
 int due_look(
     struct due *d, const struct cursor *c, enum due_what *what, int64_t *in);

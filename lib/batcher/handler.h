@@ -39,7 +39,8 @@ struct handler_result {
  *
  * The command's environment has PHILOTES_BATCH_SOURCE, _FIRST_ID, _LAST_ID and
  * _EVENTS, and no PHILOTES_*_URL or PG* variable.  It has default signal
- * handlers, none of our descriptors, and a process group of its own.
+ * handlers, of our descriptors only stdout and stderr, and a process group of
+ * its own.
  *
  * After timeout_ms, or some time after a stop was requested, the group gets
  * SIGTERM and then SIGKILL.  If we are killed, the guard kills the group.  If

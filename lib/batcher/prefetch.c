@@ -17,7 +17,7 @@
 #define COPY_ROWS  10000                       /* more are not faster */
 #define LINE_LEN   1024                        /* until lines have come */
 #define PAGE       2000                        /* rows of the ledger */
-#define GAP_IDS    64  /* so many ids of other sources are not worth a range */
+#define GAP_IDS    64  /* largest gap between ids that one range spans */
 #define MAX_RANGES 100 /* in one COPY */
 
 static const char doing[] = "read the events";
@@ -197,7 +197,7 @@ end_copy(struct prefetch *p)
 	int rc;
 
 	p->copying = false;
-	/* unless the COPY had ended before it was cancelled */
+	/* query_canceled, unless the COPY ended before the cancel arrived */
 	p->pg.expected = p->cancelled ? "57014" : NULL;
 	rc = pg_finish(&p->pg, doing, &res);
 	if (p->cancelled && pg_is_state(res, "57014"))

@@ -41,9 +41,9 @@ struct prefetch {
 	bool cancelled;    /* drop the messages that still come */
 	uint64_t asked;    /* the most rows that may come */
 	uint64_t rows;     /* that have come */
-	int64_t range_end; /* read_to, if fewer rows than asked come */
-	int range_row;     /* of writes: the first behind range_end */
-	int at_row;        /* of writes: the one that holds the last event */
+	int64_t range_end; /* last id it covers, unless LIMIT cuts it short */
+	int range_row;     /* first row of writes after range_end */
+	int at_row;        /* row of writes that holds the last event */
 	size_t line_len;   /* the mean, an estimate */
 };
 
@@ -51,7 +51,7 @@ struct prefetch {
 int prefetch_open(struct prefetch *p, const char *conninfo);
 void prefetch_close(struct prefetch *p);
 
-/* Begins with the events of c's source that are behind c; drops all others. */
+/* Begins with the events of c's source after c; drops all others. */
 int prefetch_aim(struct prefetch *p, const struct cursor *c);
 
 /* Starts no more COPYs, and lets the running one end. */
@@ -65,7 +65,7 @@ void prefetch_rest(struct prefetch *p);
 int prefetch_next(struct prefetch *p, bool all, struct batch *b);
 void prefetch_done(struct prefetch *p, const struct batch *b);
 
-/* All events behind the cursor were read, and none is in the queue. */
+/* Were all events after the cursor read, and is the queue empty? */
 static inline bool
 prefetch_is_empty(const struct prefetch *p)
 {

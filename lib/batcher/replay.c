@@ -88,7 +88,7 @@ ask_for_tables(const struct replay *r, struct cursor_session *s, PGresult **res)
 	params[0] = pg_array_end(&schemas);
 	params[1] = pg_array_end(&names);
 	params[2] = s->sources;
-	/* the primary key, which SQL_SESSION_READ prefers, is no help here */
+	/* SQL_SESSION_READ forces the primary key, which does not help here */
 	rc = pg_query(&s->pg, finding,
 	    "BEGIN; SET LOCAL statement_timeout = '5s'; "
 	    "SET LOCAL enable_seqscan = on",

@@ -26,7 +26,7 @@ backoff(uint64_t failures)
 	return ms - clock_ms() % (ms / 4 + 1);
 }
 
-/* Prefetches meanwhile. */
+/* Waits before the next attempt, prefetching meanwhile. */
 static int
 wait_after(struct retry *r, uint64_t failures)
 {
@@ -39,7 +39,7 @@ wait_after(struct retry *r, uint64_t failures)
 	return rc;
 }
 
-/* Runs the handler until it answers other than "later"; records failures. */
+/* Runs the handler again while it answers "later"; records failures. */
 static int
 run(struct retry *r, struct view source, const struct batch_queue *q,
     const struct batch *b, struct handler_result *result)
@@ -143,9 +143,9 @@ settle(struct isolation *s, uint64_t events)
 static int
 flood(const struct isolation *s)
 {
-	log_error("could not park an event of source \"%.*s\": there are %llu "
-		  "dead letters already",
-	    VIEW_FMT(s->source), (unsigned long long)(s->open + s->n));
+	log_error("could not park an event of source \"%.*s\": the limit of "
+		  "%llu open dead letters is reached",
+	    VIEW_FMT(s->source), (unsigned long long)s->retry->max_letters);
 	log_hint("See philotes.cdc_dead_letters; --max-dead-letters sets the "
 		 "limit.");
 	return EXIT_OPERATOR;

@@ -71,8 +71,8 @@ unit_of(struct view word)
 }
 
 /*
- * Appends a word as a duration has it: "2h" for 2hours; "2" for 2 and "1" for
- * an, which set *number since the unit must follow; "h" for hours after that.
+ * Appends a word in the form of num.h: "2h" for 2hours, "h" for hours, "2" for
+ * 2 and "1" for an.  The last two set *number: the next word must be a unit.
  */
 static bool
 add_word(struct buf *b, struct view word, bool *number)
