@@ -18,8 +18,8 @@
 /* The columns of a row from the server. */
 #define COPYROW_OUT "id, " COPYROW_IN ", created_at"
 
-/* An event is about so many bytes longer as a line of the stream (with id and
- * created_at) than as a row going in. */
+/* A line of the stream, with id and created_at, is about this many bytes longer
+ * than the row that stores its event. */
 #define COPYROW_LINE 200
 
 void copyrow_put_header(struct buf *b);

@@ -90,8 +90,8 @@ look_at_clock(struct check *c)
 	const struct finding fine = {.check = "clock"};
 	const struct finding f = {.check = "clock",
 	    .level = FINDING_WARNING,
-	    .hint = "Until it is there again, the age of what waits in the "
-		    "buffer is not known."};
+	    .hint = "Until the clock passes that commit again, the age of "
+		    "waiting events is unknown."};
 	PGresult *res;
 	int rc = pg_query(&c->pg, "compare the clock with the last commit",
 	    SQL_CHECK_CLOCK, 0, NULL, &res);

@@ -12,8 +12,8 @@
 #include "buffer/store.h"
 
 #define PIECE_BYTES 65536 /* of a CopyData message: larger ones are slower */
-#define COPY_ROWS   50000 /* a COPY has at most so many rows, */
-#define COPY_MS     1000  /* and takes at most so long */
+#define COPY_ROWS   50000 /* most rows in one COPY */
+#define COPY_MS     1000  /* longest time from its start to its end */
 #define AHEAD       2     /* empty partitions when a COPY begins */
 
 static const char doing[] = "write to philotes.cdc_log";

@@ -11,15 +11,17 @@
  *	   │ committed                          commit    ▼
  *	   └────────────── COMMIT ◀────────────────────  OPEN ◀───────┐
  *	                                                  │ rows      │
- *	                          LOOK, START (an id, ────┘           │
- *	                          │ partitions, COPY)                 │
+ *	                      [LOOK (an id),] START ◀─────┘           │
+ *	                          │ (partitions, COPY)                │
  *	                          ▼                                   │
  *	                         COPY ──────────────────▶ END ────────┘
  *	                          commit, or large or old enough
  *
+ * The first COPY of a transaction needs no LOOK: BEGIN has drawn an id.
+ *
  * A COPY does not see partitions created after it began.  So a COPY ends after
- * 50,000 rows or a second, even inside a transaction, and before the next one
- * begins two whole partitions are empty: nobody can fill them in that time.
+ * 50,000 rows or a second, even inside a transaction, and begins only when two
+ * whole partitions ahead are empty, which nobody can fill in that time.
  */
 #ifndef COPYIN_H
 #define COPYIN_H
@@ -61,23 +63,23 @@ struct copyin {
 	bool unsent;              /* libpq holds bytes not sent yet */
 
 	struct buf rows; /* to send, as copyrow_put encodes them */
-	size_t sent;     /* bytes of them */
-	uint64_t count;  /* number of rows in it */
+	size_t sent;     /* bytes of `rows` given to libpq */
+	uint64_t count;  /* number of rows in `rows` */
 
 	uint64_t in_copy;   /* rows sent in this COPY */
 	uint64_t before;    /* rows sent before it, in all transactions */
 	uint64_t all;       /* rows sent in all */
 	int64_t copy_until; /* when this COPY ends at the latest */
 	uint64_t events;    /* rows of this transaction */
-	uint64_t bytes;     /* of them, as lines of the stream; about */
+	uint64_t bytes;     /* about their length as lines of the stream */
 	int64_t write_no;
 	int64_t first_id;
 	int64_t partitions_end; /* first id that no partition covers */
 	int64_t partition_width;
 };
 
-/* Creates partitions.  pg remains the caller's, who may use it only while the
- * state is COPYIN_CLOSED. */
+/* Creates partitions.  pg stays the caller's, to be used only while the state
+ * is COPYIN_CLOSED. */
 int copyin_init(struct copyin *c, struct pg *pg, const char *conninfo);
 
 /*

@@ -11,8 +11,8 @@
 #include "base/signals.h"
 #include "buffer/copyrow.h"
 
-#define HOLD_BYTES ((size_t)512 * 1024) /* at most so many are held */
-#define GIVE_BYTES ((size_t)64 * 1024)  /* enough to give to copyin */
+#define HOLD_BYTES ((size_t)512 * 1024) /* held: take no further event */
+#define GIVE_BYTES ((size_t)64 * 1024)  /* complete: give them to copyin */
 
 /* Names a row of the COPY in progress, counted from 1. */
 static void
@@ -177,7 +177,7 @@ begin_commit(struct feed *f)
 	return EXIT_DONE;
 }
 
-/* Commits or gives rows to copyin, which takes some now. */
+/* copyin takes rows now: begins a commit, or gives it rows. */
 static int
 give(struct feed *f, bool dry)
 {

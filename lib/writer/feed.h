@@ -31,7 +31,7 @@
 struct feed {
 	struct copyin copy;
 	struct fdio_out out;
-	/* a boundary commits after so many rows, or ms */
+	/* a boundary commits once it has this many rows, or is this old */
 	uint64_t batch_size;
 	int64_t flush_interval;
 
@@ -40,8 +40,8 @@ struct feed {
 	bool acked;  /* the producer waits for acks */
 	struct rejects rejects; /* synced before each commit */
 
-	/* the reader of the acks is gone: an error unless stdin ends by then;
-	 * 0: it is not */
+	/* the reader of the acks has exited, which is an error unless stdin
+	 * ends by this time; 0: it has not */
 	int64_t gone_by;
 
 	struct rowmap rowmap;

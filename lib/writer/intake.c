@@ -244,7 +244,7 @@ begin_event(struct intake *in, struct view source, struct position at)
 	bool other = !view_eq(buf_view(&in->source), source);
 	int rc = EXIT_DONE;
 
-	/* a reader's stream has one source, and all its events a position */
+	/* a reader's stream has one source, and each event a position */
 	if (in->unsure && (at.seq == 0 || (other && in->source.len > 0)))
 		rc = intake_decide(in);
 	if (rc != EXIT_DONE || in->finished)

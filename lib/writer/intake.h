@@ -37,7 +37,7 @@ struct intake {
 	struct position last;     /* of the last event that had one */
 	bool started;             /* by a start line: acks are LSNs */
 	bool controlled;          /* the stream has control lines */
-	bool unsure;              /* it may have them */
+	bool unsure;              /* not known yet whether it has them */
 	uint64_t skipped;         /* events at or below the watermark */
 };
 

@@ -13,12 +13,12 @@
 #include "writer/intake.h"
 
 #define SILENCE_MS 60000 /* limit for stdin inside a transaction */
-#define SURE_MS    11000 /* a reader with --ack sends a control line earlier */
+#define SURE_MS    11000 /* pg-cdc-read --ack is never quiet this long */
 
 struct writer {
 	struct intake intake;
 	struct line_reader in;
-	int64_t silent_from; /* stdin has had nothing since then; 0: it has */
+	int64_t silent_from; /* since when stdin is dry; 0: it is not */
 	int64_t stop_by; /* when a stop abandons the transaction; 0: no stop */
 };
 

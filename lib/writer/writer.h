@@ -16,8 +16,8 @@
 
 struct writer_options {
 	const char *conninfo;   /* NULL: libpq's own */
-	uint64_t batch_size;    /* a boundary commits after so many rows, */
-	int64_t flush_interval; /* or ms */
+	uint64_t batch_size;    /* rows after which a boundary commits */
+	int64_t flush_interval; /* ms after which a boundary commits */
 	uint64_t max_line;      /* bytes */
 	const char *rejects;    /* file for bad lines; NULL: they end the run */
 	bool accept_gap;
