@@ -206,7 +206,7 @@ pg_lose_patience(struct pg *pg, const char *doing)
 	case PATIENCE_OVER:
 		break;
 	}
-	/* perhaps it was this process that did not run for so long */
+	/* perhaps this process was suspended, and an answer has arrived */
 	if (fdio_wait(PQsocket(pg->conn), POLLIN, 0) != 0)
 		return EXIT_DONE;
 	if (goes_on(pg, doing)) {

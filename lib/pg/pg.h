@@ -91,9 +91,10 @@ struct pg_call {
 };
 
 /*
- * Makes n calls in one round trip, in one transaction; each sees the effects of
- * those before it.  The first call that fails is logged, and those after it do
- * not run; the caller must then close the connection.
+ * Makes n calls, at most PG_PREPARED, in one round trip and one transaction;
+ * each sees the effects of those before it.  The first call that fails is
+ * logged, and those after it do not run; the caller must then close the
+ * connection.
  */
 int pg_query_again(
     struct pg *pg, const char *doing, struct pg_call *calls, size_t n);

@@ -9,7 +9,7 @@ enum pg_kind { PG_ANY, PG_PLAIN, PG_WALSENDER };
 
 struct pg_remedy {
 	const char *state; /* prefix of the SQLSTATE; "": an error of libpq */
-	const char *text;  /* part of the message, after ^ its start; or NULL */
+	const char *text;  /* in the message; "^text": at its start; or NULL */
 	enum pg_kind kind;
 	int code;         /* the exit code; 0: that of the SQLSTATE */
 	const char *hint; /* a sentence, or NULL */

@@ -16,8 +16,8 @@ PQconninfoOption *pg_parse(const char *conninfo, char **message);
 bool pg_is_secret(const PQconninfoOption *o);
 
 /*
- * Does the connection string set a secret, in any of libpq's spellings?  A
- * string that cannot be parsed counts if it looks as if it was meant to.
+ * Does the connection string set a secret, in any of libpq's spellings?  If it
+ * cannot be parsed: does it have a sign of one (see pg_secret.c)?
  */
 bool pg_has_secret(const char *conninfo);
 

@@ -15,7 +15,7 @@
 struct heartbeat {
 	struct pg pg;
 	const char *conninfo; /* the caller's */
-	PGresult *answer;     /* to the last one; may still be incomplete */
+	PGresult *answer;     /* to the last heartbeat; may be incomplete */
 	int64_t every;        /* ms; 0: no heartbeats */
 	int64_t limit;        /* ms for the server's answer; 0: none */
 	int64_t at;           /* when the next one is due */

@@ -53,7 +53,7 @@ liveness_stalled(const struct liveness *l, int64_t now)
 	    now - l->burst_at >= LIVENESS_STALL_MS;
 }
 
-/* Half of the limit is for unasked messages, half for the reply. */
+/* After half of the limit without a message we ask; a reply has the rest. */
 static int64_t
 ask_at(const struct liveness *l)
 {

@@ -11,7 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LIVENESS_STALL_MS 3000 /* a stopping server waits no longer */
+/* while the server shuts down: the longest time without progress */
+#define LIVENESS_STALL_MS 3000
 
 struct liveness {
 	int64_t report_every;
@@ -24,8 +25,8 @@ struct liveness {
 	int64_t heard_at; /* when the server was last heard of */
 	int64_t asked_at; /* when it was asked, if not heard of since; or 0 */
 
-	int64_t request_at; /* the server's last request */
-	int64_t burst_at;   /* the first of a burst, or progress in it */
+	int64_t request_at; /* when the server last asked */
+	int64_t burst_at;   /* start of the burst, or last progress in it */
 	int burst;          /* requests in the burst */
 };
 
@@ -42,8 +43,8 @@ void liveness_start(
  * count. */
 void liveness_hear(struct liveness *l, int64_t now);
 
-/* The server asks for a report.  True: for the third time or more in a burst,
- * as a server does that shuts down and waits until everything is confirmed. */
+/* The server asks for a report.  True: for at least the third time in a burst,
+ * which shows that it shuts down and waits until everything is confirmed. */
 bool liveness_request(struct liveness *l, int64_t now);
 
 /* `durable` has moved. */

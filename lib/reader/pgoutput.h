@@ -18,9 +18,9 @@ struct pgoutput *pgoutput_new(void);
 void pgoutput_free(struct pgoutput *d);
 
 /*
- * The filter says which relations to leave out: their changes count in seq, but
- * are no events.  It is called when the server describes a relation, so it must
- * be set before the first message.
+ * The filter says which relations to leave out: their changes count in seq but
+ * produce no events.  It is called when the server describes a relation, so it
+ * must be set before the first message.
  */
 typedef bool pgoutput_filter(
     const void *arg, struct view schema, struct view table);

@@ -28,7 +28,8 @@ enum kind {
 	SEMICOLON = 16, /* is the delimiter */
 };
 
-/* By OID; the comment is the array's element type. */
+/* By OID; a type that is not listed is a STRING.  The comment names the type,
+ * for an ARRAY its element type. */
 static const unsigned char kinds[] = {
     [16] = BOOL,
     [20] = NUMBER, /* int8 */

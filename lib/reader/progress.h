@@ -30,7 +30,10 @@ struct progress {
 /* The stream begins at lsn; everything before it is durable. */
 void progress_start(struct progress *p, uint64_t lsn, int64_t now);
 
+/* The server has sent everything up to lsn; a smaller lsn changes nothing. */
 void progress_receive(struct progress *p, uint64_t lsn);
+
+/* Everything up to lsn is in the output; a smaller lsn changes nothing. */
 void progress_complete(struct progress *p, uint64_t lsn);
 
 /* Is there a position to send as a checkpoint, now or later? */

@@ -155,7 +155,7 @@ reader_run(const struct reader_options *o)
 	r->sweep.conninfo = o->conninfo;
 	r->acks.fd = -1;
 	fdio_out_init(&r->out, STDOUT_FILENO, "stdout");
-	/* first of all: a writer may wait in its open of the FIFO */
+	/* first: buffer-write may be blocked, opening the other end */
 	if (o->ack != NULL)
 		rc = ack_channel_open(&r->acks, o->ack);
 	if (rc == EXIT_DONE)

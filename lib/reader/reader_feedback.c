@@ -94,8 +94,8 @@ reader_feedback_look(struct reader *r)
 
 /*
  * A part of a large message shows that the server is alive.  Parts shorter than
- * its replies do not count: if the length of a message is wrong, libpq would
- * take these replies for the rest of it for ever.
+ * its replies do not count: if a message's length is wrong, libpq waits for the
+ * rest for ever, and takes each reply for a part of it.
  */
 void
 reader_feedback_hear_part(struct reader *r)

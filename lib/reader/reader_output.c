@@ -21,7 +21,7 @@ reader_output_checkpoint(struct reader *r)
 	progress_sent(&r->progress, clock_ms());
 }
 
-/* The consumer might take a reader for dead that is quiet for longer. */
+/* After a longer silence the consumer might take the reader for dead. */
 int64_t
 reader_output_alive_at(const struct reader *r)
 {
@@ -82,7 +82,7 @@ on_ack(struct reader *r, struct view position)
 	switch (progress_acknowledge(&r->progress, lsn)) {
 	case ACK_UNKNOWN:
 		return ack_refuse(
-		    &r->acks, position, "no checkpoint that was sent");
+		    &r->acks, position, "no such checkpoint was sent");
 	case ACK_NEW:
 		liveness_progress(&r->liveness, clock_ms());
 		break;

@@ -47,9 +47,9 @@ struct reader {
 	struct decode decode;
 	struct progress progress;
 	struct liveness liveness;
-	bool dry;          /* nothing more had arrived */
-	bool busy;         /* something had arrived since the last wait */
-	size_t part_bytes; /* that came of an incomplete message */
+	bool dry;          /* the last read found no message */
+	bool busy;         /* a message has arrived since the last wait */
+	size_t part_bytes; /* received of an incomplete message */
 
 	/* to stdout */
 	struct fdio_out out;
@@ -59,7 +59,7 @@ struct reader {
 	int64_t quiet_since; /* no output since then, in a transaction */
 };
 
-/* so much output may be queued before the reader stops to read messages */
+/* with this much output queued the reader stops reading messages */
 #define READER_OUT_BYTES ((size_t)256 * 1024)
 
 /* Does the reader take messages from the server now? */
@@ -76,7 +76,7 @@ int reader_loop(struct reader *r);
 /* Reads the messages that have arrived, up to a limit. */
 int reader_input(struct reader *r);
 
-/* Is the run between transactions and to read no further? */
+/* Between transactions, and told to read no further? */
 bool reader_input_is_over(const struct reader *r);
 
 /* Sends the position that is complete as a checkpoint. */

@@ -18,7 +18,7 @@ struct column {
 
 struct relation {
 	uint32_t oid;
-	bool left_out; /* its changes are no events; no columns are kept */
+	bool left_out; /* changes produce no events; no columns are kept */
 	struct view schema_name;
 	struct view table_name;
 	struct view key_columns; /* a JSON array of names */

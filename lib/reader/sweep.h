@@ -1,9 +1,9 @@
 /*
- * Removes relations from the cache whose tables were dropped, which the stream
- * does not tell.  When the cache has grown, it asks the source, on a
- * short-lived connection, which of its OIDs no longer exist.  The unread WAL
- * may still have changes of these; they are removed once the stream has passed
- * the end that the WAL had at the time of the question.
+ * Removes the relations of dropped tables from the cache: the stream does not
+ * report a DROP TABLE.  When the cache has grown, a short-lived connection asks
+ * the source which of the cached OIDs no longer exist.  The unread WAL may have
+ * changes of these, so they are removed only after the stream has passed the
+ * position where the WAL ended when the source was asked.
  */
 #ifndef SWEEP_H
 #define SWEEP_H

@@ -41,8 +41,8 @@ walsender_close(struct walsender *s)
 	pg_close(&s->pg);
 }
 
-/* A string literal for a replication command.  Their grammar has no E''
- * strings, and a backslash is an ordinary character in it. */
+/* A string literal for a replication command.  The grammar of these commands
+ * has no E'' strings, and a backslash stands for itself. */
 static void
 add_plain_literal(struct buf *b, struct view text)
 {
@@ -169,7 +169,7 @@ decoded_at(const PGresult *res)
 	return found;
 }
 
-/* Errors of a change, or of the WAL itself, come again at each attempt. */
+/* Errors in a change, or in the WAL itself, recur at each attempt. */
 static bool
 is_permanent(const char *state)
 {

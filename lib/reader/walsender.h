@@ -16,7 +16,7 @@ struct walsender {
 	const char *publication;
 	bool unpublished; /* the server decodes without the publication */
 	/* how the stream failed: an SQLSTATE, "lost" (the connection) or
-	 * "silent"; "": not at all, or not because of a change in it */
+	 * "silent"; "" if it did not, or if no change can be the cause */
 	char failure[8];
 	char *message; /* libpq's, of the last walsender_next */
 	bool unsent;   /* feedback waits until the socket takes it */
@@ -48,7 +48,7 @@ enum walsender_kind {
 
 struct walsender_message {
 	enum walsender_kind kind;
-	uint64_t lsn;      /* of the data; or up to where the WAL was sent */
+	uint64_t lsn;      /* of the data, or how far the WAL was sent */
 	int64_t time;      /* when the data was sent; see clock.h */
 	struct view data;  /* valid until the next call */
 	bool reply_wanted; /* the server asks for feedback at once */
