@@ -18,8 +18,9 @@ struct batcher_options {
 	struct replay replay; /* for CURSOR_REPLAY */
 	struct batch_limits limits;
 	int64_t flush_interval; /* ms an incomplete batch may wait */
-	bool once;              /* deliver what is there at the start, and end;
-				 * implied by a mode other than CURSOR_CONSUME */
+	/* deliver what is there at the start, and end; implied by a mode other
+	 * than CURSOR_CONSUME */
+	bool once;
 	const char *ack;        /* path of the channel; NULL: none */
 	struct handler handler; /* argv NULL: batches go to stdout */
 	uint64_t retries;

@@ -61,9 +61,9 @@ explain_silence(struct pg *pg)
 
 /*
  * Alternates between two connections.  With session pooling each keeps its own
- * server process.  With transaction pooling the second one gets the process that
- * the first one used last, unless another client takes it in between; hence
- * several rounds.
+ * server process.  With transaction pooling the second one gets the process
+ * that the first one used last, unless another client takes it in between;
+ * hence several rounds.
  */
 static int
 compare(struct pg *pg, const struct pg_target *t)

@@ -106,8 +106,8 @@ leave(struct collector *g, const struct leaf *l)
 }
 
 /*
- * Locks the partition, checks it again, truncates it and commits; then drops the
- * empty partition.  So it never waits for one strong lock while it holds
+ * Locks the partition, checks it again, truncates it and commits; then drops
+ * the empty partition.  So it never waits for one strong lock while it holds
  * another.  *go_on becomes false if the partition is in use: its users probably
  * use the next ones, too.
  */
@@ -228,8 +228,8 @@ ensure_partitions(struct collector *g)
 	    SQL_ENSURE_PARTITIONS, 0, NULL, NULL);
 }
 
-/* Creates the partitions ahead at once: a COPY that begins after the switch does
- * not see partitions created later. */
+/* Creates the partitions ahead at once: a COPY that begins after the switch
+ * does not see partitions created later. */
 static int
 advance(struct collector *g)
 {

@@ -14,8 +14,8 @@
 bool jsonb_number_fits(struct view number);
 
 /*
- * Does text, nested at most JSONB_DEPTH_MAX deep, fit into jsonb?  The limits are
- * 268,435,455 bytes as jsonb, 16,777,216 elements in an array and 8,388,608
+ * Does text, nested at most JSONB_DEPTH_MAX deep, fit into jsonb?  The limits
+ * are 268,435,455 bytes as jsonb, 16,777,216 elements in an array and 8,388,608
  * pairs in an object.  Bytes are rounded up: a text just within the limit may
  * be refused, one beyond it is never accepted.
  */

@@ -125,8 +125,8 @@ wait_for_work(struct reader *r)
 
 /*
  * All output is written before the reader waits, so a slow stream is not
- * delayed.  Under load it dozes instead of waiting in poll: the server fills the
- * socket meanwhile, and the reader wakes up less often than once a message.
+ * delayed.  Under load it dozes instead of waiting in poll: the server fills
+ * the socket meanwhile, and the reader wakes up less often than once a message.
  */
 static int
 idle(struct reader *r)

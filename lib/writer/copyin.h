@@ -1,6 +1,6 @@
 /*
- * Writes into the buffer, one database transaction at a time: rows by COPY, then
- * the ledger row that records them.  Nothing here waits for the server:
+ * Writes into the buffer, one database transaction at a time: rows by COPY,
+ * then the ledger row that records them.  Nothing here waits for the server:
  * copyin_step does what is possible now, and the caller polls the socket for
  * copyin_events and reads on meanwhile.  (The exception is the creation of
  * partitions, once in ten million rows.)

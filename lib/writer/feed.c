@@ -265,8 +265,8 @@ ack_reader_gone(const struct feed *f)
 }
 
 /* A reader of the acks that ends before stdin does is an error only after
- * STOP_GRACE_MS: at the end of the stream it has all acks and exits, and our end
- * of file may arrive later. */
+ * STOP_GRACE_MS: at the end of the stream it has all acks and exits, and our
+ * end of file may arrive later. */
 int
 feed_wait(struct feed *f, int in_fd, int64_t until, bool *readable)
 {

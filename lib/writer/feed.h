@@ -90,7 +90,8 @@ void feed_checkpoint(struct feed *f, struct view ack, uint64_t lsn);
  * copyin already, in a transaction of their own. */
 bool feed_drop(struct feed *f);
 
-/* May more events be added?  Not while a commit is due or HOLD_BYTES are held. */
+/* May more events be added?  Not while a commit is due, or HOLD_BYTES are
+ * held. */
 bool feed_takes(const struct feed *f);
 
 /* Have enough rows been added since the last feed_step to call it again? */

@@ -3,8 +3,8 @@
  * others, follows sources and transactions, and refuses or rejects bad lines.
  *
  * In a stream with control lines a transaction ends at a checkpoint or at an
- * event of another commit_lsn.  Without control lines every event is complete by
- * itself.  The first lines of a pipe may be either: another buffer-write may
+ * event of another commit_lsn.  Without control lines every event is complete
+ * by itself.  The first lines of a pipe may be either: another buffer-write may
  * have read the beginning of a reader's stream from the same pipe.  While that
  * is not known (`unsure`) nothing is complete.
  */

@@ -1,6 +1,7 @@
 /*
  * The work of buffer-write: stores the events on stdin in the buffer, each of
- * them once, and prints the ack of each checkpoint that is on the buffer's disk.
+ * them once, and prints the ack of each checkpoint that is on the buffer's
+ * disk.
  *
  * A stream with control lines is stored in whole transactions.  Without control
  * lines each event is complete by itself.  A commit happens at such a boundary,

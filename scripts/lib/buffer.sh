@@ -33,8 +33,8 @@ use_buffer()
 	PHILOTES_BUFFER_URL=$(cluster_url "$buffer_cluster")
 }
 
-# hint_for STATE DOING REASON: leaves in $hint what to do about an error of psql,
-# unless the server's own hint is better.
+# hint_for STATE DOING REASON: leaves in $hint what to do about an error of
+# psql, unless the server's own hint is better.
 hint_for()
 {
 	case $1:$3 in

@@ -28,8 +28,8 @@ bad_line()
 	die 78 read "$file:$number" "$1" "${2-}"
 }
 
-# The value is all that follows the first "=".  Quotes and spaces around it, which
-# a shell would remove, are refused.
+# The value is all that follows the first "=".  Quotes and spaces around it,
+# which a shell would remove, are refused.
 parse_line()
 {
 	local text=$1

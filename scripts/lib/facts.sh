@@ -1,6 +1,6 @@
-# The state of a pipeline, for `status` and `metrics`: the slot as the source shows
-# it, the ledgers of the buffer, and the records that `run` keeps of its stages.
-# No query counts events.
+# The state of a pipeline, for `status` and `metrics`: the slot as the source
+# shows it, the ledgers of the buffer, and the records that `run` keeps of its
+# stages.  No query counts events.
 #
 #   gather       fills the variables below; never fails
 #   judge        fills $problems from them: a line for each reason why the

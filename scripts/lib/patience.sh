@@ -18,8 +18,8 @@ server_limit()
 }
 
 # Starts $watcher, a child that warns after 5 s.  It writes to descriptor 12, as
-# the caller may capture standard error, and waits by reading a silent pipe, as a
-# sleep(1) would outlive it.
+# the caller may capture standard error, and waits by reading a silent pipe, as
+# a sleep(1) would outlive it.
 watch_wait()
 {
 	{

@@ -1,7 +1,7 @@
 # The record of a run: a file for each unit in run/stages below the state
 # directory, and one of `philotes run` itself.  A unit replaces its file, as a
-# whole, when one of its stages changes; `status` and `metrics` read them.  A line
-# each, fields separated by tabs:
+# whole, when one of its stages changes; `status` and `metrics` read them.  A
+# line each, fields separated by tabs:
 #
 #   tool  state  pid  since  restarts  failures  last
 #

@@ -6,8 +6,8 @@
 # a pipe, too.
 #
 # Descriptors: 3 to 6 the pipes between the stages of the pair, 7 the write end
-# for batch and gc, 8 that for the pair, 9 and 10 the locks of the run, 12 standard
-# error.
+# for batch and gc, 8 that for the pair, 9 and 10 the locks of the run, 12
+# standard error.
 
 start_units()
 {

@@ -1,5 +1,5 @@
-# A unit of `philotes run`: a loop that starts the unit's stages, waits until they
-# have ended, and restarts them after a pause or gives up.
+# A unit of `philotes run`: a loop that starts the unit's stages, waits until
+# they have ended, and restarts them after a pause or gives up.
 #
 #	pair	pg-cdc-read | buffer-write, or PHILOTES_STREAM_HANDLER in place
 #		of the latter; a second pipe carries the acks back

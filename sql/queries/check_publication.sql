@@ -1,8 +1,8 @@
 -- The publication $1: the operations that it leaves out; whether its operations
 -- need replica identities; the numbers of its tables, and among these of
 -- partitions, partitioned tables and tables of the buffer; whether the
--- publication may be younger than the catalogs that slot $2 decodes with; whether
--- it is for all tables.
+-- publication may be younger than the catalogs that slot $2 decodes with;
+-- whether it is for all tables.
 SELECT pg_catalog.concat_ws(', ',
            CASE WHEN NOT p.pubinsert THEN 'INSERT' END,
            CASE WHEN NOT p.pubupdate THEN 'UPDATE' END,

@@ -1,4 +1,5 @@
--- The current role, and which of buffer-write's privileges it lacks; null: none.
+-- The current role, and which of buffer-write's privileges it lacks; null:
+-- none.
 SELECT current_user,
        string_agg(p.privilege || ' on ' || p.object, ', ' ORDER BY p.object,
            p.privilege)

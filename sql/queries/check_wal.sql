@@ -1,5 +1,6 @@
--- The encoding of the database, the free and all replication slots, the free and
--- all walsenders, and the WAL that slot $1 holds back and may still hold back.
+-- The encoding of the database, the free and all replication slots, the free
+-- and all walsenders, and the WAL that slot $1 holds back and may still hold
+-- back.
 SELECT pg_catalog.pg_encoding_to_char(d.encoding),
        pg_catalog.current_setting('max_replication_slots')::int
        - (SELECT count(*) FROM pg_catalog.pg_replication_slots),

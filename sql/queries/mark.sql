@@ -1,6 +1,6 @@
 -- Parameters: consumer, source, first_id, last_id, events, total, write_no.
--- Inserts no row if the consumer was dropped, or if its cursor is no longer where
--- this batch begins.
+-- Inserts no row if the consumer was dropped, or if its cursor is no longer
+-- where this batch begins.
 INSERT INTO philotes.cdc_batches
     (consumer, source_id, first_id, last_id, events, total, write_no, batch_no)
 SELECT $1, $2, $3::bigint, $4::bigint, $5::bigint, $6::bigint, $7::bigint,

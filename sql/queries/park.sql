@@ -1,5 +1,5 @@
--- Parks the events with the ids $8 as dead letters of consumer $1; $9 to $11 are
--- their statuses, attempts and messages.  Marks the batch as mark.sql does.
+-- Parks the events with the ids $8 as dead letters of consumer $1; $9 to $11
+-- are their statuses, attempts and messages.  Marks the batch as mark.sql does.
 WITH place AS (
 	SELECT 1 + coalesce(b.batch_no, 0) AS batch_no
 	FROM philotes.cdc_consumers c

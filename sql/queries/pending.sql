@@ -1,9 +1,9 @@
 -- The sources that have events waiting for consumer $1, as struct cursor has
--- them: with the age of the first waiting event in milliseconds, whether the next
--- batch has failed before, and the bytes of the waiting events, if these are less
--- than $5.  Of a write whose events do not all wait, the bytes count in
--- proportion.  $2 (an array) and $3 (one) restrict the sources, unless null.  $4:
--- a consumer that is not registered begins after the newest event.
+-- them: with the age of the first waiting event in milliseconds, whether the
+-- next batch has failed before, and the bytes of the waiting events, if these
+-- are less than $5.  Of a write whose events do not all wait, the bytes count
+-- in proportion.  $2 (an array) and $3 (one) restrict the sources, unless null.
+-- $4: a consumer that is not registered begins after the newest event.
 SELECT s.source_id, coalesce(b.last_id, 0), coalesce(b.total, 0),
        coalesce(b.write_no, 0), w.last_id, w.total,
        greatest(0, extract(epoch FROM clock_timestamp() - f.written_at)

@@ -1,7 +1,8 @@
--- Follows WITH asked (slot, publication).  Returns one row: the server, the slot
--- if it exists, the reason if it is lost, and the publication if it exists.
--- Columns of newer versions are read from the row as JSON.  Version 16 sets
--- "conflicting" for any reason, but its restart_lsn is null if WAL was removed.
+-- Follows WITH asked (slot, publication).  Returns one row: the server, the
+-- slot if it exists, the reason if it is lost, and the publication if it
+-- exists.  Columns of newer versions are read from the row as JSON.  Version 16
+-- sets "conflicting" for any reason, but its restart_lsn is null if WAL was
+-- removed.
 SELECT pg_catalog.current_setting('server_version'),
        pg_catalog.current_setting('wal_level'),
        s.plugin,

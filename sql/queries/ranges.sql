@@ -1,5 +1,5 @@
--- The writes that hold the events of source $1 after id $3, from write $2 on; at
--- most $4 of them.
+-- The writes that hold the events of source $1 after id $3, from write $2 on;
+-- at most $4 of them.
 SELECT write_no, first_id, last_id, total
 FROM philotes.cdc_writes
 WHERE source_id = $1 AND write_no >= $2 AND last_id > $3 AND events > 0

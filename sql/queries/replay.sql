@@ -1,6 +1,6 @@
 -- The events that the log still has, in the columns of pending.sql: of the
--- sources $1, from id $2 to id $3, from the first write that reaches the LSN $4.
--- Each may be null: all sources, no limit.
+-- sources $1, from id $2 to id $3, from the first write that reaches the LSN
+-- $4.  Each may be null: all sources, no limit.
 SELECT s.source_id, greatest(f.first_id, $2::bigint) - 1, f.total - f.events,
        f.write_no, least(w.last_id, $3::bigint), w.total, 0, false,
        NULL

@@ -1,7 +1,7 @@
 -- Overrides the settings of role and database that matter to a session on the
--- buffer; tests/session.bats tries all others.  JIT takes longer than it saves in
--- short queries, and geqo may plan for ever.  If our host vanishes, the server
--- releases our locks after 60 s.
+-- buffer; tests/session.bats tries all others.  JIT takes longer than it saves
+-- in short queries, and geqo may plan for ever.  If our host vanishes, the
+-- server releases our locks after 60 s.
 SET search_path = pg_catalog, pg_temp;
 SET tcp_keepalives_idle = 30;
 SET tcp_keepalives_interval = 10;

@@ -1,8 +1,9 @@
 -- The settings of every session on the source; they override those of the role
 -- and the database.  No other setting has an effect (tests/session.bats).  The
 -- walsender formats values under these settings.  If our host vanishes, the
--- keepalives make the server release the slot and our locks after 60 s.  There is
--- no tcp_user_timeout: we do not read from the socket while stdout is blocked.
+-- keepalives make the server release the slot and our locks after 60 s.  There
+-- is no tcp_user_timeout: we do not read from the socket while stdout is
+-- blocked.
 SET search_path = pg_catalog, pg_temp;
 SET tcp_keepalives_idle = 30;
 SET tcp_keepalives_interval = 10;

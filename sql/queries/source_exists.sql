@@ -1,5 +1,6 @@
--- Whether the publication $1 and the slot $2 exist; whether the slot is a pgoutput
--- slot of this database; whether it is created completely; and the wal_level.
+-- Whether the publication $1 and the slot $2 exist; whether the slot is a
+-- pgoutput slot of this database; whether it is created completely; and the
+-- wal_level.
 SELECT EXISTS (SELECT FROM pg_catalog.pg_publication WHERE pubname = $1),
        s.slot_name IS NOT NULL,
        s.plugin = 'pgoutput' AND s.database = pg_catalog.current_database(),

@@ -1,14 +1,15 @@
--- The ordinary and partitioned tables of the database; whether they can be in the
--- publication $1, as 'ok' or the reason why not; and whether they are in it.
--- Partitions and children are published with their root table, so their replica
--- identities count too.
+-- The ordinary and partitioned tables of the database; whether they can be in
+-- the publication $1, as 'ok' or the reason why not; and whether they are in
+-- it.  Partitions and children are published with their root table, so their
+-- replica identities count too.
 --
--- A replica identity must have no generated column that is not published.  Up to
--- version 17 no generated column is published: the server silently leaves it out
--- of the key; in an identity FULL it does not matter, since its value follows from
--- the other columns.  From version 18 on the server refuses UPDATE and DELETE; a
--- stored generated column is published if the publication or its column list says
--- so.  Columns of newer catalogs are read from the row as JSON.
+-- A replica identity must have no generated column that is not published.  Up
+-- to version 17 no generated column is published: the server silently leaves it
+-- out of the key; in an identity FULL it does not matter, since its value
+-- follows from the other columns.  From version 18 on the server refuses UPDATE
+-- and DELETE; a stored generated column is published if the publication or its
+-- column list says so.  Columns of newer catalogs are read from the row as
+-- JSON.
 WITH RECURSIVE members AS (
 	SELECT c.oid AS root, c.oid FROM pg_catalog.pg_class c
 	WHERE c.relkind IN ('r', 'p')

@@ -1,6 +1,6 @@
 -- The first of the tables named by schemas $1 and names $2 of which the log has
--- no event from the sources $3 (null: all).  Each table is searched for up to its
--- first event; a join might read the whole log.
+-- no event from the sources $3 (null: all).  Each table is searched for up to
+-- its first event; a join might read the whole log.
 SELECT u.schema, u.name
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY u (schema, name, i)
 WHERE (SELECT true FROM philotes.cdc_log
