@@ -268,7 +268,7 @@ go_round(struct batcher *b, int64_t *wait)
 /* With once: is it worth waiting for the source that another process has
  * locked? */
 static bool
-may_come(struct batcher *b)
+worth_waiting(struct batcher *b)
 {
 	enum patience_step step = patience_look(&b->patience, clock_ms());
 
@@ -280,7 +280,7 @@ may_come(struct batcher *b)
 }
 
 static int
-still_held(const struct batcher *b)
+refuse_held(const struct batcher *b)
 {
 	log_error("could not deliver the source \"%.*s\": another process of "
 		  "consumer \"%s\" has it locked",
@@ -299,7 +299,7 @@ run_loop(struct batcher *b)
 	while (rc == EXIT_DONE && !signals_stop_requested()) {
 		rc = go_round(b, &wait);
 		if (rc == EXIT_DONE && b->once &&
-		    (b->held == NULL || !may_come(b)))
+		    (b->held == NULL || !worth_waiting(b)))
 			break;
 		if (rc == EXIT_DONE && !signals_stop_requested())
 			rc = delivery_idle(&b->delivery, wait);
@@ -308,7 +308,7 @@ run_loop(struct batcher *b)
 		rc = delivery_settle(&b->delivery, true);
 	if (rc == EXIT_DONE && b->once && b->held != NULL &&
 	    !signals_stop_requested())
-		rc = still_held(b);
+		rc = refuse_held(b);
 	return rc;
 }
 
@@ -342,7 +342,7 @@ set_up_reading(struct batcher *b)
 
 /* Hands each part its options, and what it borrows. */
 static void
-wire(struct batcher *b)
+hand_out_options(struct batcher *b)
 {
 	const struct batcher_options *o = b->o;
 
@@ -375,7 +375,7 @@ start(struct batcher *b)
 	const struct batcher_options *o = b->o;
 	int rc;
 
-	wire(b);
+	hand_out_options(b);
 	/* first: the consumer may be blocked, opening the other end */
 	rc = delivery_open(&b->delivery);
 	if (rc == EXIT_DONE)

@@ -93,8 +93,8 @@ struct isolation {
 	struct retry *retry;
 	struct view source;
 	const struct batch *whole;
-	uint64_t settled; /* events of the batch that are marked */
-	uint64_t open;    /* dead letters of the consumer */
+	uint64_t marked; /* events of the batch that are marked */
+	uint64_t open;   /* dead letters of the consumer */
 	struct letter *suspects;
 	size_t n;
 	struct handler_result result;
@@ -121,15 +121,15 @@ log_parked(const struct isolation *s)
 
 /* Marks the first `events` of the batch, parking the suspects among them. */
 static int
-settle(struct isolation *s, uint64_t events)
+mark_up_to(struct isolation *s, uint64_t events)
 {
 	const struct batch_queue *q = &s->retry->prefetch->queue;
 	struct batch part = batch_part(
-	    q, s->whole, s->settled, events - s->settled);
+	    q, s->whole, s->marked, events - s->marked);
 	struct batch_mark m = batch_mark(q, &part);
 	int rc;
 
-	s->settled = events;
+	s->marked = events;
 	if (s->n == 0)
 		return cursor_mark(s->retry->session, s->source, &m);
 	rc = letters_park(s->retry->session, s->source, s->suspects, s->n, &m);
@@ -185,7 +185,7 @@ suspect(struct isolation *s, const struct batch *event, uint64_t attempts)
 	rc = letters_park_again(
 	    s->retry->session, s->source, s->suspects, s->n);
 	drop_suspects(s);
-	s->settled = event->from - s->whole->from + 1;
+	s->marked = event->from - s->whole->from + 1;
 	return rc;
 }
 
@@ -199,7 +199,7 @@ bisect(struct isolation *s, uint64_t skip, uint64_t n, uint64_t attempts)
 	int rc = run(s->retry, s->source, q, &part, &s->result);
 
 	if (rc == EXIT_DONE && s->result.answer == HANDLER_PROCESSED)
-		return settle(s, skip + n);
+		return mark_up_to(s, skip + n);
 	s->stopped = signals_stop_requested();
 	if (rc != EXIT_DONE || s->stopped)
 		return rc;
@@ -238,7 +238,7 @@ try_neighbour(struct isolation *s)
 		s->result.answer = HANDLER_FAILED;
 	batch_queue_release(&q);
 	if (rc == EXIT_DONE && s->result.answer == HANDLER_PROCESSED)
-		return settle(s, s->whole->events);
+		return mark_up_to(s, s->whole->events);
 	s->stopped = signals_stop_requested();
 	return rc != EXIT_DONE || s->stopped ? rc : handler_at_fault(s);
 }

@@ -119,7 +119,7 @@ finish(struct reader *r)
 }
 
 static int
-stream(struct reader *r)
+run_stream(struct reader *r)
 {
 	uint64_t start = 0;
 	int rc = set_up(r, &start);
@@ -159,7 +159,7 @@ reader_run(const struct reader_options *o)
 	if (o->ack != NULL)
 		rc = ack_channel_open(&r->acks, o->ack);
 	if (rc == EXIT_DONE)
-		rc = stream(r);
+		rc = run_stream(r);
 	closed = fdio_out_close(&r->out);
 	heartbeat_close(&r->heartbeat);
 	walsender_close(&r->stream);

@@ -23,12 +23,12 @@ on_data(struct reader *r, const struct walsender_message *m)
 	int rc = decode_take(&r->decode, m, &r->out.b, &commit_end);
 
 	if (r->out.b.len > before)
-		r->part = r->progress.events = true;
+		r->inside = r->progress.events = true;
 	if (rc != EXIT_DONE)
 		return rc;
 	progress_receive(&r->progress, m->lsn);
 	if (commit_end > 0) {
-		r->part = false;
+		r->inside = false;
 		progress_complete(&r->progress, commit_end);
 		maybe_checkpoint(r);
 	}

@@ -19,7 +19,7 @@ enter(struct reader *r, enum reader_phase phase, int64_t limit_ms)
 }
 
 static int
-stream(struct reader *r)
+do_streaming(struct reader *r)
 {
 	int rc = reader_input(r);
 
@@ -43,7 +43,7 @@ advance(struct reader *r)
 	int rc = EXIT_DONE;
 
 	if (r->phase == READER_STREAMING)
-		rc = stream(r);
+		rc = do_streaming(r);
 	if (signals_stop_requested() && r->phase_until == 0)
 		enter(r, r->phase,
 		    r->phase == READER_STREAMING ? TRANSACTION_MS : ACK_MS);

@@ -64,7 +64,7 @@ reader_output_rest(struct reader *r)
 {
 	int64_t until = clock_ms() + REST_MS;
 
-	if (!r->part && r->progress.events && progress_waits(&r->progress))
+	if (!r->inside && r->progress.events && progress_waits(&r->progress))
 		reader_output_checkpoint(r);
 	while (reader_output_flush(r) == EXIT_DONE &&
 	    fdio_out_pending(&r->out) > 0 && !signals_stop_requested() &&

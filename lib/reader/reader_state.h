@@ -54,7 +54,7 @@ struct reader {
 	/* to stdout */
 	struct fdio_out out;
 	struct ack_channel acks;
-	bool part;           /* the output ends inside a transaction */
+	bool inside;         /* the output ends inside a transaction */
 	int64_t blocked_at;  /* since when stdout is blocked; 0: it is not */
 	int64_t quiet_since; /* no output since then, in a transaction */
 };

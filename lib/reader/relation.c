@@ -5,11 +5,11 @@
 #include "base/json_write.h"
 
 static size_t
-slot_of(const struct relation_cache *c, uint32_t oid)
+bucket_of(const struct relation_cache *c, uint32_t oid)
 {
 	size_t i = (oid * UINT32_C(2654435769)) & (c->cap - 1);
 
-	while (c->slot[i] != NULL && c->slot[i]->oid != oid)
+	while (c->buckets[i] != NULL && c->buckets[i]->oid != oid)
 		i = (i + 1) & (c->cap - 1);
 	return i;
 }
@@ -17,7 +17,7 @@ slot_of(const struct relation_cache *c, uint32_t oid)
 struct relation *
 relation_find(const struct relation_cache *c, uint32_t oid)
 {
-	return c->cap > 0 ? c->slot[slot_of(c, oid)] : NULL;
+	return c->cap > 0 ? c->buckets[bucket_of(c, oid)] : NULL;
 }
 
 static bool
@@ -26,15 +26,15 @@ grow(struct relation_cache *c)
 	struct relation_cache bigger = *c;
 
 	bigger.cap = c->cap > 0 ? 2 * c->cap : 64;
-	bigger.slot = calloc(bigger.cap, sizeof(*bigger.slot));
-	if (bigger.slot == NULL)
+	bigger.buckets = calloc(bigger.cap, sizeof(*bigger.buckets));
+	if (bigger.buckets == NULL)
 		return false;
 	for (size_t i = 0; i < c->cap; i++) {
-		if (c->slot[i] != NULL)
-			bigger.slot[slot_of(&bigger, c->slot[i]->oid)] =
-			    c->slot[i];
+		if (c->buckets[i] != NULL)
+			bigger.buckets[bucket_of(&bigger, c->buckets[i]->oid)] =
+			    c->buckets[i];
 	}
-	free(c->slot);
+	free(c->buckets);
 	*c = bigger;
 	return true;
 }
@@ -75,11 +75,11 @@ relation_begin(struct relation_cache *c, uint32_t oid, struct view schema,
 	buf_addv(&c->text, table);
 	r->schema_name.n = schema.n;
 	r->table_name.n = table.n;
-	i = slot_of(c, oid);
-	if (c->slot[i] == NULL)
+	i = bucket_of(c, oid);
+	if (c->buckets[i] == NULL)
 		c->n++;
-	relation_free(c->slot[i]);
-	c->slot[i] = r;
+	relation_free(c->buckets[i]);
+	c->buckets[i] = r;
 	return r;
 }
 
@@ -150,9 +150,9 @@ relation_oids(const struct relation_cache *c, struct buf *array)
 {
 	buf_addc(array, '{');
 	for (size_t i = 0, n = 0; i < c->cap; i++) {
-		if (c->slot[i] != NULL)
+		if (c->buckets[i] != NULL)
 			buf_addf(array, "%s%lu", n++ > 0 ? "," : "",
-			    (unsigned long)c->slot[i]->oid);
+			    (unsigned long)c->buckets[i]->oid);
 	}
 	buf_addc(array, '}');
 }
@@ -160,19 +160,19 @@ relation_oids(const struct relation_cache *c, struct buf *array)
 void
 relation_forget(struct relation_cache *c, uint32_t oid, uint64_t described)
 {
-	size_t i = c->cap > 0 ? slot_of(c, oid) : 0;
+	size_t i = c->cap > 0 ? bucket_of(c, oid) : 0;
 	struct relation *r = relation_find(c, oid);
 
 	if (r == NULL || r->described > described)
 		return;
 	relation_free(r);
-	c->slot[i] = NULL;
+	c->buckets[i] = NULL;
 	c->n--;
 	/* entries that follow may have collided with it: insert them again */
-	for (i = (i + 1) & (c->cap - 1); (r = c->slot[i]) != NULL;
+	for (i = (i + 1) & (c->cap - 1); (r = c->buckets[i]) != NULL;
 	     i = (i + 1) & (c->cap - 1)) {
-		c->slot[i] = NULL;
-		c->slot[slot_of(c, r->oid)] = r;
+		c->buckets[i] = NULL;
+		c->buckets[bucket_of(c, r->oid)] = r;
 	}
 }
 
@@ -180,8 +180,8 @@ void
 relation_cache_release(struct relation_cache *c)
 {
 	for (size_t i = 0; i < c->cap; i++)
-		relation_free(c->slot[i]);
-	free(c->slot);
+		relation_free(c->buckets[i]);
+	free(c->buckets);
 	buf_release(&c->text);
 	*c = (struct relation_cache){0};
 }

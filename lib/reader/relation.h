@@ -30,7 +30,7 @@ struct relation {
 
 /* Zero-initialise. */
 struct relation_cache {
-	struct relation **slot; /* a hash table by OID, open addressing */
+	struct relation **buckets; /* a hash table by OID, open addressing */
 	size_t cap;
 	size_t n;
 	uint64_t described; /* counts descriptions */
