@@ -6,8 +6,8 @@
 #   cluster_url DIR [DATABASE]            its connection string, while it runs
 #   cluster_stop DIR [MODE]               stops it; the default mode is fast
 #   cluster_remove DIR                    stops a throw-away cluster, deletes it
-#   psql_on CONNINFO [ARGUMENT ...]       psql without psqlrc, without secrets in
-#                                         argv, run by "${psql_by[@]}"
+#   psql_on CONNINFO [ARGUMENT ...]       psql without psqlrc, without secrets
+#                                         in argv, run by "${psql_by[@]}"
 #   psql_pinned CONNINFO ARGUMENT ...     the same, independent of the role's
 #                                         settings, with search_path pg_catalog
 #   has_password TEXT                     does TEXT have a secret in it?
