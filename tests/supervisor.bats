@@ -515,7 +515,13 @@ slow_wait()
 	wait_for ended "$supervisor" yes
 }
 
-@test "kill -9 of a unit's loop restarts it, or ends the run (stubs)" {
+# The first child of a unit's loop: it waits for the end of the loop's input.
+watcher()
+{
+	cut -d ' ' -f 1 "/proc/$1/task/$1/children"
+}
+
+@test "kill -9 of a unit's loop or its watcher restarts it, or ends the run (stubs)" {
 	local stage unit
 	stubs
 	start_philotes
@@ -523,6 +529,13 @@ slow_wait()
 		unit=$(parent "$(stage "$stage")")
 		kill -KILL "$unit"
 		wait_for logged "the loop of the .* unit was killed" 1
+		: >"$log"
+		wait_for is_up "$stage" yes
+		unit=$(parent "$(stage "$stage")")
+		kill -KILL "$(watcher "$unit")"
+		wait_for logged "the loop of the .* unit was killed" 1
+		wait_gone "$unit"
+		refute grep -av ' philotes: ' "$log"
 		: >"$log"
 		wait_for is_up "$stage" yes
 	done
