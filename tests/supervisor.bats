@@ -544,6 +544,7 @@ watcher()
 	unit=$(parent "$(parent "$(stage pg-cdc-read)")")
 	kill -KILL "$unit"
 	await_philotes 75
+	[[ $(logged 'error: could not go on with "pair": its process was') == 1 ]]
 	wait_for left "" ""
 }
 
