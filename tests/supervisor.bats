@@ -63,6 +63,12 @@ without_databases()
 	expect_error '/nonexistent/pg-cdc-read'
 	expect_code 78 env PHILOTES_BUFFER_URL=embedded philotes run
 	expect_error 'there is no buffer yet'
+	local character
+	for character in '"' '$' '`' $'\n'; do
+		expect_code 78 env PHILOTES_BUFFER_URL=embedded \
+			PHILOTES_STATE_DIR="$BATS_TEST_TMPDIR/a${character}b" philotes init
+		expect_error 'could not create ".*b/buffer.new": its name has one of'
+	done
 }
 
 @test "init gives the reason of a failure in one line" {
