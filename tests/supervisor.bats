@@ -610,6 +610,11 @@ watcher()
 	expect_code 0 verify "$out"
 }
 
+has_logged()
+{
+	! grep -q "$1" "$log" || echo yes
+}
+
 @test "a killed embedded server is restarted, one left running is adopted" {
 	local data=$PHILOTES_STATE_DIR/buffer
 	export PHILOTES_BUFFER_URL=embedded
@@ -618,7 +623,13 @@ watcher()
 	changes 1 100
 	wait_for lines "$out" 100
 	kill -KILL "$(head -n 1 "$data/postmaster.pid")"
-	changes 101 200
+	changes 101 150
+	wait_for lines "$out" 150 40
+	mv "$data" "$data.away"
+	kill -KILL "$(head -n 1 "$data.away/postmaster.pid")"
+	wait_for has_logged "could not start \"$data\": see server.log" yes
+	mv "$data.away" "$data"
+	changes 151 200
 	wait_for lines "$out" 200 40
 	kill -KILL "$supervisor"
 	wait "$supervisor" || :

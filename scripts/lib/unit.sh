@@ -169,10 +169,15 @@ run_gc()
 }
 
 # A killed embedded server is started again by the first unit that needs it.
+# A function, since "!" does not negate a redirection that fails.
+start_server()
+{
+	{ flock 3 && embedded_start; } 3<"$buffer_cluster"
+} 2>/dev/null
+
 run_once()
 {
-	if $embedded && ! { flock 3 && embedded_start; } \
-	    2>/dev/null 3<"$buffer_cluster"; then
+	if $embedded && ! start_server; then
 		log warning "could not start \"$buffer_cluster\": see server.log there"
 		code=75
 	else
