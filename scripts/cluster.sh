@@ -138,6 +138,9 @@ cluster_create()
 	}
 	said=$(as_server "$(pg_bin initdb)" -D "$dir" -U postgres -A trust \
 		-E UTF8 --locale=C.UTF-8 "${options[@]}" 2>&1) || {
+		# what follows the reason tells how initdb cleans up
+		[[ ! $said =~ (error|FATAL|PANIC):\ +([^$'\n']*) ]] ||
+			said=${BASH_REMATCH[2]}
 		cluster_fail create "$dir" "${said##*$'\n'}"
 		return
 	}

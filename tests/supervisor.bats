@@ -71,6 +71,22 @@ without_databases()
 	done
 }
 
+@test "init says why initdb failed (stubs)" {
+	local bin=$BATS_TEST_TMPDIR/pgbin
+	mkdir "$bin"
+	ln -s "$(pg_bin postgres)" "$bin/postgres"
+	cat >"$bin/initdb" <<-'EOF'
+	#!/bin/sh
+	echo "creating subdirectories ... initdb: error: could not create it"
+	echo "initdb: removing contents of data directory"
+	exit 1
+	EOF
+	chmod +x "$bin/initdb"
+	chmod a+x "$BATS_TEST_TMPDIR"
+	expect_code 78 env PGBIN="$bin" PHILOTES_BUFFER_URL=embedded philotes init
+	expect_error 'could not create ".*/buffer.new": could not create it$'
+}
+
 @test "init gives the reason of a failure in one line" {
 	local good=$PHILOTES_BUFFER_URL
 	PHILOTES_BUFFER_URL="host=/nonexistent" expect_code 75 philotes init
