@@ -124,6 +124,9 @@ cluster_create()
 	local dir=$1 user said version options=(--no-instructions)
 	shift
 	user=$(server_user)
+	# pg_ctl puts the name into a command of sh, and into a file of lines
+	[[ $dir != *[$'"$`\n']* ]] || cluster_fail create "$dir" \
+		'its name has one of " $ ` or a line break' || return
 	version=$(pg_version) || return
 	((${version%%[!0-9]*} >= 14)) || cluster_fail create "$dir" \
 		"PostgreSQL $version is older than 14" || return
@@ -135,6 +138,9 @@ cluster_create()
 	}
 	said=$(as_server "$(pg_bin initdb)" -D "$dir" -U postgres -A trust \
 		-E UTF8 --locale=C.UTF-8 "${options[@]}" 2>&1) || {
+		# what follows the reason tells how initdb cleans up
+		[[ ! $said =~ (error|FATAL|PANIC):\ +([^$'\n']*) ]] ||
+			said=${BASH_REMATCH[2]}
 		cluster_fail create "$dir" "${said##*$'\n'}"
 		return
 	}

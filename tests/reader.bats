@@ -202,6 +202,8 @@ publication \"philotes_pub\" and slot \"$PHILOTES_SLOT\" exist" ]
 	PHILOTES_SOURCE_URL=bogus=1 expect_code 78 pg-cdc-read
 	expect_code 64 pg-cdc-read --bogus
 	expect_error 'unknown option "--bogus"'
+	expect_code 64 pg-cdc-read --check=yes
+	expect_error '--check takes no value'
 	expect_code 64 pg-cdc-read --until 1/x
 	expect_code 64 pg-cdc-read --create --drop
 	expect_code 64 pg-cdc-read operand

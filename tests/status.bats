@@ -266,6 +266,8 @@ check_metrics()
 	expect_code 64 philotes consumer add
 	expect_code 64 philotes consumer list x
 	expect_code 64 philotes consumer add x --start first
+	expect_code 64 philotes consumer drop x --start latest
+	expect_error 'could not use "--start": it belongs to consumer add'
 	expect_code 64 philotes status --output x
 	expect_error 'could not use "--output": it belongs to metrics'
 	expect_code 64 philotes status --max-lag soon

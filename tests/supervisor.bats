@@ -63,6 +63,28 @@ without_databases()
 	expect_error '/nonexistent/pg-cdc-read'
 	expect_code 78 env PHILOTES_BUFFER_URL=embedded philotes run
 	expect_error 'there is no buffer yet'
+	local character
+	for character in '"' '$' '`' $'\n'; do
+		expect_code 78 env PHILOTES_BUFFER_URL=embedded \
+			PHILOTES_STATE_DIR="$BATS_TEST_TMPDIR/a${character}b" philotes init
+		expect_error 'could not create ".*b/buffer.new": its name has one of'
+	done
+}
+
+@test "init says why initdb failed (stubs)" {
+	local bin=$BATS_TEST_TMPDIR/pgbin
+	mkdir "$bin"
+	ln -s "$(pg_bin postgres)" "$bin/postgres"
+	cat >"$bin/initdb" <<-'EOF'
+	#!/bin/sh
+	echo "creating subdirectories ... initdb: error: could not create it"
+	echo "initdb: removing contents of data directory"
+	exit 1
+	EOF
+	chmod +x "$bin/initdb"
+	chmod a+x "$BATS_TEST_TMPDIR"
+	expect_code 78 env PGBIN="$bin" PHILOTES_BUFFER_URL=embedded philotes init
+	expect_error 'could not create ".*/buffer.new": could not create it$'
 }
 
 @test "init gives the reason of a failure in one line" {
@@ -515,7 +537,13 @@ slow_wait()
 	wait_for ended "$supervisor" yes
 }
 
-@test "kill -9 of a unit's loop restarts it, or ends the run (stubs)" {
+# The first child of a unit's loop: it waits for the end of the loop's input.
+watcher()
+{
+	cut -d ' ' -f 1 "/proc/$1/task/$1/children"
+}
+
+@test "kill -9 of a unit's loop or its watcher restarts it, or ends the run (stubs)" {
 	local stage unit
 	stubs
 	start_philotes
@@ -525,12 +553,20 @@ slow_wait()
 		wait_for logged "the loop of the .* unit was killed" 1
 		: >"$log"
 		wait_for is_up "$stage" yes
+		unit=$(parent "$(stage "$stage")")
+		kill -KILL "$(watcher "$unit")"
+		wait_for logged "the loop of the .* unit was killed" 1
+		wait_gone "$unit"
+		refute grep -av ' philotes: ' "$log"
+		: >"$log"
+		wait_for is_up "$stage" yes
 	done
 	stop_philotes
 	start_philotes
 	unit=$(parent "$(parent "$(stage pg-cdc-read)")")
 	kill -KILL "$unit"
 	await_philotes 75
+	[[ $(logged 'error: could not go on with "pair": its process was') == 1 ]]
 	wait_for left "" ""
 }
 
@@ -590,6 +626,11 @@ slow_wait()
 	expect_code 0 verify "$out"
 }
 
+has_logged()
+{
+	! grep -q "$1" "$log" || echo yes
+}
+
 @test "a killed embedded server is restarted, one left running is adopted" {
 	local data=$PHILOTES_STATE_DIR/buffer
 	export PHILOTES_BUFFER_URL=embedded
@@ -598,7 +639,13 @@ slow_wait()
 	changes 1 100
 	wait_for lines "$out" 100
 	kill -KILL "$(head -n 1 "$data/postmaster.pid")"
-	changes 101 200
+	changes 101 150
+	wait_for lines "$out" 150 40
+	mv "$data" "$data.away"
+	kill -KILL "$(head -n 1 "$data.away/postmaster.pid")"
+	wait_for has_logged "could not start \"$data\": see server.log" yes
+	mv "$data.away" "$data"
+	changes 151 200
 	wait_for lines "$out" 200 40
 	kill -KILL "$supervisor"
 	wait "$supervisor" || :

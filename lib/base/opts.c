@@ -239,6 +239,9 @@ one_flag(const struct opts *o, int value, char **argv, int before, bool *given)
 		return no_value(o, argv[optind - 1]);
 	if (value == '?' && optopt > 0 && optopt < 256)
 		return opts_usage(o, "unknown option \"-%c\"", optopt);
+	if (value == '?' && optopt >= 256)
+		return opts_usage(o, "--%s takes no value",
+		    opt_at(o, (size_t)optopt - 256)->name);
 	if (value == '?')
 		return opts_usage(o, "unknown option \"%.*s\"",
 		    (int)strcspn(argv[before], "="), argv[before]);

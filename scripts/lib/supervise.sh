@@ -40,8 +40,12 @@ await_units()
 	trap '' TERM INT HUP
 	exec 8>&-
 	wait
-	((code <= 128)) || code=75
-	[[ -z $stopped ]] || code=0
+	if [[ -n $stopped ]]; then
+		code=0
+	elif ((code > 128)); then
+		log error 'could not go on with "pair": its process was killed'
+		code=75
+	fi
 }
 
 use_embedded()

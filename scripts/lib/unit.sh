@@ -170,10 +170,15 @@ run_gc()
 }
 
 # A killed embedded server is started again by the first unit that needs it.
+# A function, since "!" does not negate a redirection that fails.
+start_server()
+{
+	{ flock 3 && embedded_start; } 3<"$buffer_cluster"
+} 2>/dev/null
+
 run_once()
 {
-	if $embedded && ! { flock 3 && embedded_start; } \
-	    2>/dev/null 3<"$buffer_cluster"; then
+	if $embedded && ! start_server; then
 		log warning "could not start \"$buffer_cluster\": see server.log there"
 		code=75
 	else
@@ -221,6 +226,15 @@ stopping()
 	! alive "$watcher"
 }
 
+# A killed watcher does not mean that standard input has ended: with a status
+# above 128 the loop is restarted.
+end_loop()
+{
+	local status=0
+	wait "$watcher" 2>/dev/null || status=$?
+	exit "$((status > 128 ? status : 0))"
+}
+
 unit_loop()
 {
 	local unit=$1 watcher delay=$first_delay since code culprit
@@ -231,7 +245,7 @@ unit_loop()
 		seconds_up
 		since=$REPLY code=0 culprit=''
 		run_once
-		! stopping || exit 0
+		! stopping || end_loop
 		if permanent "$code"; then
 			give_up
 			break
@@ -239,20 +253,25 @@ unit_loop()
 			log info "the stream has ended"
 			break
 		fi
-		pause || exit 0
+		pause || end_loop
 	done
 	kill -KILL "$watcher" 2>/dev/null
 	exit "$code"
 }
 
-# Restarts a loop that was killed.  Locks and signals are the run's.
+# Restarts a loop that was killed.  Locks and signals are the run's.  A failed
+# command does not end a unit.
 keep()
 {
 	local code
+	set +e
 	exec 9>&- 10>&-
 	trap '' TERM INT HUP
-	while code=0; (unit_loop "$1") || code=$?; ((code > 128)); do
+	while :; do
+		code=0
+		unit_loop "$1" <&0 &
+		wait "$!" 2>/dev/null || code=$?
+		((code > 128)) || exit "$code"
 		log warning "the loop of the $1 unit was killed, restarting it"
 	done
-	exit "$code"
 }
