@@ -71,6 +71,33 @@ json_small_read(struct json_small *d, struct view text)
 	return taken;
 }
 
+size_t
+json_small_next(const struct json_small *d, size_t i)
+{
+	size_t values = d->tokens[i].n;
+
+	if (d->tokens[i].kind == JSON_OBJECT)
+		values *= 2;
+	else if (d->tokens[i].kind != JSON_ARRAY)
+		values = 0;
+	for (i++; values > 0; values--)
+		i = json_small_next(d, i);
+	return i;
+}
+
+size_t
+json_small_member(const struct json_small *d, size_t i, struct view key)
+{
+	size_t at = i + 1;
+
+	for (size_t n = d->tokens[i].n; n > 0; n--) {
+		if (view_eq(d->tokens[at].text, key))
+			return at + 1;
+		at = json_small_next(d, at + 1);
+	}
+	return 0;
+}
+
 void
 json_small_release(struct json_small *d)
 {

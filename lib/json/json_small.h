@@ -30,6 +30,13 @@ struct json_small {
  */
 bool json_small_read(struct json_small *d, struct view text);
 
+/* The token behind token i and all that is in it; d->n: there is none. */
+size_t json_small_next(const struct json_small *d, size_t i);
+
+/* The value of a member of the object at token i; 0: there is none.  Escapes in
+ * keys are not decoded. */
+size_t json_small_member(const struct json_small *d, size_t i, struct view key);
+
 void json_small_release(struct json_small *d);
 
 #endif

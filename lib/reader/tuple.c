@@ -23,22 +23,31 @@ read_field(struct wire *w, struct field *f)
 		wire_fail(w, "a value has a NUL byte");
 }
 
+bool
+tuple_reserve(struct tuple *t, size_t n)
+{
+	struct field *fields;
+
+	if (n <= t->cap)
+		return true;
+	fields = realloc(t->fields, n * sizeof(*fields));
+	if (fields == NULL)
+		return false;
+	t->fields = fields;
+	t->cap = n;
+	return true;
+}
+
 void
 tuple_read(struct wire *w, struct tuple *t, char role, const struct relation *r)
 {
-	struct field *fields;
 	size_t n = (size_t)wire_uint(w, 2);
 
 	if (w->reason == NULL && n != r->ncolumns)
 		wire_fail(w, "a tuple and its relation differ in columns");
-	if (n > t->cap && w->reason == NULL) {
-		fields = realloc(t->fields, n * sizeof(*fields));
-		if (fields == NULL) {
-			wire_fail(w, "out of memory");
-			return;
-		}
-		t->fields = fields;
-		t->cap = n;
+	if (w->reason == NULL && !tuple_reserve(t, n)) {
+		wire_fail(w, "out of memory");
+		return;
 	}
 	t->role = role;
 	t->notes = 0;

@@ -30,6 +30,9 @@ struct tuple {
 	size_t cap;
 };
 
+/* Makes room for n fields.  False: out of memory. */
+bool tuple_reserve(struct tuple *t, size_t n);
+
 /*
  * Reads a tuple.  w fails unless it has as many fields as the relation has
  * columns.  Its views point into the message.

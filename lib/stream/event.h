@@ -17,7 +17,8 @@ struct event {
 	struct view source_id;
 	struct view schema_name;
 	struct view table_name;
-	struct view operation; /* INSERT, UPDATE, DELETE, TRUNCATE, MESSAGE */
+	struct view operation; /* INSERT, UPDATE, DELETE, TRUNCATE, MESSAGE,
+				* READ, SNAPSHOT */
 	struct view lsn;       /* of the change: neither unique nor ordered */
 	int64_t transaction_id;
 	bool has_transaction_id;

@@ -176,7 +176,8 @@ struct view
 member_operation(struct member_reader *g, const struct json_member *m)
 {
 	static const struct view known[] = {NAME("INSERT"), NAME("UPDATE"),
-	    NAME("DELETE"), NAME("TRUNCATE"), NAME("MESSAGE")};
+	    NAME("DELETE"), NAME("TRUNCATE"), NAME("MESSAGE"), NAME("READ"),
+	    NAME("SNAPSHOT")};
 	struct view v = member_string(g, m);
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {

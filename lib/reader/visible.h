@@ -1,0 +1,33 @@
+/*
+ * Transactions of the stream that a database snapshot may not show yet.  The
+ * order of commits in the WAL is not the order in which transactions become
+ * visible: one that waits for a synchronous standby is in the stream before any
+ * session can see it.
+ */
+#ifndef VISIBLE_H
+#define VISIBLE_H
+
+#include <stdint.h>
+
+#include "base/view.h"
+
+/* Zero-initialise. */
+struct visible {
+	uint32_t *xids;
+	size_t n;
+	size_t room;
+};
+
+/* Adds a transaction, by the low 32 bits of its id.  False: out of memory. */
+bool visible_add(struct visible *v, uint32_t xid);
+
+/*
+ * Does the snapshot show all transactions?  Those that it shows are forgotten.
+ * It is the text of pg_current_snapshot(), "xmin:xmax:xip,..." (PostgreSQL
+ * manual, table "Snapshot Components").
+ */
+bool visible_all(struct visible *v, struct view snapshot);
+
+void visible_release(struct visible *v);
+
+#endif
