@@ -11,6 +11,7 @@
 #include "reader/check.h"
 #include "reader/provision.h"
 #include "reader/reader.h"
+#include "reader/snapshot_request.h"
 #include "reader/start_line.h"
 #include "stream/ack.h"
 #include "stream/event.h"
@@ -21,12 +22,20 @@ static struct reader_options reader = {
     .slot = "philotes_cdc",
     .publication = "philotes_pub",
     .server_timeout = -1,
+    .snapshot_pause = 300,
 };
 static bool create, drop, check, start_line;
-static const char *tables;
+static const char *tables, *snapshot;
 
-enum mode { READ = 0, CREATE = 1, DROP = 2, CHECK = 4, START_LINE = 8 };
-#define NOT_READ (CREATE | DROP | CHECK | START_LINE)
+enum mode {
+	READ = 0,
+	CREATE = 1,
+	DROP = 2,
+	CHECK = 4,
+	START_LINE = 8,
+	SNAPSHOT = 16,
+};
+#define NOT_READ (CREATE | DROP | CHECK | START_LINE | SNAPSHOT)
 
 static const struct opt table[] = {
     {'d', "source", "CONNINFO", OPT_TEXT, &reader.conninfo,
@@ -47,16 +56,23 @@ static const struct opt table[] = {
 	"report whether the source can be read, and exit", 0, NULL},
     {0, "start-line", NULL, OPT_FLAG, &start_line, NULL,
 	"print the start line of a stream, and exit", 0, NULL},
+    {0, "snapshot", "LIST|all", OPT_TEXT, &snapshot, NULL,
+	"ask for the rows that these tables hold, and exit", 0, NULL},
     {0, "ack", "FILE", OPT_TEXT, &reader.ack, NULL,
 	"read acknowledged positions from FILE", 0, NULL},
     {0, "failures", "FILE", OPT_TEXT, &reader.failures, NULL,
 	"exit with 69 if a change fails three times", 0, NULL},
-    {0, "until", "LSN|now", OPT_TEXT, &reader.until, NULL,
+    {0, "until", "LSN|now|snapshot", OPT_TEXT, &reader.until, NULL,
 	"stop once this position is reached", 0, NULL},
     {0, "messages", NULL, OPT_FLAG, &reader.messages, NULL,
 	"print logical decoding messages too", 0, NULL},
     {0, "heartbeat", "DURATION", OPT_DURATION, &reader.heartbeat,
 	"PHILOTES_HEARTBEAT", "write a heartbeat this often (never)", 0, NULL},
+    {0, "snapshot-pause", "DURATION", OPT_DURATION, &reader.snapshot_pause,
+	"PHILOTES_SNAPSHOT_PAUSE",
+	"a snapshot lets the stream rest this long at a time (300ms)", 0, NULL},
+    {0, "no-snapshot", NULL, OPT_FLAG, &reader.no_snapshot, NULL,
+	"leave requests for snapshots alone", 0, NULL},
     {0, "server-timeout", "DURATION", OPT_DURATION, &reader.server_timeout,
 	"PHILOTES_SERVER_TIMEOUT", "give up on a server silent this long (60s)",
 	0, NULL},
@@ -65,8 +81,8 @@ static const struct opt table[] = {
 static const struct opts opts = {
     "pg-cdc-read",
     "pg-cdc-read [-qv] [-d CONNINFO] [--ack FILE] [OPTION ...]\n"
-    "       pg-cdc-read --create | --drop | --check | --start-line "
-    "[OPTION ...]",
+    "       pg-cdc-read --create | --drop | --check | --start-line |\n"
+    "                   --snapshot LIST|all [OPTION ...]",
     "Prints every committed change of a PostgreSQL database, one JSON line "
     "each.",
     table,
@@ -147,19 +163,25 @@ check_mode(void)
 		const void *dest;
 		int modes; /* without effect in these */
 	} no_effect[] = {
-	    {"--source-id", &reader.source_id, CREATE | DROP | CHECK},
-	    {"--tables", &tables, DROP | START_LINE},
+	    {"--source-id", &reader.source_id,
+		CREATE | DROP | CHECK | SNAPSHOT},
+	    {"--tables", &tables, DROP | START_LINE | SNAPSHOT},
 	    {"--ack", &reader.ack, NOT_READ},
 	    {"--failures", &reader.failures, NOT_READ},
 	    {"--until", &reader.until, NOT_READ},
 	    {"--messages", &reader.messages, NOT_READ},
-	    {"--heartbeat", &reader.heartbeat, CREATE | DROP | START_LINE},
+	    {"--heartbeat", &reader.heartbeat,
+		CREATE | DROP | START_LINE | SNAPSHOT},
+	    {"--snapshot-pause", &reader.snapshot_pause, NOT_READ},
+	    {"--no-snapshot", &reader.no_snapshot, NOT_READ},
+	    {"--snapshot", &snapshot, DROP | CHECK | START_LINE},
 	};
-	int mode = create ? CREATE
-	    : drop        ? DROP
-	    : check       ? CHECK
-	    : start_line  ? START_LINE
-			  : READ;
+	int mode = create      ? CREATE
+	    : drop             ? DROP
+	    : check            ? CHECK
+	    : start_line       ? START_LINE
+	    : snapshot != NULL ? SNAPSHOT
+			       : READ;
 
 	if (create + drop + check + start_line > 1)
 		return opts_usage(&opts,
@@ -170,12 +192,31 @@ check_mode(void)
 			continue;
 		return opts_usage(&opts, "%s has no effect with %s",
 		    no_effect[i].option,
-		    create      ? "--create"
-			: drop  ? "--drop"
-			: check ? "--check"
-				: "--start-line");
+		    create           ? "--create"
+			: drop       ? "--drop"
+			: check      ? "--check"
+			: start_line ? "--start-line"
+				     : "--snapshot");
 	}
 	return EXIT_DONE;
+}
+
+static int
+ask_snapshot(const struct provision_options *source)
+{
+	struct table_list list;
+	const char *reason;
+	int rc;
+
+	if (strcmp(snapshot, "all") == 0)
+		return snapshot_request(source, NULL);
+	if (table_list_parse(&list, snapshot, &reason))
+		rc = snapshot_request(source, &list);
+	else
+		rc = opts_usage(&opts, "could not use --snapshot \"%s\": %s",
+		    snapshot, reason);
+	table_list_release(&list);
+	return rc;
 }
 
 static int
@@ -190,8 +231,11 @@ run(const struct table_list *list)
 		return fail(rc);
 	if (reader.server_timeout >= 0)
 		pg_set_timeout(reader.server_timeout);
-	if (create)
-		return provision_create(&source);
+	rc = create ? provision_create(&source) : EXIT_DONE;
+	if (snapshot != NULL && rc == EXIT_DONE)
+		rc = ask_snapshot(&source);
+	if (create || snapshot != NULL)
+		return rc;
 	if (drop)
 		return provision_drop(&source);
 	if (check)

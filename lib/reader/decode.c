@@ -4,9 +4,12 @@
 #include <stdlib.h>
 
 #include "base/exitcode.h"
+#include "base/json_write.h"
 #include "base/log.h"
 #include "base/lsn.h"
+#include "reader/copytext.h"
 #include "reader/heartbeat.h"
+#include "reader/snapshot_state.h"
 #include "stream/event_write.h"
 
 #define HEX_BYTES 16
@@ -97,6 +100,61 @@ is_wanted(const struct decode *e, const struct event *event)
 	    (e->messages && !heartbeat_is(event->after_data));
 }
 
+/* A message of the snapshot is a command, never an event. */
+static bool
+is_snapshot(struct decode *e)
+{
+	struct view prefix, content;
+
+	if (!pgoutput_message(e->decoder, &prefix, &content) ||
+	    !view_eq(prefix, VIEW_LIT(SNAPSHOT_PREFIX)))
+		return false;
+	e->snapshot = content;
+	return true;
+}
+
+bool
+decode_leaves_out(const struct decode *e, struct view schema, struct view table)
+{
+	return is_left_out(e, schema, table);
+}
+
+int
+decode_row(struct decode *e, const struct relation *r, struct view id,
+    char *row, size_t len, struct buf *out)
+{
+	struct tuple *t = pgoutput_row(e->decoder);
+	struct buf name = BUF_INIT;
+	const char *reason;
+	struct event event;
+	bool good;
+
+	if (!copytext_read(row, len, r->ncolumns, t, &reason)) {
+		log_error("could not read a row of \"%.*s\".\"%.*s\" for the "
+			  "snapshot: %s",
+		    VIEW_FMT(r->schema_name), VIEW_FMT(r->table_name), reason);
+		return EXIT_PROTOCOL;
+	}
+	json_write_string(&name, id);
+	good = pgoutput_read(e->decoder, r, buf_view(&name), &event);
+	event.source_id = buf_view(&e->source_id);
+	if (good)
+		event_write(out, &event);
+	buf_release(&name);
+	return good ? EXIT_DONE : EXIT_OS;
+}
+
+void
+decode_mark(struct decode *e, struct view schema, struct view table,
+    struct view data, struct buf *out)
+{
+	struct event event;
+
+	pgoutput_mark(e->decoder, schema, table, data, &event);
+	event.source_id = buf_view(&e->source_id);
+	event_write(out, &event);
+}
+
 int
 decode_take(struct decode *e, const struct walsender_message *m,
     struct buf *out, uint64_t *commit_end)
@@ -105,12 +163,15 @@ decode_take(struct decode *e, const struct walsender_message *m,
 	struct event event;
 
 	*commit_end = 0;
+	e->snapshot = VIEW_NULL;
+	e->unchanged = NULL;
 	pgoutput_feed(e->decoder, m->data, m->lsn, m->time);
 	while ((status = pgoutput_next(e->decoder, &event)) == PGOUTPUT_EVENT) {
-		if (!is_wanted(e, &event))
+		if (is_snapshot(e) || !is_wanted(e, &event))
 			continue;
 		event.source_id = buf_view(&e->source_id);
 		event_write(out, &event);
+		e->unchanged = pgoutput_unchanged(e->decoder, &e->relation);
 	}
 	if (status == PGOUTPUT_BAD)
 		return refuse(e, m);

@@ -16,6 +16,10 @@ struct decode {
 	bool messages;        /* print logical decoding messages too */
 	struct pgoutput *decoder;
 	struct table_name *sorted; /* the tables of left_out */
+	/* of the last decode_take: */
+	struct view snapshot; /* a snapshot message's content, or null */
+	const struct tuple *unchanged;   /* a row that lacks columns, or NULL */
+	const struct relation *relation; /* that row's */
 };
 
 /* Returns an exit code: EXIT_OS if memory runs out. */
@@ -31,6 +35,21 @@ void decode_release(struct decode *e);
  */
 int decode_take(struct decode *e, const struct walsender_message *m,
     struct buf *out, uint64_t *commit_end);
+
+/*
+ * Appends a row of COPY TO STDOUT as a READ event of the transaction that is
+ * open.  row is changed.  EXIT_PROTOCOL if it is malformed.
+ */
+int decode_row(struct decode *e, const struct relation *r, struct view id,
+    char *row, size_t len, struct buf *out);
+
+/* Appends a SNAPSHOT event with this after_data. */
+void decode_mark(struct decode *e, struct view schema, struct view table,
+    struct view data, struct buf *out);
+
+/* Is the table one that is left out? */
+bool decode_leaves_out(
+    const struct decode *e, struct view schema, struct view table);
 
 static inline bool
 decode_in_transaction(const struct decode *e)

@@ -54,6 +54,10 @@ struct pgoutput {
 	uint32_t xid;
 	uint64_t seq;
 
+	struct view prefix; /* of a transactional message; null: it is none */
+	struct view content;
+	const struct relation *relation; /* of a row; NULL: it is none */
+
 	uint32_t truncate_left; /* relations of a Truncate still to read */
 	uint8_t truncate_options;
 
@@ -112,6 +116,35 @@ uint64_t
 pgoutput_commit_end(const struct pgoutput *d)
 {
 	return d->commit_end;
+}
+
+uint32_t
+pgoutput_xid(const struct pgoutput *d)
+{
+	return d->xid;
+}
+
+uint64_t
+pgoutput_commit_lsn(const struct pgoutput *d)
+{
+	return d->commit_lsn;
+}
+
+bool
+pgoutput_message(
+    const struct pgoutput *d, struct view *prefix, struct view *content)
+{
+	*prefix = d->prefix;
+	*content = d->content;
+	return d->prefix.p != NULL;
+}
+
+const struct tuple *
+pgoutput_unchanged(const struct pgoutput *d, const struct relation **r)
+{
+	*r = d->relation;
+	return d->type == 'U' && (d->new.notes &NOTE_UNCHANGED) != 0 ? &d->new
+								     : NULL;
 }
 
 const char *
@@ -355,6 +388,7 @@ on_row(struct pgoutput *d, const struct relation *r, struct event *e)
 	if (d->in.reason != NULL)
 		return;
 	set_relation(e, r);
+	d->relation = r;
 	if (d->old.role != 0)
 		tuple_write(&d->before, &d->old, r, NULL);
 	if (d->new.role != 0)
@@ -378,6 +412,37 @@ on_truncate(struct pgoutput *d, const struct relation *r, struct event *e)
 		add_metadata(
 		    &d->metadata, "restart_identity", VIEW_LIT("true"));
 	e->metadata = built_metadata(d);
+}
+
+struct tuple *
+pgoutput_row(struct pgoutput *d)
+{
+	return &d->new;
+}
+
+bool
+pgoutput_read(struct pgoutput *d, const struct relation *r, struct view id,
+    struct event *e)
+{
+	begin_event(d, e, VIEW_LIT("READ"));
+	d->new.role = 'N';
+	set_relation(e, r);
+	tuple_write(&d->after, &d->new, r, NULL);
+	add_metadata(&d->metadata, "snapshot", id);
+	add_noted(d, r, "json_text", NOTE_JSON_TEXT);
+	e->after_data = built(d, &d->after);
+	e->metadata = built_metadata(d);
+	return d->in.reason == NULL;
+}
+
+void
+pgoutput_mark(struct pgoutput *d, struct view schema, struct view table,
+    struct view data, struct event *e)
+{
+	begin_event(d, e, VIEW_LIT("SNAPSHOT"));
+	e->schema_name = schema;
+	e->table_name = table;
+	e->after_data = data;
 }
 
 static void
@@ -443,6 +508,10 @@ on_message(struct pgoutput *d, struct event *e)
 		bad(d, "a change outside a transaction");
 	if (d->in.reason != NULL)
 		return;
+	if (transacted) {
+		d->prefix = prefix;
+		d->content = content;
+	}
 	e->schema_name = e->table_name = VIEW_LIT("");
 	buf_addv(&d->after, VIEW_LIT("{\"prefix\":"));
 	json_write_string(&d->after, prefix);
@@ -461,6 +530,9 @@ pgoutput_feed(
 	d->time = time;
 	d->type = 0;
 	d->alone = false;
+	d->prefix = VIEW_NULL;
+	d->relation = NULL;
+	d->new.notes = 0;
 }
 
 /* Reads the type, and all of a message without events.  False: no events. */

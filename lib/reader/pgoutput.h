@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "reader/relation.h"
+#include "reader/tuple.h"
 #include "stream/event.h"
 
 struct pgoutput; /* opaque */
@@ -49,6 +50,37 @@ enum pgoutput_status {
  * pgoutput_feed or pgoutput_next.
  */
 enum pgoutput_status pgoutput_next(struct pgoutput *d, struct event *e);
+
+/*
+ * The message that the last event is made of, if it was a transactional one:
+ * views into what was fed.  False: it was something else.
+ */
+bool pgoutput_message(
+    const struct pgoutput *d, struct view *prefix, struct view *content);
+
+/*
+ * The row of the last event, if that is an UPDATE with columns that the server
+ * did not send; valid as the event is.  NULL: it is something else.
+ */
+const struct tuple *pgoutput_unchanged(
+    const struct pgoutput *d, const struct relation **r);
+
+/*
+ * More events of the transaction that is open, numbered after the last one and
+ * with its position and time: a row of a table as a snapshot has it, and a mark
+ * that says how far the snapshot is.  The row is what the caller has read into
+ * pgoutput_row.  id is the snapshot's name as JSON, data the mark's after_data.
+ * *e is set but for source_id, as by pgoutput_next.
+ */
+struct tuple *pgoutput_row(struct pgoutput *d);
+bool pgoutput_read(struct pgoutput *d, const struct relation *r, struct view id,
+    struct event *e);
+void pgoutput_mark(struct pgoutput *d, struct view schema, struct view table,
+    struct view data, struct event *e);
+
+/* The transaction that is open, or was the last to end. */
+uint32_t pgoutput_xid(const struct pgoutput *d);
+uint64_t pgoutput_commit_lsn(const struct pgoutput *d);
 
 /* Has a transaction begun whose commit has not been read? */
 bool pgoutput_in_transaction(const struct pgoutput *d);

@@ -1,6 +1,7 @@
 #include "reader/reader.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -16,10 +17,9 @@
 #define REPEATS 3 /* of a failure, after which a restart does not help */
 
 static bool
-until_now(const struct reader *r)
+until_is(const struct reader *r, const char *word)
 {
-	return r->o->until != NULL &&
-	    view_eq(view_of(r->o->until), VIEW_LIT("now"));
+	return r->o->until != NULL && strcmp(r->o->until, word) == 0;
 }
 
 /* Needs no connection: a bad --until is refused before one is opened. */
@@ -28,11 +28,12 @@ check_until(struct reader *r)
 {
 	const char *text = r->o->until;
 
-	if (text == NULL || until_now(r) ||
+	r->until_snapshot = until_is(r, "snapshot");
+	if (text == NULL || r->until_snapshot || until_is(r, "now") ||
 	    (lsn_parse(view_of(text), &r->until) && r->until > 0))
 		return EXIT_DONE;
 	log_error("could not use --until \"%s\": neither an LSN such as "
-		  "0/1A2B3C4 nor \"now\"",
+		  "0/1A2B3C4 nor \"now\" nor \"snapshot\"",
 	    text);
 	return EXIT_USAGE;
 }
@@ -47,7 +48,7 @@ look_up(struct reader *r, uint64_t *start)
 		rc = walsender_open(&r->stream, r->o->conninfo);
 	if (rc == EXIT_DONE)
 		rc = source_identify(&r->stream.pg, &r->system);
-	if (rc == EXIT_DONE && until_now(r))
+	if (rc == EXIT_DONE && (until_is(r, "now") || r->until_snapshot))
 		r->until = r->system.flush;
 	if (rc == EXIT_DONE)
 		rc = preflight_start(
@@ -68,6 +69,15 @@ set_up(struct reader *r, uint64_t *start)
 	source_add_id(&r->decode.source_id, &r->stream.pg, r->o->source_id);
 	r->decode.messages = r->o->messages;
 	rc = decode_init(&r->decode);
+	if (rc == EXIT_DONE)
+		rc = snapshot_init(&r->snapshot,
+		    &(struct snapshot_options){.conninfo = r->o->conninfo,
+			.slot = r->o->slot,
+			.publication = r->o->publication,
+			.pause_ms = r->o->snapshot_pause,
+			.off = r->o->no_snapshot,
+			.acked = r->o->ack != NULL},
+		    r->system.flush);
 	liveness_start(&r->liveness, clock_ms(), r->system.timeout_ms,
 	    r->o->server_timeout);
 	if (rc == EXIT_DONE)
@@ -131,6 +141,7 @@ run_stream(struct reader *r)
 		    buf_view(&r->decode.source_id), r->o->slot, start);
 
 		progress_start(&r->progress, start, clock_ms());
+		r->confirmed = start;
 		r->liveness.reported = start;
 		event_write_start(&r->out.b, &line);
 	}
@@ -167,6 +178,7 @@ reader_run(const struct reader_options *o)
 	ack_channel_close(&r->acks);
 	decode_release(&r->decode);
 	sweep_release(&r->sweep);
+	snapshot_close(&r->snapshot);
 	free(r);
 	return rc != EXIT_DONE ? rc : closed;
 }

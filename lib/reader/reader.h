@@ -19,9 +19,11 @@ struct reader_options {
 	const struct table_list *tables; /* NULL: all published tables */
 	const char *ack;                 /* path of the ack channel, or NULL */
 	const char *failures;            /* path for repeat_count, or NULL */
-	const char *until;               /* an LSN or "now"; NULL: no end */
+	const char *until;      /* an LSN, "now" or "snapshot"; NULL: no end */
 	bool messages;          /* print logical decoding messages too */
 	int64_t heartbeat;      /* ms between heartbeats; 0: none */
+	int64_t snapshot_pause; /* ms: what a part of a snapshot may take */
+	bool no_snapshot;
 	int64_t server_timeout; /* the silence of liveness_start */
 };
 

@@ -38,7 +38,7 @@ reader_feedback_requested(struct reader *r)
 int64_t
 reader_feedback_at(const struct reader *r)
 {
-	return liveness_report_at(&r->liveness, r->progress.durable);
+	return liveness_report_at(&r->liveness, r->confirmed);
 }
 
 int
@@ -47,9 +47,21 @@ reader_feedback_report(struct reader *r)
 	int64_t now = clock_ms();
 	bool asks = liveness_asks(&r->liveness, now);
 	int rc = walsender_feedback(
-	    &r->stream, r->progress.received, r->progress.durable, asks);
+	    &r->stream, r->progress.received, r->confirmed, asks);
 
-	liveness_reported(&r->liveness, now, r->progress.durable, asks);
+	liveness_reported(&r->liveness, now, r->confirmed, asks);
+	return rc;
+}
+
+static int
+take_snapshot(struct reader *r)
+{
+	size_t before = r->out.b.len;
+	int rc = snapshot_work(&r->snapshot, &r->decode, &r->out.b,
+	    r->out.done + READER_OUT_BYTES, r->progress.complete);
+
+	if (r->out.b.len > before)
+		r->inside = r->progress.events = true;
 	return rc;
 }
 
@@ -59,6 +71,7 @@ reader_feedback_work(struct reader *r)
 	int64_t now = clock_ms();
 	int rc = EXIT_DONE;
 
+	r->confirmed = snapshot_confirm(&r->snapshot, r->progress.durable);
 	if (!reader_is_reading(r))
 		liveness_hear(&r->liveness, now);
 	if (now >= liveness_dead_at(&r->liveness)) {
@@ -73,6 +86,8 @@ reader_feedback_work(struct reader *r)
 		rc = walsender_flush(&r->stream);
 	if (rc == EXIT_DONE && now >= heartbeat_due_at(&r->heartbeat))
 		rc = heartbeat_work(&r->heartbeat);
+	if (rc == EXIT_DONE && r->phase == READER_STREAMING)
+		rc = take_snapshot(r);
 	return rc;
 }
 

@@ -16,6 +16,24 @@ maybe_checkpoint(struct reader *r)
 }
 
 static int
+tell_snapshot(struct reader *r, uint64_t commit_end)
+{
+	const struct pgoutput *d = r->decode.decoder;
+	int rc = EXIT_DONE;
+
+	if (r->decode.snapshot.p != NULL)
+		rc = snapshot_message(
+		    &r->snapshot, r->decode.snapshot, pgoutput_commit_lsn(d));
+	if (r->decode.unchanged != NULL)
+		snapshot_unchanged(
+		    &r->snapshot, r->decode.relation, r->decode.unchanged);
+	if (rc == EXIT_DONE && commit_end > 0)
+		rc = snapshot_commit(&r->snapshot, pgoutput_xid(d),
+		    pgoutput_commit_lsn(d), commit_end);
+	return rc;
+}
+
+static int
 on_data(struct reader *r, const struct walsender_message *m)
 {
 	size_t before = r->out.b.len;
@@ -27,12 +45,13 @@ on_data(struct reader *r, const struct walsender_message *m)
 	if (rc != EXIT_DONE)
 		return rc;
 	progress_receive(&r->progress, m->lsn);
+	rc = tell_snapshot(r, commit_end);
 	if (commit_end > 0) {
 		r->inside = false;
 		progress_complete(&r->progress, commit_end);
 		maybe_checkpoint(r);
 	}
-	return EXIT_DONE;
+	return rc;
 }
 
 static int
@@ -55,7 +74,8 @@ reader_input_is_over(const struct reader *r)
 	if (decode_in_transaction(&r->decode))
 		return false;
 	return signals_stop_requested() ||
-	    (r->until != 0 && r->progress.complete >= r->until);
+	    (r->until != 0 && r->progress.complete >= r->until &&
+		!(r->until_snapshot && snapshot_active(&r->snapshot)));
 }
 
 /* Bounded by MESSAGES: filtered events fill no output, and acks and timers need
@@ -68,7 +88,7 @@ read_messages(struct reader *r)
 
 	r->dry = false;
 	for (int n = 0; n < MESSAGES && !r->dry && !reader_input_is_over(r) &&
-	     fdio_out_pending(&r->out) < READER_OUT_BYTES;
+	     reader_is_reading(r);
 	     n++) {
 		rc = walsender_next(&r->stream, &m);
 		if (rc == EXIT_DONE && m.kind == WALSENDER_DATA)

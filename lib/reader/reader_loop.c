@@ -85,6 +85,9 @@ next_timer(const struct reader *r)
 	if (r->phase_until != 0)
 		at = clock_earlier(at, r->phase_until);
 	at = clock_earlier(at, reader_output_alive_at(r));
+	if (r->phase == READER_STREAMING &&
+	    fdio_out_pending(&r->out) < READER_OUT_BYTES)
+		at = clock_earlier(at, snapshot_due_at(&r->snapshot));
 	if (r->blocked_at != 0)
 		at = clock_earlier(at, r->blocked_at + LIVENESS_STALL_MS);
 	if (r->phase == READER_STREAMING && !decode_in_transaction(&r->decode))
@@ -106,10 +109,16 @@ wait_for_work(struct reader *r)
 	    {r->o->ack != NULL && !r->acks.eof ? r->acks.fd : -1, POLLIN, 0},
 	    {signals_fd(), POLLIN, 0},
 	    {heartbeat_fd(&r->heartbeat), POLLIN, 0},
+	    {snapshot_marker_fd(&r->snapshot), POLLIN, 0},
+	    {fdio_out_pending(&r->out) < READER_OUT_BYTES
+		    ? snapshot_chunk_fd(&r->snapshot)
+		    : -1,
+		POLLIN, 0},
 	};
 	int64_t left = clock_left(next_timer(r));
 
-	if (poll(p, 5, left > INT_MAX ? INT_MAX : (int)left) <= 0)
+	if (poll(p, sizeof(p) / sizeof(*p),
+		left > INT_MAX ? INT_MAX : (int)left) <= 0)
 		return EXIT_DONE;
 	if ((p[0].revents & POLLIN) != 0)
 		reader_feedback_hear_part(r);
@@ -135,9 +144,12 @@ idle(struct reader *r)
 
 	if (r->phase_until != 0 && clock_ms() >= r->phase_until)
 		return out_of_time(r);
-	if (r->phase == READER_STREAMING && r->busy && r->dry && written)
+	if (r->phase != READER_STREAMING || snapshot_reading(&r->snapshot) ||
+	    !written)
+		return wait_for_work(r);
+	if (r->busy && r->dry)
 		clock_doze_us(DOZE_US);
-	else if (r->phase != READER_STREAMING || r->dry || !written)
+	else if (r->dry)
 		return wait_for_work(r);
 	return EXIT_DONE;
 }

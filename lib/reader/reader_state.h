@@ -19,6 +19,7 @@
 #include "reader/liveness.h"
 #include "reader/progress.h"
 #include "reader/reader.h"
+#include "reader/snapshot.h"
 #include "reader/source.h"
 #include "reader/sweep.h"
 #include "reader/walsender.h"
@@ -37,10 +38,13 @@ struct reader {
 	struct source_system system;
 	struct heartbeat heartbeat;
 	struct sweep sweep;
+	struct snapshot snapshot;
+	uint64_t confirmed; /* what the slot is told */
 
 	enum reader_phase phase;
 	int64_t phase_until; /* 0: no limit */
 	uint64_t until;      /* the position to stop at; 0: none */
+	bool until_snapshot; /* and no snapshot is under way */
 
 	/* from the server */
 	struct walsender stream;
@@ -67,6 +71,7 @@ static inline bool
 reader_is_reading(const struct reader *r)
 {
 	return r->phase == READER_STREAMING &&
+	    !snapshot_reading(&r->snapshot) &&
 	    fdio_out_pending(&r->out) < READER_OUT_BYTES;
 }
 

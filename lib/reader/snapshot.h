@@ -1,0 +1,139 @@
+/*
+ * The rows that were there before, put into the stream (philotes-stream(5),
+ * "Snapshots").
+ *
+ * The source's WAL is the command channel, the clock and the state.  A request
+ * is a logical message.  The reader answers by markers, each a transaction with
+ * one message that says which blocks of which table are to be read
+ * (snapshot_state.h).  When a marker comes back in the stream, reading WAL
+ * pauses.  The blocks are read under a database snapshot that shows every
+ * transaction streamed so far, and their rows become events of the marker's own
+ * transaction.  So they have a place among the commits, come whole or not at
+ * all, and the writer needs no change for them.
+ *
+ * After a crash the first marker that the slot still sends is the state: what
+ * it asks for is read again under a new marker.  Therefore the slot is confirmed
+ * only up to the last marker whose rows were acknowledged (snapshot_confirm).
+ */
+#ifndef SNAPSHOT_H
+#define SNAPSHOT_H
+
+#include "reader/chunk.h"
+#include "reader/decode.h"
+#include "reader/snapshot_state.h"
+#include "reader/visible.h"
+
+#define SNAPSHOT_HOLDS 64 /* markers that are not acknowledged */
+
+struct snapshot_options {
+	const char *conninfo; /* of the source, NULL: libpq's own */
+	const char *slot;
+	const char *publication;
+	int64_t pause_ms; /* what a part may take, about */
+	bool off;         /* requests are logged, and left */
+	bool acked;       /* somebody acknowledges, so the slot moves on */
+};
+
+/* Once `end` is acknowledged, the slot may be confirmed up to `begin`. */
+struct snapshot_hold {
+	uint64_t end;
+	uint64_t begin; /* UINT64_MAX: without a limit */
+};
+
+/* Zero-initialise. */
+struct snapshot {
+	struct snapshot_options o;
+	char run[17];     /* of this process, random */
+	uint64_t history; /* commits before it are of readers before us */
+	struct snapshot_state state;
+	bool active;   /* something is to be read */
+	bool resumed;  /* from a marker of a reader before us */
+	uint64_t seen; /* the last request */
+	uint64_t
+	    unrecorded; /* the first one that is not in a marker; 0: none */
+	int64_t since;  /* clock_ms: since when xids are kept */
+
+	/* the marker on its way through the WAL */
+	struct pg marker;
+	PGresult *answer;
+	bool asked;         /* the server has not answered */
+	struct buf pending; /* its content; empty: there is none */
+	bool part;          /* it asks for blocks */
+	bool renewal;       /* it asks for nothing */
+	int64_t next_at;    /* not before that */
+	int64_t renew_at;   /* a renewal then, */
+	uint64_t renew_lsn; /* or there */
+	size_t nkeys;       /* of rows to be read again */
+
+	/* a marker has come back */
+	bool reading;
+	bool copying;
+	bool by_key; /* rows by their keys */
+	int64_t reading_since;
+	int64_t retry_at;
+	uint64_t blocks; /* what a part has */
+	uint64_t rows;   /* of this part */
+	struct chunk chunk;
+
+	struct visible streamed; /* since the last database snapshot */
+
+	struct snapshot_hold holds[SNAPSHOT_HOLDS]; /* a ring */
+	size_t first_hold;
+	size_t nholds;
+	uint64_t hold;     /* UINT64_MAX: none */
+	uint64_t previous; /* where the marker before began */
+};
+
+/* history is where the source's WAL ended when the reader started. */
+int snapshot_init(
+    struct snapshot *s, const struct snapshot_options *o, uint64_t history);
+void snapshot_close(struct snapshot *s);
+
+/* A message with our prefix, in a transaction with this commit_lsn. */
+int snapshot_message(
+    struct snapshot *s, struct view content, uint64_t commit_lsn);
+
+/* A transaction has ended in the stream. */
+int snapshot_commit(
+    struct snapshot *s, uint32_t xid, uint64_t commit_lsn, uint64_t end);
+
+/*
+ * A row was updated, and the stream has not all of its columns.  If its table is
+ * at hand, its key is kept and the next marker reads it: the row may have moved
+ * from a block that is still to be read to one that has been.
+ */
+void snapshot_unchanged(
+    struct snapshot *s, const struct relation *r, const struct tuple *t);
+
+/* True: a marker has come back, so no WAL is to be read. */
+static inline bool
+snapshot_reading(const struct snapshot *s)
+{
+	return s->reading;
+}
+
+/* Is a snapshot under way, or asked for? */
+static inline bool
+snapshot_active(const struct snapshot *s)
+{
+	return s->active;
+}
+
+/*
+ * Does what is due: reads on at a marker, with the rows going through d to out
+ * until that holds out_max bytes; else writes the next marker once everything up
+ * to `complete` has been streamed.  Waits for the server only for what is
+ * answered at once.  Returns an exit code.
+ */
+int snapshot_work(struct snapshot *s, struct decode *d, struct buf *out,
+    size_t out_max, uint64_t complete);
+
+/* The descriptors to wait for (-1: none) and until when (clock_ms). */
+int snapshot_marker_fd(const struct snapshot *s);
+int snapshot_chunk_fd(const struct snapshot *s);
+int64_t snapshot_due_at(const struct snapshot *s);
+
+/* What may be told the slot when everything up to `durable` is acknowledged. */
+uint64_t snapshot_confirm(struct snapshot *s, uint64_t durable);
+
+#endif

@@ -1,0 +1,205 @@
+#!/usr/bin/env bats
+# The rows that were there before, put into the stream beside its changes.
+
+load helper
+load snapshot
+
+setup()
+{
+	seed=${SEED:-$((RANDOM % 10000))}
+	RANDOM=$seed
+	echo "# seed $seed" >&3
+	databases_up
+}
+
+# taken [OPTION ...]: the stream until no snapshot is under way, in $stream
+taken()
+{
+	stream=$BATS_TEST_TMPDIR/stream
+	expect_code 0 pg-cdc-read --until snapshot "$@"
+	printf '%s\n' "$output" >"$stream"
+}
+
+# marks: those of the stream, as TABLE STATE [REASON] [ROWS]
+marks()
+{
+	jq -r 'select(.operation == "SNAPSHOT") | [.schema_name + "." + .table_name,
+	    .after_data.state, .after_data.reason // (.after_data.rows |
+	    tostring)] | join(" ")' "$stream"
+}
+
+# rows TABLE: after_data of its READs
+rows()
+{
+	jq -c "select(.operation == \"READ\" and .table_name == \"$1\")
+	    | .after_data" "$stream"
+}
+
+@test "READ has the bytes of the INSERT before it, for each type" {
+	src_psql "CREATE PUBLICATION philotes_pub FOR ALL TABLES"
+	pg-cdc-read --create
+	psql_on "$PHILOTES_SOURCE_URL" -f "$root/tests/types_make.sql"
+	pg-cdc-read --snapshot all
+	taken
+	local operation
+	for operation in INSERT READ; do
+		grep "\"schema_name\":\"m\".*\"operation\":\"$operation\"" "$stream" |
+			sed 's/.*"table_name":\("[^"]*"\).*"after_data":\(.*\),"event_time".*"seq":[0-9]*\(.*\)/\1\2\3/
+			    s/"snapshot":"[^"]*",\{0,1\}//; s/,}/}/' |
+			sort >"$BATS_TEST_TMPDIR/$operation"
+	done
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/READ")" -gt 300 ]
+	cmp "$BATS_TEST_TMPDIR/INSERT" "$BATS_TEST_TMPDIR/READ"
+	# and the buffer can hold all of it
+	buffer-write <"$stream"
+}
+
+@test "a table that cannot be read is marked failed, and the others are read" {
+	src_psql "CREATE TABLE good (id int PRIMARY KEY, \"B b\" text);
+	    INSERT INTO good VALUES (1, E'a\\tb'), (2, NULL);
+	    CREATE TABLE \"Emp ty\" (id int PRIMARY KEY);
+	    CREATE TABLE keyless (id int); ALTER TABLE keyless REPLICA IDENTITY FULL;
+	    CREATE TABLE whole (id int NOT NULL UNIQUE, v int);
+	    ALTER TABLE whole REPLICA IDENTITY FULL; INSERT INTO whole VALUES (1, 2);
+	    CREATE TABLE secret (id int PRIMARY KEY); INSERT INTO secret VALUES (1);
+	    ALTER TABLE secret ENABLE ROW LEVEL SECURITY;
+	    CREATE TABLE hidden (id int PRIMARY KEY);
+	    DROP ROLE IF EXISTS reads; CREATE ROLE reads LOGIN REPLICATION;
+	    GRANT SELECT ON good, \"Emp ty\", keyless, whole, secret TO reads"
+	pg-cdc-read --create
+	local owner=$PHILOTES_SOURCE_URL
+	PHILOTES_SOURCE_URL="$owner user=reads" pg-cdc-read --snapshot all
+	PHILOTES_SOURCE_URL="$owner user=reads" taken
+	src_psql "DROP OWNED BY reads; DROP ROLE reads"
+	diff <(marks | sort) - <<-'EOF'
+		. done 0
+		public.Emp ty begin 0
+		public.Emp ty end 0
+		public.good begin 0
+		public.good end 2
+		public.hidden failed permission denied for table hidden
+		public.keyless failed it has no key
+		public.secret begin 0
+		public.secret failed query would be affected by row-level security policy for table "secret"
+		public.whole begin 0
+		public.whole end 1
+	EOF
+	[ "$(rows good)" = '{"id":1,"B b":"a\tb"}
+{"id":2,"B b":null}' ]
+	[[ $stderr == *'could not take a snapshot of public.keyless: it has no key'* ]]
+}
+
+@test "columns, rows and names are those of the publication" {
+	src_psql "CREATE TABLE p (id int, v text, k int, PRIMARY KEY (id, k),
+	        g int GENERATED ALWAYS AS (k + 1) STORED) PARTITION BY LIST (k);
+	    CREATE TABLE p0 PARTITION OF p FOR VALUES IN (0);
+	    CREATE TABLE \"P 1\" (k int NOT NULL, v text, id int NOT NULL,
+	        g int GENERATED ALWAYS AS (k + 1) STORED, PRIMARY KEY (id, k));
+	    ALTER TABLE p ATTACH PARTITION \"P 1\" FOR VALUES IN (1);
+	    INSERT INTO p VALUES (1, 'a', 0), (2, 'b', 1)"
+	pg-cdc-read --create
+	pg-cdc-read --snapshot p
+	taken
+	[ "$(rows p0)$(rows "P 1")" = '{"id":1,"v":"a","k":0}{"k":1,"v":"b","id":2}' ]
+	# the root's name and order of columns
+	src_psql "ALTER PUBLICATION philotes_pub
+	    SET (publish_via_partition_root)"
+	pg-cdc-read --snapshot p
+	taken
+	[ "$(rows p)" = '{"id":2,"v":"b","k":1}
+{"id":1,"v":"a","k":0}' ]
+	(($(src_psql "SHOW server_version_num") >= 150000)) || return 0
+	src_psql "ALTER PUBLICATION philotes_pub SET TABLE p (id, k) WHERE (id > 1)"
+	pg-cdc-read --snapshot p
+	taken
+	[ "$(rows p)" = '{"id":2,"k":1}' ]
+}
+
+@test "what is not published is 78, a malformed list 64, a bad message ignored" {
+	src_psql "CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE u (id int)"
+	pg-cdc-read --create
+	expect_code 78 pg-cdc-read --snapshot t,u
+	expect_error '"public"."u": it is not in the publication'
+	expect_code 64 pg-cdc-read --snapshot 't,,'
+	expect_code 64 pg-cdc-read --snapshot t --until now
+	expect_error '--until has no effect with --snapshot'
+	local content
+	for content in '' '{' '[]' '{}' '{"tables":[]}' '{"tables":[1]}' \
+	    '{"tables":"t"}' '{"do":"jump"}' '{"run":"x"}' \
+	    '{"tables":["t"],"slot":"another"}' '{"tables":["nosuch","a.b.c"]}'; do
+		src_psql "SELECT pg_logical_emit_message(true, 'philotes.snapshot',
+		    '$content')"
+	done
+	taken -v
+	[ "$(marks)" = '. done 0' ]
+	[ "$(grep -c 'ignored a snapshot message' <<<"$stderr")" = 9 ]
+	[[ $stderr == *'could not take a snapshot of "nosuch": it is not published'* ]]
+}
+
+@test "--tables limits a snapshot, and --no-snapshot leaves it" {
+	src_psql "CREATE TABLE a (id int PRIMARY KEY);
+	    CREATE TABLE b (id int PRIMARY KEY); INSERT INTO a VALUES (1);
+	    INSERT INTO b VALUES (2)"
+	expect_code 0 pg-cdc-read --create --snapshot all
+	[[ $output == *'asked for snapshot'* ]]
+	taken --no-snapshot
+	[ "$(marks)" = '' ]
+	taken --tables b
+	[ "$(marks)" = 'public.b begin 0
+public.b end 1
+. done 0' ]
+}
+
+@test "a locked table is waited for, and the stream goes on meanwhile" {
+	src_psql "CREATE TABLE a (id int PRIMARY KEY);
+	    CREATE TABLE b (id int PRIMARY KEY); INSERT INTO a VALUES (1)"
+	pg-cdc-read --create --snapshot a
+	mkfifo "$BATS_TEST_TMPDIR/session"
+	exec 21<>"$BATS_TEST_TMPDIR/session"
+	child psql_on "$PHILOTES_SOURCE_URL" <"$BATS_TEST_TMPDIR/session" 21>&-
+	echo "BEGIN; LOCK a;" >&21
+	wait_for src_psql "SELECT count(*) FROM pg_locks
+	    WHERE mode = 'AccessExclusiveLock' AND relation = 'a'::regclass" 1
+	start_pipeline 21>&-
+	wait_for buf_psql "SELECT count(*) > 0 FROM philotes.cdc_writes
+	    WHERE source_id LIKE 'postgres%'" t
+	src_psql "INSERT INTO b VALUES (7)"
+	wait_for buf_psql "SELECT string_agg(operation, ' ')
+	    FROM philotes.cdc_log" INSERT
+	echo "ROLLBACK;" >&21
+	wait_for snapshot_done '' 1
+	exec 21>&-
+	stop_pipeline
+	[ "$reader_code$writer_code" = 00 ]
+	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_log
+	    WHERE operation = 'READ'")" = 1 ]
+}
+
+@test "a snapshot beside changes, after which the copy is the source" {
+	snapshot_setup
+	start_load 2
+	start_pipeline
+	request all
+	wait_for snapshot_done '' 1 60
+	sleep 0.5
+	stop_load
+	stop_pipeline
+	[ "$reader_code$writer_code" = 00 ]
+	start_pipeline --until snapshot
+	await_pipeline
+	[ "$reader_code$writer_code" = 00 ]
+	judged
+}
+
+@test "snapshots beside changes, with readers, writers and the source killed" {
+	snapshot_setup
+	build_reader
+	start_load 2
+	rounds "${ROUNDS:-2}"
+	stop_load
+	stop_pipeline || :
+	start_pipeline --until snapshot
+	await_pipeline
+	[ "$reader_code$writer_code" = 00 ]
+	judged
+}
