@@ -46,7 +46,11 @@ reader_feedback_report(struct reader *r)
 {
 	int64_t now = clock_ms();
 	bool asks = liveness_asks(&r->liveness, now);
-	int rc = walsender_feedback(
+	int rc;
+
+	/* the last acks may have come after the last reader_feedback_work */
+	r->confirmed = snapshot_confirm(&r->snapshot, r->progress.durable);
+	rc = walsender_feedback(
 	    &r->stream, r->progress.received, r->confirmed, asks);
 
 	liveness_reported(&r->liveness, now, r->confirmed, asks);
