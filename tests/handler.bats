@@ -186,7 +186,7 @@ letters()
 	picky 2 4 6 8 10 12 14 16 18 20
 	expect_code 69 buffer-batch --once --retries 0 --max-dead-letters 4 \
 	    --on-failure dead-letter -- "$BATS_TEST_TMPDIR/picky"
-	expect_error 'could not park an event of source "s": there are 4'
+	expect_error 'could not park an event of source "s": the limit of 4 open dead letters'
 	[ "$(letters)" = 2,4,6,8 ]
 	[ "$(buf_psql "SELECT sum(events) FROM philotes.cdc_batches")" = 9 ]
 	expect_code 69 buffer-batch --once --retries 0 --max-dead-letters 4 \

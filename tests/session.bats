@@ -38,7 +38,7 @@ other_values()
 	server_psql buf "LOAD 'plpgsql'; SELECT name, v[1], v[array_upper(v, 1)]
 	    FROM (SELECT name, CASE
 	        WHEN s.other IS NOT NULL THEN s.other
-	        WHEN name LIKE '%\_timeout' THEN '{30,2147483647}'
+	        WHEN name LIKE '%\_timeout' THEN '{100,2147483647}'
 	        WHEN vartype = 'bool'
 	            THEN ARRAY[CASE setting WHEN 'on' THEN 'off' ELSE 'on' END]
 	        WHEN vartype = 'enum' THEN array_remove(enumvals, setting)

@@ -398,7 +398,10 @@ last_end()
 	stop_philotes
 	rm "$PHILOTES_STATE_DIR/run/lock"
 	start_philotes
-	mkdir "$PHILOTES_STATE_DIR/run/stages/gc.new"
+	# the file of this name is there for a moment when a stage changes
+	until mkdir "$PHILOTES_STATE_DIR/run/stages/gc.new" 2>/dev/null; do
+		sleep 0.02
+	done
 	kill -KILL "$(stage buffer-gc)"
 	# for each state: stopped, waiting, running
 	wait_for logged 'could not write ".*/run/stages/gc"' 3
@@ -577,7 +580,7 @@ watcher()
 	expect_error "held by process $supervisor\$"
 	# from another state directory; the first run does not notice
 	PHILOTES_STATE_DIR=$BATS_TEST_TMPDIR/other expect_code 75 philotes run
-	expect_error "read \"$PHILOTES_SLOT\": process $supervisor, from \"$PHILOTES_STATE_DIR\", does so"
+	expect_error "read \"$PHILOTES_SLOT\": process $supervisor, from \"$PHILOTES_STATE_DIR\", already reads it"
 	expect_code 78 env "PHILOTES_STATE_DIR=$BATS_TEST_TMPDIR/other" \
 		PHILOTES_SLOT=another PHILOTES_BUFFER_URL=embedded philotes run
 	[[ $(lines "$log") == 1 ]]
