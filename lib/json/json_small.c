@@ -11,6 +11,8 @@
 #define JSMN_STRICT
 #include <jsmn.h>
 
+#include "json/json_escape.h"
+
 static enum json_kind
 kind_of(const jsmntok_t *t, char first)
 {
@@ -96,6 +98,20 @@ json_small_member(const struct json_small *d, size_t i, struct view key)
 		at = json_small_next(d, at + 1);
 	}
 	return 0;
+}
+
+bool
+json_small_text(const struct json_token *t, struct buf *to)
+{
+	struct json_error ignored;
+	struct view v;
+
+	buf_clear(to);
+	buf_reserve(to, t->text.n + 1);
+	v = json_unescape(t->text, to, &ignored);
+	if (v.p == t->text.p)
+		buf_addv(to, v);
+	return v.p != NULL && !to->failed;
 }
 
 void

@@ -37,6 +37,10 @@ size_t json_small_next(const struct json_small *d, size_t i);
  * keys are not decoded. */
 size_t json_small_member(const struct json_small *d, size_t i, struct view key);
 
+/* Puts the text of a string into *to, its escapes decoded.  False: half a pair of
+ * surrogates, or to->failed. */
+bool json_small_text(const struct json_token *t, struct buf *to);
+
 void json_small_release(struct json_small *d);
 
 #endif

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "base/exitcode.h"
-#include "base/json_write.h"
 #include "base/log.h"
 #include "base/lsn.h"
 #include "reader/copytext.h"
@@ -124,7 +123,6 @@ decode_row(struct decode *e, const struct relation *r, struct view id,
     char *row, size_t len, struct buf *out)
 {
 	struct tuple *t = pgoutput_row(e->decoder);
-	struct buf name = BUF_INIT;
 	const char *reason;
 	struct event event;
 	bool good;
@@ -135,12 +133,10 @@ decode_row(struct decode *e, const struct relation *r, struct view id,
 		    VIEW_FMT(r->schema_name), VIEW_FMT(r->table_name), reason);
 		return EXIT_PROTOCOL;
 	}
-	json_write_string(&name, id);
-	good = pgoutput_read(e->decoder, r, buf_view(&name), &event);
+	good = pgoutput_read(e->decoder, r, id, &event);
 	event.source_id = buf_view(&e->source_id);
 	if (good)
 		event_write(out, &event);
-	buf_release(&name);
 	return good ? EXIT_DONE : EXIT_OS;
 }
 

@@ -428,7 +428,8 @@ pgoutput_read(struct pgoutput *d, const struct relation *r, struct view id,
 	d->new.role = 'N';
 	set_relation(e, r);
 	tuple_write(&d->after, &d->new, r, NULL);
-	add_metadata(&d->metadata, "snapshot", id);
+	add_metadata(&d->metadata, "snapshot", VIEW_LIT(""));
+	json_write_string(&d->metadata, id);
 	add_noted(d, r, "json_text", NOTE_JSON_TEXT);
 	e->after_data = built(d, &d->after);
 	e->metadata = built_metadata(d);

@@ -69,7 +69,7 @@ const struct tuple *pgoutput_unchanged(
  * More events of the transaction that is open, numbered after the last one and
  * with its position and time: a row of a table as a snapshot has it, and a mark
  * that says how far the snapshot is.  The row is what the caller has read into
- * pgoutput_row.  id is the snapshot's name as JSON, data the mark's after_data.
+ * pgoutput_row.  id is the snapshot's name, data the mark's after_data.
  * *e is set but for source_id, as by pgoutput_next.
  */
 struct tuple *pgoutput_row(struct pgoutput *d);

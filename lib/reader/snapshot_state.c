@@ -5,7 +5,6 @@
 #include "base/json_write.h"
 #include "base/lsn.h"
 #include "base/num.h"
-#include "json/json_escape.h"
 #include "json/json_small.h"
 
 static const struct view steps[] = {
@@ -113,19 +112,10 @@ get_text(struct reading *g, const char *key)
 static void
 decode(struct reading *g, const struct json_token *t, struct buf *to)
 {
-	struct json_error e;
-	struct view v;
-
-	buf_clear(to);
-	if (buf_reserve(to, t->text.n + 1) == NULL) {
-		g->no_memory = true;
+	if (json_small_text(t, to))
 		return;
-	}
-	v = json_unescape(t->text, to, &e);
-	if (v.p == NULL)
-		bad(g, "half a pair of surrogates");
-	else if (v.p == t->text.p)
-		buf_addv(to, v);
+	g->no_memory |= to->failed;
+	bad(g, "half a pair of surrogates");
 }
 
 static void
@@ -164,13 +154,6 @@ are_tables(const struct reading *g, size_t i)
 	return true;
 }
 
-/* The text of a token, an array with its brackets. */
-static struct view
-raw(const struct json_token *t)
-{
-	return t->text;
-}
-
 static void
 read_request(struct reading *g)
 {
@@ -181,7 +164,7 @@ read_request(struct reading *g)
 	if (!are_tables(g, tables))
 		bad(g, "\"tables\" is neither a list of names nor null");
 	else
-		g->m->tables = raw(&g->d.tokens[tables]);
+		g->m->tables = g->d.tokens[tables].text;
 }
 
 static void
@@ -288,7 +271,7 @@ read_marker(struct reading *g, struct snapshot_state *s)
 	if (tables == 0)
 		bad(g, "a marker has no tables");
 	else
-		buf_addv(&s->tables, raw(&g->d.tokens[tables]));
+		buf_addv(&s->tables, g->d.tokens[tables].text);
 	read_step(g, s);
 	read_part(g, s);
 	read_keys(g, s);
@@ -436,13 +419,9 @@ snapshot_state_pop(struct snapshot_state *s)
 	if (s->queue.len > 0 && json_small_read(&d, buf_view(&array))) {
 		size_t id = json_small_member(&d, 1, VIEW_LIT("id"));
 		size_t tables = json_small_member(&d, 1, VIEW_LIT("tables"));
-		struct json_error e;
 
-		buf_reserve(&s->id, d.tokens[id].text.n + 1);
-		item = json_unescape(d.tokens[id].text, &s->id, &e);
-		if (item.p == d.tokens[id].text.p)
-			buf_addv(&s->id, item);
-		buf_addv(&s->tables, raw(&d.tokens[tables]));
+		json_small_text(&d.tokens[id], &s->id);
+		buf_addv(&s->tables, d.tokens[tables].text);
 		item = d.tokens[1].text;
 		item = (struct view){item.p + item.n,
 		    (size_t)(buf_view(&array).p + array.len - 1 -
@@ -460,21 +439,13 @@ bool
 snapshot_state_first(const struct snapshot_state *s, struct buf *name)
 {
 	struct json_small d;
-	struct json_error e;
-	struct view v;
 	bool found;
 
 	if (!json_small_read(&d, buf_view(&s->tables)))
 		return false;
 	found = d.tokens[0].kind == JSON_ARRAY && d.tokens[0].n > 0;
-	if (found) {
-		buf_clear(name);
-		buf_reserve(name, d.tokens[1].text.n + 1);
-		v = json_unescape(d.tokens[1].text, name, &e);
-		if (v.p == d.tokens[1].text.p)
-			buf_addv(name, v);
-		found = v.p != NULL && !name->failed;
-	}
+	if (found)
+		found = json_small_text(&d.tokens[1], name);
 	json_small_release(&d);
 	return found;
 }
