@@ -365,6 +365,14 @@ hold_source()
 	wait_for lines "$BATS_TEST_TMPDIR/held" 4
 }
 
+# Acknowledges what that process delivers, also if it gets the source once more.
+acks_of_held()
+{
+	local pid=$BASHPID
+	exec jq --unbuffered -r 'select(.control == "checkpoint").ack' \
+		< <(exec tail --pid="$pid" -n +1 -f "$BATS_TEST_TMPDIR/held") >&8
+}
+
 # shellcheck disable=SC2329 # called by wait_for
 waits()
 {
@@ -384,8 +392,7 @@ waits()
 	fill_log b 1
 	wait_for waits "" yes
 	fill_log a 2
-	jq -r 'select(.control == "checkpoint").ack' "$BATS_TEST_TMPDIR/held" |
-		head -n 1 >&8
+	child acks_of_held
 	wait "$once"
 	[ "$(lines "$BATS_TEST_TMPDIR/out")" = 5 ]
 	exec 8>&-
