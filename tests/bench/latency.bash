@@ -70,7 +70,8 @@ latency_join()
 		        h.us - e.us AS handed
 		    FROM (SELECT id, commit_lsn,
 		              (extract(epoch FROM event_time) * 1e6)::bigint AS us
-		          FROM philotes.cdc_log WHERE event_time > (SELECT
+		          FROM philotes.cdc_log WHERE operation = 'INSERT'
+		            AND event_time > (SELECT
 		              min(event_time) + '1 s' FROM philotes.cdc_log)) e,
 		    LATERAL (SELECT us FROM acked WHERE lsn > e.commit_lsn
 		             ORDER BY lsn LIMIT 1) a,
@@ -123,13 +124,19 @@ latency_name()
 	esac
 }
 
+# One order, for pgbench.
+latency_script()
+{
+	echo "INSERT INTO orders ($order_columns) SELECT $order_values
+	    FROM (SELECT (random() * 1e6)::int AS i) r" | tr '\n' ' ' \
+		>"$work/insert.sql"
+}
+
 bench_latency()
 {
 	local rate seconds=10
 	((!quick)) || seconds=4
-	echo "INSERT INTO orders ($order_columns) SELECT $order_values
-	    FROM (SELECT (random() * 1e6)::int AS i) r" | tr '\n' ' ' \
-		>"$work/insert.sql"
+	latency_script
 	for rate in 100 1000; do
 		progress "$rate tx/s for $seconds s"
 		latency_run "$rate" "$seconds"
