@@ -10,6 +10,29 @@
 #                          snapshot_judge.sql; figures on descriptor 3
 # shellcheck shell=bash disable=SC2154,SC2034
 
+# taken [OPTION ...]: the stream until no snapshot is under way, in $stream
+taken()
+{
+	stream=$BATS_TEST_TMPDIR/stream
+	expect_code 0 pg-cdc-read --until snapshot "$@"
+	printf '%s\n' "$output" >"$stream"
+}
+
+# marks: those of the stream, as TABLE STATE [REASON] [ROWS]
+marks()
+{
+	jq -r 'select(.operation == "SNAPSHOT") | [.schema_name + "." + .table_name,
+	    .after_data.state, .after_data.reason // (.after_data.rows |
+	    tostring)] | join(" ")' "$stream"
+}
+
+# rows TABLE: after_data of its READs
+rows()
+{
+	jq -c "select(.operation == \"READ\" and .table_name == \"$1\")
+	    | .after_data" "$stream"
+}
+
 snapshot_setup()
 {
 	loaders=()
@@ -87,7 +110,7 @@ build_reader()
 	done
 	name=${name// /}
 	make -s -C "$root" BUILD="build/$name" BIN="bin/$name" \
-		CFLAGS="-O2 -g -DFIRST_BLOCKS=1 -DSNAPSHOT_RULES=${rules}u" \
+		CFLAGS="-O2 -g -DFIRST_BLOCKS=1 -DRENEW_MS=100 -DSNAPSHOT_RULES=${rules}u" \
 		"bin/$name/pg-cdc-read"
 	PATH=$root/bin/$name:$PATH
 }

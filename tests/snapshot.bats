@@ -12,29 +12,6 @@ setup()
 	databases_up
 }
 
-# taken [OPTION ...]: the stream until no snapshot is under way, in $stream
-taken()
-{
-	stream=$BATS_TEST_TMPDIR/stream
-	expect_code 0 pg-cdc-read --until snapshot "$@"
-	printf '%s\n' "$output" >"$stream"
-}
-
-# marks: those of the stream, as TABLE STATE [REASON] [ROWS]
-marks()
-{
-	jq -r 'select(.operation == "SNAPSHOT") | [.schema_name + "." + .table_name,
-	    .after_data.state, .after_data.reason // (.after_data.rows |
-	    tostring)] | join(" ")' "$stream"
-}
-
-# rows TABLE: after_data of its READs
-rows()
-{
-	jq -c "select(.operation == \"READ\" and .table_name == \"$1\")
-	    | .after_data" "$stream"
-}
-
 @test "READ has the bytes of the INSERT before it, for each type" {
 	src_psql "CREATE PUBLICATION philotes_pub FOR ALL TABLES"
 	pg-cdc-read --create
@@ -78,7 +55,8 @@ rows()
 		public.good begin 0
 		public.good end 2
 		public.hidden failed permission denied for table hidden
-		public.keyless failed it has no key
+		public.keyless begin 0
+		public.keyless end 0
 		public.secret begin 0
 		public.secret failed query would be affected by row-level security policy for table "secret"
 		public.whole begin 0
@@ -86,7 +64,7 @@ rows()
 	EOF
 	[ "$(rows good)" = '{"id":1,"B b":"a\tb"}
 {"id":2,"B b":null}' ]
-	[[ $stderr == *'could not take a snapshot of public.keyless: it has no key'* ]]
+	[[ $stderr == *'could not take a snapshot of public.hidden: permission denied'* ]]
 }
 
 @test "columns, rows and names are those of the publication" {
@@ -106,8 +84,8 @@ rows()
 	    SET (publish_via_partition_root)"
 	pg-cdc-read --snapshot p
 	taken
-	[ "$(rows p)" = '{"id":2,"v":"b","k":1}
-{"id":1,"v":"a","k":0}' ]
+	[ "$(rows p)" = '{"id":1,"v":"a","k":0}
+{"id":2,"v":"b","k":1}' ]
 	(($(src_psql "SHOW server_version_num") >= 150000)) || return 0
 	src_psql "ALTER PUBLICATION philotes_pub SET TABLE p (id, k) WHERE (id > 1)"
 	pg-cdc-read --snapshot p

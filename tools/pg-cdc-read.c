@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "pg/pg_connect.h"
 #include "reader/check.h"
+#include "reader/chunk.h"
 #include "reader/provision.h"
 #include "reader/reader.h"
 #include "reader/snapshot_request.h"
@@ -23,6 +24,7 @@ static struct reader_options reader = {
     .publication = "philotes_pub",
     .server_timeout = -1,
     .snapshot_pause = 300,
+    .snapshot_workers = 2,
 };
 static bool create, drop, check, start_line;
 static const char *tables, *snapshot;
@@ -71,6 +73,11 @@ static const struct opt table[] = {
     {0, "snapshot-pause", "DURATION", OPT_DURATION, &reader.snapshot_pause,
 	"PHILOTES_SNAPSHOT_PAUSE",
 	"a snapshot lets the stream rest this long at a time (300ms)", 0, NULL},
+    {0, "snapshot-workers", "N", OPT_COUNT, &reader.snapshot_workers,
+	"PHILOTES_SNAPSHOT_WORKERS",
+	"connections that read the tables of a snapshot (2)", 1, NULL},
+    {0, "snapshot-lock", NULL, OPT_FLAG, &reader.snapshot_lock, NULL,
+	"lock a busy table without a key for its snapshot", 0, NULL},
     {0, "no-snapshot", NULL, OPT_FLAG, &reader.no_snapshot, NULL,
 	"leave requests for snapshots alone", 0, NULL},
     {0, "server-timeout", "DURATION", OPT_DURATION, &reader.server_timeout,
@@ -153,6 +160,19 @@ check_names(void)
 	return EXIT_DONE;
 }
 
+static int
+check_workers(void)
+{
+	if (reader.snapshot_workers <= CHUNK_LANES)
+		return EXIT_DONE;
+	if (opts_given(&opts, &reader.snapshot_workers))
+		return opts_usage(
+		    &opts, "--snapshot-workers is at most %d", CHUNK_LANES);
+	log_error(
+	    "could not use PHILOTES_SNAPSHOT_WORKERS: at most %d", CHUNK_LANES);
+	return EXIT_CONFIG;
+}
+
 /* Refuses flags that have no effect in the mode.  Variables are accepted: they
  * are set for all programs of a pipeline. */
 static int
@@ -173,6 +193,8 @@ check_mode(void)
 	    {"--heartbeat", &reader.heartbeat,
 		CREATE | DROP | START_LINE | SNAPSHOT},
 	    {"--snapshot-pause", &reader.snapshot_pause, NOT_READ},
+	    {"--snapshot-workers", &reader.snapshot_workers, NOT_READ},
+	    {"--snapshot-lock", &reader.snapshot_lock, NOT_READ},
 	    {"--no-snapshot", &reader.no_snapshot, NOT_READ},
 	    {"--snapshot", &snapshot, DROP | CHECK | START_LINE},
 	};
@@ -278,6 +300,8 @@ main(int argc, char **argv)
 	rc = check_mode();
 	if (rc == EXIT_DONE)
 		rc = check_names();
+	if (rc == EXIT_DONE)
+		rc = check_workers();
 	if (rc != EXIT_DONE)
 		return fail(rc);
 	return run_with_tables();

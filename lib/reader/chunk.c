@@ -1,58 +1,100 @@
 #include "reader/chunk.h"
 
+#include "base/clock.h"
 #include "base/exitcode.h"
 #include "base/log.h"
+#include "base/lsn.h"
 #include "base/num.h"
+#include "reader/chunk_sql.h"
 #include "reader/source.h"
 #include "sql.h"
-#include "stream/tablelist.h"
-#include "json/json_escape.h"
-#include "json/json_small.h"
+
+#define LANE_BLOCKS 64 /* fewer are not worth another lane */
 
 static const char doing[] = "read a table for the snapshot";
 
-/* The columns of snapshot_facts.sql. */
-enum {
-	F_SNAPSHOT,
-	F_SCHEMA,
-	F_TABLE,
-	F_FILENODE,
-	F_BLOCKS,
-	F_UNFIT,
-	F_FILTER,
-	F_COLUMN,
-	F_TYPE,
-	F_KEY,
-	F_PARTITIONED,
-};
-
-int
-chunk_open(struct chunk *c, const char *conninfo)
+static int
+no_memory(void)
 {
-	int rc = source_connect(&c->pg, conninfo);
+	log_error("could not %s: out of memory", doing);
+	return EXIT_OS;
+}
 
+/* Lanes */
+
+static int
+connect_lane(struct chunk *c, size_t i)
+{
+	struct chunk_lane *l = &c->lanes[i];
+	int rc;
+
+	if (l->pg.conn != NULL)
+		return EXIT_DONE;
+	rc = source_connect(&l->pg, c->conninfo);
 	if (rc == EXIT_DONE)
-		rc = pg_query(&c->pg, "set up the session on the source",
+		rc = pg_query(&l->pg, "set up the session on the source",
 		    "SET enable_seqscan = off; SET lock_timeout = '200ms'", 0,
 		    NULL, NULL);
+	if (rc != EXIT_DONE)
+		pg_close(&l->pg);
+	l->pg.expected = "55P03";
 	return rc;
+}
+
+static void
+close_lane(struct chunk_lane *l)
+{
+	PQclear(l->answer);
+	pg_close(&l->pg);
+	*l = (struct chunk_lane){0};
+}
+
+int
+chunk_open(struct chunk *c, const char *conninfo, size_t lanes)
+{
+	c->conninfo = conninfo;
+	if (c->nlanes == 0)
+		c->nlanes = lanes;
+	return connect_lane(c, 0);
 }
 
 void
 chunk_close(struct chunk *c)
 {
+	for (size_t i = 0; i < CHUNK_LANES; i++)
+		close_lane(&c->lanes[i]);
 	PQclear(c->facts);
 	relation_cache_release(&c->cache);
 	buf_release(&c->reason);
-	pg_close(&c->pg);
 	*c = (struct chunk){0};
 }
+
+/* The transaction */
 
 static void
 set_reason(struct chunk *c, struct view reason)
 {
 	buf_clear(&c->reason);
 	buf_addv(&c->reason, reason);
+}
+
+/* Ends the transaction, and any COPY by ending its session. */
+int
+chunk_end(struct chunk *c)
+{
+	bool begun = c->begun;
+	int rc = EXIT_DONE;
+
+	for (size_t i = 0; i < c->nlanes; i++)
+		if (c->lanes[i].running)
+			close_lane(&c->lanes[i]);
+	c->begun = false;
+	if (c->lanes[0].pg.conn == NULL)
+		rc = connect_lane(c, 0);
+	else if (begun)
+		rc = pg_query(
+		    &c->lanes[0].pg, doing, "ROLLBACK", 0, NULL, NULL);
+	return rc;
 }
 
 /*
@@ -77,21 +119,6 @@ judge(struct chunk *c, const PGresult *res, int rc, enum chunk_outcome *outcome)
 	return chunk_end(c);
 }
 
-/* schema.table, quoted by us, since a marker may be anybody's. */
-static bool
-add_name(struct chunk *c, struct buf *sql, const char *name)
-{
-	struct table_list list;
-	const char *ignored;
-	bool good = table_list_parse(&list, name, &ignored) && list.n == 1 &&
-	    pg_add_identifier(&c->pg, sql, list.names[0].schema);
-
-	buf_addc(sql, '.');
-	good = good && pg_add_identifier(&c->pg, sql, list.names[0].table);
-	table_list_release(&list);
-	return good;
-}
-
 static int
 lock(struct chunk *c, const struct chunk_part *p, enum chunk_outcome *outcome)
 {
@@ -99,31 +126,16 @@ lock(struct chunk *c, const struct chunk_part *p, enum chunk_outcome *outcome)
 	PGresult *res = NULL;
 	int rc;
 
-	buf_addf(&sql,
-	    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE %s",
-	    p->keys.p != NULL ? "" : "ONLY ");
-	if (!add_name(c, &sql, p->leaf)) {
+	if (!chunk_sql_lock(c, p, &sql)) {
 		buf_release(&sql);
-		*outcome = CHUNK_FAILED;
-		set_reason(c, VIEW_LIT("its name is malformed"));
-		return EXIT_DONE;
+		return no_memory();
 	}
-	buf_adds(&sql, " IN ACCESS SHARE MODE");
-	if (buf_str(&sql) == NULL)
-		return EXIT_OS;
-	c->pg.expected = "55P03";
-	rc = pg_query(&c->pg, doing, sql.data, 0, NULL, &res);
-	c->pg.expected = NULL;
+	c->begun = true;
+	rc = pg_query(&c->lanes[0].pg, doing, sql.data, 0, NULL, &res);
 	rc = judge(c, res, rc, outcome);
 	PQclear(res);
 	buf_release(&sql);
 	return rc;
-}
-
-static bool
-is_true(struct view v)
-{
-	return view_eq(v, VIEW_LIT("t"));
 }
 
 static bool
@@ -143,7 +155,7 @@ describe(struct chunk *c)
 		num_parse_u64(pg_value(c->facts, i, F_TYPE), &type);
 		relation_column(&c->cache, c->relation,
 		    pg_value(c->facts, i, F_COLUMN), (uint32_t)type,
-		    is_true(pg_value(c->facts, i, F_KEY)));
+		    chunk_is_true(c->facts, i, F_KEY));
 	}
 	return relation_end(&c->cache, c->relation);
 }
@@ -157,14 +169,15 @@ learn(struct chunk *c, enum chunk_outcome *outcome)
 	else if (!PQgetisnull(c->facts, 0, F_UNFIT))
 		set_reason(c, pg_value(c->facts, 0, F_UNFIT));
 	else {
+		num_parse_u64(pg_value(c->facts, 0, F_LEAF), &c->leaf);
 		num_parse_u64(pg_value(c->facts, 0, F_FILENODE), &c->filenode);
 		num_parse_u64(pg_value(c->facts, 0, F_BLOCKS), &c->blocks);
 		c->snapshot = pg_value(c->facts, 0, F_SNAPSHOT);
-		c->partitioned = is_true(pg_value(c->facts, 0, F_PARTITIONED));
-		if (describe(c))
-			return EXIT_DONE;
-		log_error("could not %s: out of memory", doing);
-		return EXIT_OS;
+		lsn_parse(pg_value(c->facts, 0, F_INSERT), &c->shown);
+		c->shape = pg_value(c->facts, 0, F_SHAPE);
+		c->whole = chunk_is_true(c->facts, 0, F_WHOLE);
+		c->partitioned = chunk_is_true(c->facts, 0, F_PARTITIONED);
+		return describe(c) ? EXIT_DONE : no_memory();
 	}
 	*outcome = CHUNK_FAILED;
 	return chunk_end(c);
@@ -174,146 +187,198 @@ int
 chunk_begin(
     struct chunk *c, const struct chunk_part *p, enum chunk_outcome *outcome)
 {
-	const char *params[] = {p->publication, p->table, p->leaf};
+	const struct snapshot_name *leaf = p->leaf != NULL ? p->leaf : p->table;
+	const char *params[] = {
+	    p->publication, p->table->sql.data, leaf->sql.data};
 	int rc = lock(c, p, outcome);
 
 	if (rc != EXIT_DONE || *outcome != CHUNK_OK)
 		return rc;
 	PQclear(c->facts);
 	c->facts = NULL;
-	rc = pg_query(&c->pg, doing, SQL_SNAPSHOT_FACTS, 3, params, &c->facts);
+	rc = pg_query(
+	    &c->lanes[0].pg, doing, SQL_SNAPSHOT_FACTS, 3, params, &c->facts);
 	rc = judge(c, c->facts, rc, outcome);
 	return rc == EXIT_DONE && *outcome == CHUNK_OK ? learn(c, outcome) : rc;
 }
 
-static void
-add_columns(struct chunk *c, struct buf *sql)
+/* The COPY */
+
+static int
+start_lane(struct chunk *c, struct chunk_lane *l)
 {
-	for (int i = 0; i < PQntuples(c->facts); i++) {
-		if (PQgetisnull(c->facts, i, F_COLUMN))
-			continue;
-		buf_adds(sql, i > 0 ? ", " : " ");
-		pg_add_identifier(&c->pg, sql, pg_value(c->facts, i, F_COLUMN));
-	}
+	struct buf sql = BUF_INIT;
+	int rc = EXIT_DONE;
+
+	if (!chunk_sql_copy(c, &c->part, l->from, l->to, &sql))
+		rc = no_memory();
+	else if (PQsendQuery(l->pg.conn, sql.data) == 0)
+		rc = pg_failed(&l->pg, doing, NULL);
+	buf_release(&sql);
+	l->running = true;
+	l->copying = false;
+	pg_await(&l->pg);
+	return rc;
 }
 
-/* The values of one key, a JSON array of strings, as SQL literals. */
-static void
-add_key(struct chunk *c, struct buf *sql, const struct json_token *key)
+/* How many lanes share n blocks.  A lane that cannot connect is given up. */
+static size_t
+lanes_for(struct chunk *c, uint64_t n)
 {
-	struct buf value = BUF_INIT;
-	struct json_error e;
-	struct view v;
+	uint64_t wanted = n / LANE_BLOCKS;
 
-	buf_addc(sql, '(');
-	for (size_t i = 1; i <= key->n; i++) {
-		buf_clear(&value);
-		buf_reserve(&value, key[i].text.n + 1);
-		v = json_unescape(key[i].text, &value, &e);
-		buf_adds(sql, i > 1 ? "," : "");
-		pg_add_literal(&c->pg, sql, v);
-	}
-	buf_addc(sql, ')');
-	buf_release(&value);
-}
-
-static bool
-add_keys(struct chunk *c, struct buf *sql, struct view keys)
-{
-	struct buf array = BUF_INIT;
-	struct json_small d;
-	bool first = true, good;
-
-	buf_adds(sql, " WHERE (");
-	for (int i = 0; i < PQntuples(c->facts); i++) {
-		if (!is_true(pg_value(c->facts, i, F_KEY)))
-			continue;
-		buf_adds(sql, first ? "" : ",");
-		pg_add_identifier(&c->pg, sql, pg_value(c->facts, i, F_COLUMN));
-		first = false;
-	}
-	buf_adds(sql, ") IN (");
-	buf_addf(&array, "[%.*s]", VIEW_FMT(keys));
-	good = json_small_read(&d, buf_view(&array));
-	for (size_t i = 1; good && i < d.n; i = json_small_next(&d, i)) {
-		buf_adds(sql, i > 1 ? "," : "");
-		add_key(c, sql, &d.tokens[i]);
-	}
-	if (good)
-		json_small_release(&d);
-	buf_addc(sql, ')');
-	buf_release(&array);
-	return good;
+	for (size_t i = 1; i < c->nlanes && i < wanted; i++)
+		if (connect_lane(c, i) != EXIT_DONE)
+			c->nlanes = i;
+	return wanted < 1 ? 1 : wanted < c->nlanes ? wanted : c->nlanes;
 }
 
 int
-chunk_copy(
-    struct chunk *c, const struct chunk_part *p, enum chunk_outcome *outcome)
+chunk_copy(struct chunk *c, const struct chunk_part *p)
 {
-	struct buf sql = BUF_INIT;
-	PGresult *res = NULL;
-	bool good = true;
-	int rc;
+	uint64_t blocks = p->leaf != NULL ? p->to - p->from : 0;
+	size_t n = lanes_for(c, blocks);
+	int rc = EXIT_DONE;
 
-	buf_adds(&sql, "COPY (SELECT");
-	add_columns(c, &sql);
-	buf_adds(&sql, c->partitioned ? " FROM " : " FROM ONLY ");
-	add_name(c, &sql, p->leaf);
-	if (p->keys.p != NULL)
-		good = add_keys(c, &sql, p->keys);
-	else
-		buf_addf(&sql,
-		    " WHERE ctid >= '(%llu,0)' AND ctid < '(%llu,0)'",
-		    (unsigned long long)p->from, (unsigned long long)p->to);
-	if (!PQgetisnull(c->facts, 0, F_FILTER)) {
-		buf_adds(&sql, " AND (");
-		buf_addv(&sql, pg_value(c->facts, 0, F_FILTER));
-		buf_addc(&sql, ')');
+	c->part = *p;
+	c->lane = 0;
+	for (size_t i = 0; rc == EXIT_DONE && i < n; i++) {
+		c->lanes[i].from = p->from + blocks * i / n;
+		c->lanes[i].to = p->from + blocks * (i + 1) / n;
+		rc = start_lane(c, &c->lanes[i]);
 	}
-	buf_adds(&sql, ") TO STDOUT");
-	if (buf_str(&sql) == NULL || !good) {
-		log_error("could not %s: out of memory", doing);
-		rc = EXIT_OS;
-	} else {
-		rc = pg_query(&c->pg, doing, sql.data, 0, NULL, &res);
-		rc = judge(c, res, rc, outcome);
-	}
-	PQclear(res);
-	buf_release(&sql);
-	pg_await(&c->pg);
 	return rc;
+}
+
+/*
+ * A lane has ended.  If it did not get its lock, since somebody waits for a
+ * stronger one, the first lane, which has it, reads what was left.
+ */
+static int
+end_lane(
+    struct chunk *c, struct chunk_lane *l, int rc, enum chunk_outcome *outcome)
+{
+	bool locked = pg_is_state(l->answer, "55P03");
+
+	l->running = l->copying = false;
+	if (!locked || l == &c->lanes[0]) {
+		l->to = l->from;
+		rc = judge(c, l->answer, rc, outcome);
+	} else {
+		rc = EXIT_DONE;
+	}
+	PQclear(l->answer);
+	l->answer = NULL;
+	return rc;
+}
+
+/* Waits for the answer to the COPY statement, or to its end. */
+static int
+hear_lane(struct chunk *c, struct chunk_lane *l, enum chunk_outcome *outcome)
+{
+	bool done;
+	int rc = pg_collect(&l->pg, doing, &l->answer, &done);
+
+	if (!done)
+		return pg_lose_patience(&l->pg, doing);
+	if (rc != EXIT_DONE || PQresultStatus(l->answer) != PGRES_COPY_OUT)
+		return end_lane(c, l, rc, outcome);
+	PQclear(l->answer);
+	l->answer = NULL;
+	l->copying = true;
+	return EXIT_DONE;
+}
+
+static int
+next_of(struct chunk *c, struct chunk_lane *l, char **row, size_t *len,
+    enum chunk_outcome *outcome)
+{
+	int rc, got = l->copying ? PQgetCopyData(l->pg.conn, row, 1) : 0;
+
+	if (got == 0) {
+		if (PQconsumeInput(l->pg.conn) == 0)
+			return pg_failed(&l->pg, doing, NULL);
+		rc = l->copying ? EXIT_DONE : hear_lane(c, l, outcome);
+		if (rc != EXIT_DONE || !l->copying)
+			return rc;
+		got = PQgetCopyData(l->pg.conn, row, 1);
+	}
+	if (got > 0) {
+		*len = (size_t)got;
+		pg_heard(&l->pg);
+	} else if (got < 0) {
+		l->copying = false;
+		return hear_lane(c, l, outcome);
+	} else {
+		return pg_lose_patience(&l->pg, doing);
+	}
+	return EXIT_DONE;
+}
+
+/* What another lane did not get is read by the first one.  False: there is no
+ * such part. */
+static bool
+take_over(struct chunk *c)
+{
+	for (size_t i = 1; i < c->nlanes; i++) {
+		struct chunk_lane *l = &c->lanes[i];
+
+		if (l->from == l->to)
+			continue;
+		c->lanes[0].from = l->from;
+		c->lanes[0].to = l->to;
+		l->from = l->to;
+		return true;
+	}
+	return false;
 }
 
 int
 chunk_next(struct chunk *c, char **row, size_t *len, bool *end,
     enum chunk_outcome *outcome)
 {
-	PGresult *res = NULL;
-	int got, rc = EXIT_DONE;
+	bool running = false;
+	int rc = EXIT_DONE;
 
+	*row = NULL;
 	*end = false;
-	got = PQgetCopyData(c->pg.conn, row, 1);
-	if (got == 0) {
-		if (PQconsumeInput(c->pg.conn) == 0)
-			return pg_failed(&c->pg, doing, NULL);
-		got = PQgetCopyData(c->pg.conn, row, 1);
+	*outcome = CHUNK_OK;
+	for (size_t i = 0; i < c->nlanes; i++) {
+		struct chunk_lane *l = &c->lanes[c->lane];
+
+		if (l->running)
+			rc = next_of(c, l, row, len, outcome);
+		if (rc != EXIT_DONE || *row != NULL)
+			return rc;
+		*end = *outcome != CHUNK_OK;
+		if (*end)
+			return rc;
+		running |= l->running;
+		c->lane = (c->lane + 1) % c->nlanes;
 	}
-	if (got > 0) {
-		*len = (size_t)got;
-		pg_heard(&c->pg);
-	} else if (got < 0) {
-		*end = true;
-		rc = pg_finish(&c->pg, doing, &res);
-		rc = judge(c, res, rc, outcome);
-		PQclear(res);
-	} else {
-		rc = pg_lose_patience(&c->pg, doing);
-	}
-	return rc;
+	*end = !running && !take_over(c);
+	return running || *end ? EXIT_DONE : start_lane(c, &c->lanes[0]);
 }
 
-int
-chunk_end(struct chunk *c)
+size_t
+chunk_poll(const struct chunk *c, struct pollfd *p)
 {
-	return pg_query(&c->pg, doing, "ROLLBACK", 0, NULL, NULL);
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->nlanes; i++)
+		if (c->lanes[i].running)
+			p[n++] = (struct pollfd){
+			    PQsocket(c->lanes[i].pg.conn), POLLIN, 0};
+	return n;
+}
+
+int64_t
+chunk_due_at(const struct chunk *c)
+{
+	int64_t at = INT64_MAX;
+
+	for (size_t i = 0; i < c->nlanes; i++)
+		if (c->lanes[i].running)
+			at = clock_earlier(at, pg_due_at(&c->lanes[i].pg));
+	return at;
 }

@@ -8,7 +8,7 @@
 #include "base/lsn.h"
 #include "reader/copytext.h"
 #include "reader/heartbeat.h"
-#include "reader/snapshot_state.h"
+#include "reader/snapshot_message.h"
 #include "stream/event_write.h"
 
 #define HEX_BYTES 16
@@ -151,6 +151,14 @@ decode_mark(struct decode *e, struct view schema, struct view table,
 	event_write(out, &event);
 }
 
+static bool
+is_watched(const struct decode *e, const struct event *event)
+{
+	return e->watched != NULL &&
+	    view_eq(event->table_name, buf_view(&e->watched->table)) &&
+	    view_eq(event->schema_name, buf_view(&e->watched->schema));
+}
+
 int
 decode_take(struct decode *e, const struct walsender_message *m,
     struct buf *out, uint64_t *commit_end)
@@ -161,12 +169,14 @@ decode_take(struct decode *e, const struct walsender_message *m,
 	*commit_end = 0;
 	e->snapshot = VIEW_NULL;
 	e->unchanged = NULL;
+	e->touched = false;
 	pgoutput_feed(e->decoder, m->data, m->lsn, m->time);
 	while ((status = pgoutput_next(e->decoder, &event)) == PGOUTPUT_EVENT) {
 		if (is_snapshot(e) || !is_wanted(e, &event))
 			continue;
 		event.source_id = buf_view(&e->source_id);
 		event_write(out, &event);
+		e->touched |= is_watched(e, &event);
 		e->unchanged = pgoutput_unchanged(e->decoder, &e->relation);
 	}
 	if (status == PGOUTPUT_BAD)

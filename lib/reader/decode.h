@@ -6,6 +6,7 @@
 #define DECODE_H
 
 #include "reader/pgoutput.h"
+#include "reader/snapshot_state.h"
 #include "reader/walsender.h"
 #include "stream/tablelist.h"
 
@@ -14,12 +15,14 @@ struct decode {
 	PGresult *left_out;   /* source_left_out's; NULL: no table */
 	struct buf source_id; /* of every event */
 	bool messages;        /* print logical decoding messages too */
+	const struct snapshot_name *watched; /* a table, or NULL */
 	struct pgoutput *decoder;
 	struct table_name *sorted; /* the tables of left_out */
 	/* of the last decode_take: */
 	struct view snapshot; /* a snapshot message's content, or null */
 	const struct tuple *unchanged;   /* a row that lacks columns, or NULL */
 	const struct relation *relation; /* that row's */
+	bool touched;                    /* the watched table was changed */
 };
 
 /* Returns an exit code: EXIT_OS if memory runs out. */

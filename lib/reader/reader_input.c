@@ -24,9 +24,11 @@ tell_snapshot(struct reader *r, uint64_t commit_end)
 	if (r->decode.snapshot.p != NULL)
 		rc = snapshot_message(
 		    &r->snapshot, r->decode.snapshot, pgoutput_commit_lsn(d));
-	if (r->decode.unchanged != NULL)
-		snapshot_unchanged(
+	if (rc == EXIT_DONE && r->decode.unchanged != NULL)
+		rc = snapshot_unchanged(
 		    &r->snapshot, r->decode.relation, r->decode.unchanged);
+	if (r->decode.touched)
+		snapshot_touched(&r->snapshot, pgoutput_xid(d));
 	if (rc == EXIT_DONE && commit_end > 0)
 		rc = snapshot_commit(&r->snapshot, pgoutput_xid(d),
 		    pgoutput_commit_lsn(d), commit_end);
@@ -38,8 +40,10 @@ on_data(struct reader *r, const struct walsender_message *m)
 {
 	size_t before = r->out.b.len;
 	uint64_t commit_end;
-	int rc = decode_take(&r->decode, m, &r->out.b, &commit_end);
+	int rc;
 
+	r->decode.watched = snapshot_watched(&r->snapshot);
+	rc = decode_take(&r->decode, m, &r->out.b, &commit_end);
 	if (r->out.b.len > before)
 		r->inside = r->progress.events = true;
 	if (rc != EXIT_DONE)

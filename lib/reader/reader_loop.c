@@ -10,6 +10,7 @@
 #define DOZE_US        150   /* lets the server fill the socket */
 #define TRANSACTION_MS 3000  /* to end a transaction after a stop request */
 #define ACK_MS         10000 /* for the last acks */
+#define FIXED_FDS      6     /* that are always waited for */
 
 static void
 enter(struct reader *r, enum reader_phase phase, int64_t limit_ms)
@@ -101,7 +102,7 @@ wait_for_work(struct reader *r)
 {
 	short events = (short)((reader_is_reading(r) ? POLLIN : 0) |
 	    (r->stream.unsent ? POLLOUT : 0));
-	struct pollfd p[] = {
+	struct pollfd p[FIXED_FDS + CHUNK_LANES] = {
 	    /* while we do not read, ignore even a hang-up */
 	    {events != 0 ? PQsocket(r->stream.pg.conn) : -1, events, 0},
 	    {r->out.fd, (short)(fdio_out_pending(&r->out) > 0 ? POLLOUT : 0),
@@ -110,15 +111,13 @@ wait_for_work(struct reader *r)
 	    {signals_fd(), POLLIN, 0},
 	    {heartbeat_fd(&r->heartbeat), POLLIN, 0},
 	    {snapshot_marker_fd(&r->snapshot), POLLIN, 0},
-	    {fdio_out_pending(&r->out) < READER_OUT_BYTES
-		    ? snapshot_chunk_fd(&r->snapshot)
-		    : -1,
-		POLLIN, 0},
 	};
+	nfds_t n = FIXED_FDS;
 	int64_t left = clock_left(next_timer(r));
 
-	if (poll(p, sizeof(p) / sizeof(*p),
-		left > INT_MAX ? INT_MAX : (int)left) <= 0)
+	if (fdio_out_pending(&r->out) < READER_OUT_BYTES)
+		n += snapshot_poll(&r->snapshot, p + FIXED_FDS);
+	if (poll(p, n, left > INT_MAX ? INT_MAX : (int)left) <= 0)
 		return EXIT_DONE;
 	if ((p[0].revents & POLLIN) != 0)
 		reader_feedback_hear_part(r);

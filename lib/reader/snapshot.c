@@ -13,15 +13,16 @@
 #include "base/num.h"
 #include "reader/source.h"
 #include "sql.h"
-#include "stream/tablelist.h"
 
 #ifndef FIRST_BLOCKS
 #define FIRST_BLOCKS 64
 #endif
-#define UNKNOWN_MS  1000 /* for those streamed before we kept count */
-#define RENEW_MS    10000
+#define UNKNOWN_MS 1000 /* for those streamed before we kept count */
+#ifndef RENEW_MS
+#define RENEW_MS 10000
+#endif
+#define PUT_OFF_MS  10000
 #define RENEW_BYTES ((uint64_t)16 << 20)
-#define RENEW_KEYS  1000
 
 static const char doing[] = "write a marker of the snapshot";
 
@@ -33,7 +34,7 @@ snapshot_init(
 
 	s->o = *o;
 	s->history = history;
-	s->hold = UINT64_MAX;
+	s->hold.hold = UINT64_MAX;
 	s->blocks = FIRST_BLOCKS;
 	if (getrandom(&random, sizeof(random), 0) != sizeof(random)) {
 		log_error("could not start reading: no random number");
@@ -51,96 +52,51 @@ snapshot_close(struct snapshot *s)
 	pg_close(&s->marker);
 	snapshot_state_release(&s->state);
 	buf_release(&s->pending);
+	buf_release(&s->key);
+	buf_release(&s->keys);
 	visible_release(&s->streamed);
 	*s = (struct snapshot){0};
 }
 
-static int
-no_memory(void)
+int
+snapshot_no_memory(void)
 {
 	log_error("could not take a snapshot: out of memory");
 	return EXIT_OS;
 }
 
-/* What the slot may confirm */
-
-static struct snapshot_hold *
-newest_hold(struct snapshot *s)
-{
-	return &s->holds[(s->first_hold + s->nholds - 1) % SNAPSHOT_HOLDS];
-}
-
-/* Once the marker that ends at `end` is acknowledged, WAL is needed from `begin`
- * on. */
-static void
-add_hold(struct snapshot *s, uint64_t end, uint64_t begin)
-{
-	if (!s->o.acked)
-		return;
-	s->nholds++;
-	*newest_hold(s) = (struct snapshot_hold){end, begin};
-}
-
 uint64_t
 snapshot_confirm(struct snapshot *s, uint64_t durable)
 {
-	while (s->nholds > 0 && s->holds[s->first_hold].end <= durable) {
-		s->hold = s->holds[s->first_hold].begin;
-		s->first_hold = (s->first_hold + 1) % SNAPSHOT_HOLDS;
-		s->nholds--;
-	}
-	return durable < s->hold ? durable : s->hold;
-}
-
-/* Keeps the WAL of a request that no marker carries yet. */
-static void
-need_from(struct snapshot *s, uint64_t commit_lsn)
-{
-	if (s->nholds > 0) {
-		if (newest_hold(s)->begin == UINT64_MAX)
-			newest_hold(s)->begin = commit_lsn;
-	} else if (s->hold == UINT64_MAX) {
-		s->hold = commit_lsn;
-	}
+	return snapshot_hold_confirm(&s->hold, durable);
 }
 
 /* Rows to read again by their keys (rule 4) */
 
-static bool
-is_at_hand(const struct snapshot *s, const struct relation *r)
-{
-	struct buf name = s->state.table; /* ends with a NUL byte */
-	struct table_list list;
-	const char *ignored;
-	bool is = table_list_parse(&list, buf_str(&name), &ignored) &&
-	    list.n == 1 && view_eq(list.names[0].schema, r->schema_name) &&
-	    view_eq(list.names[0].table, r->table_name);
-
-	table_list_release(&list);
-	return is;
-}
-
-void
+int
 snapshot_unchanged(
     struct snapshot *s, const struct relation *r, const struct tuple *t)
 {
-	struct buf *keys = &s->state.keys;
-	bool first = true;
+	struct snapshot_table *at = snapshot_state_find(
+	    &s->state, r->schema_name, r->table_name);
+	const char *comma = "";
+	int rc;
 
-	if (!s->active || s->state.table.len == 0 ||
-	    s->state.step == SNAPSHOT_END || !SNAPSHOT_RULE(4) ||
-	    !is_at_hand(s, r))
-		return;
-	buf_adds(keys, keys->len > 0 ? ",[" : "[");
+	if (at == NULL || at->whole || at->step == SNAPSHOT_END ||
+	    !SNAPSHOT_RULE(4))
+		return EXIT_DONE;
+	buf_clear(&s->key);
+	buf_addc(&s->key, '[');
 	for (size_t i = 0; i < t->n; i++) {
 		if (!r->columns[i].key || t->fields[i].kind != 't')
 			continue;
-		buf_adds(keys, first ? "" : ",");
-		json_write_string(keys, t->fields[i].text);
-		first = false;
+		buf_adds(&s->key, comma);
+		json_write_string(&s->key, t->fields[i].text);
+		comma = ",";
 	}
-	buf_addc(keys, ']');
-	s->nkeys++;
+	buf_addc(&s->key, ']');
+	rc = keyspool_add(&at->keys, buf_view(&s->key));
+	return s->key.failed ? snapshot_no_memory() : rc;
 }
 
 /* Messages */
@@ -157,23 +113,21 @@ begin_tracking(struct snapshot *s)
 }
 
 static int
-on_request(
-    struct snapshot *s, const struct snapshot_message *m, uint64_t commit_lsn)
+on_request(struct snapshot *s, struct snapshot_wish *w, uint64_t commit_lsn)
 {
-	struct view id = m->id.p != NULL ? m->id
-					 : view_of(lsn_text(commit_lsn).s);
-
 	if (s->o.off) {
 		log_info("a snapshot was asked for, and is left");
 		return EXIT_DONE;
 	}
+	if (w->id.len == 0)
+		buf_adds(&w->id, lsn_text(commit_lsn).s);
 	begin_tracking(s);
-	need_from(s, commit_lsn);
+	snapshot_hold_from(&s->hold, commit_lsn);
 	s->seen = commit_lsn;
 	if (s->unrecorded == 0)
 		s->unrecorded = commit_lsn;
-	return snapshot_state_add(&s->state, id, m->tables) ? EXIT_DONE
-							    : no_memory();
+	return snapshot_state_add(&s->state, w) ? EXIT_DONE
+						: snapshot_no_memory();
 }
 
 /*
@@ -182,63 +136,67 @@ on_request(
  * queued after those that are.
  */
 static int
-resume(struct snapshot *s, struct snapshot_state *from, uint64_t seen,
-    uint64_t commit_lsn)
+resume(struct snapshot *s, struct snapshot_message *m, uint64_t commit_lsn)
 {
 	struct snapshot_state late = s->state;
+	bool good = true;
 
 	s->resumed = true;
-	s->state = *from;
-	*from = (struct snapshot_state){0};
-	if (s->unrecorded > seen) {
-		if (s->state.queue.len > 0 && late.queue.len > 0)
-			buf_addc(&s->state.queue, ',');
-		buf_addv(&s->state.queue, buf_view(&late.queue));
+	s->state = m->state;
+	m->state = (struct snapshot_state){0};
+	if (s->unrecorded > m->seen) {
+		for (size_t i = 0; i < late.nqueue; i++)
+			good &= snapshot_state_add(&s->state, &late.queue[i]);
 	} else {
 		s->unrecorded = 0;
-		s->hold = commit_lsn;
+		s->hold.hold = commit_lsn;
 	}
 	snapshot_state_release(&late);
 	begin_tracking(s);
-	need_from(s, commit_lsn);
+	snapshot_hold_from(&s->hold, commit_lsn);
 	log_info("going on with snapshot \"%.*s\" at %s",
-	    VIEW_FMT(buf_view(&s->state.id)), lsn_text(commit_lsn).s);
+	    VIEW_FMT(buf_view(&s->state.wish.id)), lsn_text(commit_lsn).s);
+	return good ? EXIT_DONE : snapshot_no_memory();
+}
+
+/* The marker that we wrote has come back. */
+static int
+begin_reading(struct snapshot *s)
+{
+	s->reading = true;
+	s->copying = s->by_key = s->progress = false;
+	s->left = s->state.n;
+	for (size_t i = 0; i < s->state.n; i++)
+		if (s->state.tables[i].armed)
+			s->turn = i; /* its transaction comes first */
+	s->blocks_read = 0;
+	s->retry_at = 0;
+	s->reading_since = clock_ms();
 	return EXIT_DONE;
 }
 
 static int
-on_marker(struct snapshot *s, const struct snapshot_message *m,
-    struct snapshot_state *state, struct view content, uint64_t commit_lsn)
+on_marker(struct snapshot *s, struct snapshot_message *m, struct view content,
+    uint64_t commit_lsn)
 {
-	if (view_eq(m->run, view_of(s->run))) {
-		if (s->pending.len == 0 ||
-		    !view_eq(content, buf_view(&s->pending))) {
-			log_info("ignored a marker at %s that nobody wrote",
-			    lsn_text(commit_lsn).s);
+	if (!view_eq(m->run, view_of(s->run))) {
+		if (commit_lsn >= s->history ||
+		    (s->resumed && SNAPSHOT_RULE(7)))
 			return EXIT_DONE;
-		}
-		s->reading = true;
-		s->copying = s->by_key = false;
-		s->rows = 0;
-		s->retry_at = 0;
-		s->reading_since = clock_ms();
-		return EXIT_DONE;
+		return resume(s, m, commit_lsn);
 	}
-	if (commit_lsn >= s->history || (s->resumed && SNAPSHOT_RULE(7)))
-		return EXIT_DONE;
-	return resume(s, state, m->seen, commit_lsn);
+	if (s->pending.len > 0 && view_eq(content, buf_view(&s->pending)))
+		return begin_reading(s);
+	log_info(
+	    "ignored a marker at %s that nobody wrote", lsn_text(commit_lsn).s);
+	return EXIT_DONE;
 }
 
 static void
 on_command(struct snapshot *s, enum snapshot_kind kind)
 {
-	if (kind == SNAPSHOT_CANCEL) {
-		buf_clear(&s->state.queue);
-		buf_clear(&s->state.tables);
-		buf_adds(&s->state.tables, "[]");
-		buf_clear(&s->state.table);
-		s->state.step = SNAPSHOT_END;
-	}
+	if (kind == SNAPSHOT_CANCEL)
+		snapshot_state_cancel(&s->state);
 	s->state.paused = kind == SNAPSHOT_PAUSE;
 	s->next_at = 0;
 }
@@ -246,24 +204,23 @@ on_command(struct snapshot *s, enum snapshot_kind kind)
 int
 snapshot_message(struct snapshot *s, struct view content, uint64_t commit_lsn)
 {
-	struct snapshot_state state = {0};
 	struct snapshot_message m;
 	int rc = EXIT_DONE;
 
-	if (!snapshot_message_read(content, &m, &state))
-		rc = no_memory();
+	if (!snapshot_message_read(content, &m))
+		rc = snapshot_no_memory();
 	else if (m.kind == SNAPSHOT_BAD)
 		log_warning("ignored a snapshot message at %s: %s",
 		    lsn_text(commit_lsn).s, m.reason);
 	else if (m.slot.p != NULL && !view_eq(m.slot, view_of(s->o.slot)))
 		rc = EXIT_DONE;
 	else if (m.kind == SNAPSHOT_MARKER)
-		rc = on_marker(s, &m, &state, content, commit_lsn);
+		rc = on_marker(s, &m, content, commit_lsn);
 	else if (m.kind == SNAPSHOT_REQUEST)
-		rc = on_request(s, &m, commit_lsn);
+		rc = on_request(s, &m.wish, commit_lsn);
 	else if (s->active)
 		on_command(s, m.kind);
-	snapshot_state_release(&state);
+	snapshot_message_release(&m);
 	return rc;
 }
 
@@ -275,7 +232,7 @@ snapshot_message(struct snapshot *s, struct view content, uint64_t commit_lsn)
 static void
 end_marker(struct snapshot *s, uint64_t commit_lsn, uint64_t end)
 {
-	uint64_t begin = s->previous != 0 ? s->previous : s->hold;
+	uint64_t begin = s->previous != 0 ? s->previous : s->hold.hold;
 
 	if (!SNAPSHOT_RULE(6))
 		begin = commit_lsn;
@@ -283,7 +240,8 @@ end_marker(struct snapshot *s, uint64_t commit_lsn, uint64_t end)
 		begin = UINT64_MAX;
 	if (s->unrecorded != 0 && s->unrecorded < begin)
 		begin = s->unrecorded;
-	add_hold(s, end, begin);
+	if (s->o.acked)
+		snapshot_hold_add(&s->hold, end, begin);
 	s->previous = s->active ? commit_lsn : 0;
 	buf_clear(&s->pending);
 	s->reading_since = 0;
@@ -296,43 +254,70 @@ snapshot_commit(
 	if (!s->active && s->pending.len == 0)
 		return EXIT_DONE;
 	if (!visible_add(&s->streamed, xid))
-		return no_memory();
+		return snapshot_no_memory();
 	if (s->pending.len > 0 && s->reading_since > 0)
 		end_marker(s, commit_lsn, end);
 	return EXIT_DONE;
 }
+
 /* Markers */
 
 static int
-open_marker(struct snapshot *s)
+open_sessions(struct snapshot *s)
 {
 	int rc = EXIT_DONE;
 
-	if (s->marker.conn != NULL)
-		return rc;
-	rc = source_connect(&s->marker, s->o.conninfo);
+	if (s->marker.conn == NULL)
+		rc = source_connect(&s->marker, s->o.conninfo);
 	if (rc == EXIT_DONE)
-		rc = chunk_open(&s->chunk, s->o.conninfo);
+		rc = chunk_open(&s->chunk, s->o.conninfo, s->o.workers);
+	if (rc != EXIT_DONE)
+		pg_close(&s->marker);
+	return rc;
+}
+
+/* A source that has no room for more sessions still has the stream. */
+static int
+put_off(struct snapshot *s, int rc)
+{
+	if (rc != EXIT_RETRY)
+		return rc;
+	log_warning("the snapshot is put off");
+	s->next_at = s->renew_at = clock_ms() + PUT_OFF_MS;
+	return EXIT_DONE;
+}
+
+/* Makes sure that a request and tables are at hand. */
+static int
+prepare(struct snapshot *s)
+{
+	if (s->state.wish.id.len > 0)
+		return EXIT_DONE;
+	snapshot_state_pop(&s->state);
+	return snapshot_choose(s);
+}
+
+/* The table is locked by the marker's own transaction until it is committed. */
+static int
+commit_locked(struct snapshot *s, const char *const *params)
+{
+	int rc = pg_query(
+	    &s->marker, doing, SQL_SNAPSHOT_MARKER, 1, params, NULL);
+
+	if (rc == EXIT_DONE)
+		rc = pg_query(&s->marker, doing, "COMMIT", 0, NULL, NULL);
 	return rc;
 }
 
 static int
-write_marker(struct snapshot *s, bool renewal, uint64_t complete)
+send_marker(struct snapshot *s, bool locked)
 {
-	const char *params[1];
+	const char *params[] = {buf_str(&s->pending)};
 
-	s->renewal = renewal;
-	s->part = !renewal && s->state.step == SNAPSHOT_READ;
-	s->renew_at = clock_ms() + RENEW_MS;
-	s->renew_lsn = complete + RENEW_BYTES;
-	s->state.to = s->state.from + s->blocks;
-	buf_clear(&s->pending);
-	snapshot_state_write(&s->pending, &s->state, s->run, s->o.slot, s->seen,
-	    s->part, renewal);
-	s->unrecorded = 0;
-	params[0] = buf_str(&s->pending);
 	if (params[0] == NULL)
-		return no_memory();
+		return snapshot_no_memory();
+	if (locked)
+		return commit_locked(s, params);
 	if (PQsendQueryParams(s->marker.conn, SQL_SNAPSHOT_MARKER, 1, NULL,
 		params, NULL, NULL, 0) == 0)
 		return pg_failed(&s->marker, doing, NULL);
@@ -341,16 +326,23 @@ write_marker(struct snapshot *s, bool renewal, uint64_t complete)
 	return EXIT_DONE;
 }
 
-/* Makes sure that a request and a table are at hand. */
 static int
-prepare(struct snapshot *s)
+write_marker(struct snapshot *s, uint64_t complete)
 {
-	int rc = open_marker(s);
+	bool locked = false;
+	int rc = EXIT_DONE;
 
-	if (rc != EXIT_DONE || s->state.id.len > 0)
-		return rc;
-	snapshot_state_pop(&s->state);
-	return snapshot_choose(s);
+	s->renew_at = clock_ms() + RENEW_MS;
+	s->renew_lsn = complete + RENEW_BYTES;
+	if (!s->renewal)
+		rc = snapshot_whole_arm(s, &locked);
+	for (size_t i = 0; i < s->state.n; i++)
+		s->state.tables[i].to = s->state.tables[i].from + s->blocks;
+	buf_clear(&s->pending);
+	snapshot_marker_write(
+	    &s->pending, &s->state, s->run, s->o.slot, s->seen, s->renewal);
+	s->unrecorded = 0;
+	return rc == EXIT_DONE ? send_marker(s, locked) : rc;
 }
 
 static int
@@ -370,32 +362,41 @@ hear_marker(struct snapshot *s)
 	if (done) {
 		PQclear(s->answer);
 		s->answer = NULL;
-		s->asked = false;
+		s->asked = s->flushing = false;
 	}
 	return rc;
 }
 
-/* Is a marker to be written?  *renewal: one that only carries the state on, so
- * that the slot does not keep WAL while nothing can be read. */
+static uint64_t
+keys_at_hand(const struct snapshot *s)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < s->state.n; i++)
+		n += keyspool_count(&s->state.tables[i].keys);
+	return n;
+}
+
+/* Is a marker to be written?  A renewal only carries the state on, so that the
+ * slot does not keep WAL while nothing can be read. */
 static bool
-may_write(const struct snapshot *s, uint64_t complete, bool *renewal)
+may_write(struct snapshot *s, uint64_t complete)
 {
 	int64_t now = clock_ms();
 
-	*renewal = false;
 	if (!s->active || s->pending.len > 0 || s->asked ||
-	    complete < s->history || s->nholds == SNAPSHOT_HOLDS ||
+	    complete < s->history || snapshot_hold_full(&s->hold) ||
 	    now < s->since + UNKNOWN_MS)
 		return false;
-	if (!s->state.paused && now >= s->next_at)
+	s->renewal = s->state.paused || now < s->next_at;
+	if (!s->renewal)
 		return true;
-	*renewal = SNAPSHOT_RULE(9) && s->previous != 0 &&
-	    s->nkeys <= RENEW_KEYS &&
+	return SNAPSHOT_RULE(9) && s->previous != 0 &&
+	    keys_at_hand(s) <= KEYSPOOL_BATCH &&
 	    (now >= s->renew_at || complete >= s->renew_lsn);
-	return *renewal;
 }
 
-/* Closes both sessions when no snapshot is under way. */
+/* Closes the sessions when no snapshot is under way. */
 static void
 close_sessions(struct snapshot *s)
 {
@@ -410,18 +411,20 @@ int
 snapshot_work(struct snapshot *s, struct decode *d, struct buf *out,
     size_t out_max, uint64_t complete)
 {
-	bool renewal;
 	int rc = hear_marker(s);
 
 	if (rc == EXIT_DONE && s->reading)
 		return snapshot_read(s, d, out, out_max);
+	if (rc == EXIT_DONE && clock_ms() >= s->armed_until)
+		rc = snapshot_whole_disarm(s);
 	close_sessions(s);
-	if (rc != EXIT_DONE || !may_write(s, complete, &renewal))
+	if (rc != EXIT_DONE || !may_write(s, complete))
 		return rc;
+	rc = open_sessions(s);
+	if (rc != EXIT_DONE)
+		return put_off(s, rc);
 	rc = prepare(s);
-	if (rc == EXIT_DONE)
-		rc = write_marker(s, renewal, complete);
-	return rc;
+	return rc == EXIT_DONE ? write_marker(s, complete) : rc;
 }
 
 int
@@ -430,29 +433,26 @@ snapshot_marker_fd(const struct snapshot *s)
 	return s->asked ? PQsocket(s->marker.conn) : -1;
 }
 
-int
-snapshot_chunk_fd(const struct snapshot *s)
+size_t
+snapshot_poll(const struct snapshot *s, struct pollfd *p)
 {
-	return s->copying ? PQsocket(s->chunk.pg.conn) : -1;
+	return s->copying ? chunk_poll(&s->chunk, p) : 0;
 }
 
 int64_t
 snapshot_due_at(const struct snapshot *s)
 {
-	int64_t at = INT64_MAX;
+	int64_t at = s->armed_until > 0 ? s->armed_until : INT64_MAX;
 
-	if (s->reading && !s->copying)
+	if (s->reading && s->copying)
+		return chunk_due_at(&s->chunk);
+	if (s->reading && !s->flushing)
 		return s->retry_at;
-	if (s->reading)
-		return pg_due_at(&s->chunk.pg);
-	if (s->asked)
-		return INT64_MAX;
-	if (s->active && s->pending.len == 0 && s->nholds < SNAPSHOT_HOLDS) {
-		at = s->state.paused ? INT64_MAX : s->next_at;
-		if (s->previous != 0)
-			at = clock_earlier(at, s->renew_at);
-		if (at < s->since + UNKNOWN_MS)
-			at = s->since + UNKNOWN_MS;
-	}
-	return at;
+	if (s->asked || !s->active || s->pending.len > 0 ||
+	    snapshot_hold_full(&s->hold))
+		return at;
+	at = clock_earlier(at, s->state.paused ? INT64_MAX : s->next_at);
+	if (s->previous != 0)
+		at = clock_earlier(at, s->renew_at);
+	return at < s->since + UNKNOWN_MS ? s->since + UNKNOWN_MS : at;
 }

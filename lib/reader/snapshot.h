@@ -4,8 +4,8 @@
  *
  * The source's WAL is the command channel, the clock and the state.  A request
  * is a logical message.  The reader answers by markers, each a transaction with
- * one message that says which blocks of which table are to be read
- * (snapshot_state.h).  When a marker comes back in the stream, reading WAL
+ * one message that says which blocks of which tables are to be read
+ * (snapshot_message.h).  When a marker comes back in the stream, reading WAL
  * pauses.  The blocks are read under a database snapshot that shows every
  * transaction streamed so far, and their rows become events of the marker's own
  * transaction.  So they have a place among the commits, come whole or not at
@@ -20,24 +20,20 @@
 
 #include "reader/chunk.h"
 #include "reader/decode.h"
+#include "reader/snapshot_hold.h"
+#include "reader/snapshot_message.h"
 #include "reader/snapshot_state.h"
 #include "reader/visible.h"
-
-#define SNAPSHOT_HOLDS 64 /* markers that are not acknowledged */
 
 struct snapshot_options {
 	const char *conninfo; /* of the source, NULL: libpq's own */
 	const char *slot;
 	const char *publication;
-	int64_t pause_ms; /* what a part may take, about */
+	size_t workers;   /* connections that read, 1 to CHUNK_LANES */
+	int64_t pause_ms; /* what the parts of a marker may take, about */
+	bool lock;        /* a table that is always busy may be locked */
 	bool off;         /* requests are logged, and left */
 	bool acked;       /* somebody acknowledges, so the slot moves on */
-};
-
-/* Once `end` is acknowledged, the slot may be confirmed up to `begin`. */
-struct snapshot_hold {
-	uint64_t end;
-	uint64_t begin; /* UINT64_MAX: without a limit */
 };
 
 /* Zero-initialise. */
@@ -58,29 +54,37 @@ struct snapshot {
 	PGresult *answer;
 	bool asked;         /* the server has not answered */
 	struct buf pending; /* its content; empty: there is none */
-	bool part;          /* it asks for blocks */
 	bool renewal;       /* it asks for nothing */
 	int64_t next_at;    /* not before that */
 	int64_t renew_at;   /* a renewal then, */
 	uint64_t renew_lsn; /* or there */
-	size_t nkeys;       /* of rows to be read again */
 
 	/* a marker has come back */
 	bool reading;
 	bool copying;
-	bool by_key; /* rows by their keys */
+	bool locked; /* the tables could not be looked up for a lock */
+	bool by_key; /* rows by their keys, which are in */
+	struct buf keys;
+	bool progress; /* a table has got on */
+	size_t turn;   /* the table whose turn it is */
+	size_t left;   /* turns of this marker */
 	int64_t reading_since;
 	int64_t retry_at;
-	uint64_t blocks; /* what a part has */
-	uint64_t rows;   /* of this part */
+	uint64_t blocks;      /* what the parts of a marker have together */
+	uint64_t blocks_read; /* at this marker */
+	uint64_t rows;        /* of the part that is being read */
+	uint64_t shown;       /* the rows show no commit beyond this LSN; 0:
+			       * it is on the source's disk */
+	bool flushing;        /* the marker session is asked to do so */
 	struct chunk chunk;
 
-	struct visible streamed; /* since the last database snapshot */
+	/* a table that is read at once (snapshot_whole.c) */
+	int64_t armed_until; /* its database snapshot is given up then */
+	bool spoiled;        /* somebody has changed it since then */
 
-	struct snapshot_hold holds[SNAPSHOT_HOLDS]; /* a ring */
-	size_t first_hold;
-	size_t nholds;
-	uint64_t hold;     /* UINT64_MAX: none */
+	struct buf key;          /* one that is being written down */
+	struct visible streamed; /* since the last database snapshot */
+	struct snapshot_hold hold;
 	uint64_t previous; /* where the marker before began */
 };
 
@@ -97,12 +101,16 @@ int snapshot_message(
 int snapshot_commit(
     struct snapshot *s, uint32_t xid, uint64_t commit_lsn, uint64_t end);
 
+/* The table whose changes snapshot_touched must be told of, or NULL. */
+const struct snapshot_name *snapshot_watched(const struct snapshot *s);
+void snapshot_touched(struct snapshot *s, uint32_t xid);
+
 /*
  * A row was updated, and the stream has not all of its columns.  If its table is
  * at hand, its key is kept and the next marker reads it: the row may have moved
  * from a block that is still to be read to one that has been.
  */
-void snapshot_unchanged(
+int snapshot_unchanged(
     struct snapshot *s, const struct relation *r, const struct tuple *t);
 
 /* True: a marker has come back, so no WAL is to be read. */
@@ -128,9 +136,10 @@ snapshot_active(const struct snapshot *s)
 int snapshot_work(struct snapshot *s, struct decode *d, struct buf *out,
     size_t out_max, uint64_t complete);
 
-/* The descriptors to wait for (-1: none) and until when (clock_ms). */
+/* The descriptor to wait for (-1: none), those while rows come, up to
+ * CHUNK_LANES, and until when (clock_ms). */
 int snapshot_marker_fd(const struct snapshot *s);
-int snapshot_chunk_fd(const struct snapshot *s);
+size_t snapshot_poll(const struct snapshot *s, struct pollfd *p);
 int64_t snapshot_due_at(const struct snapshot *s);
 
 /* What may be told the slot when everything up to `durable` is acknowledged. */

@@ -4,118 +4,160 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "sql.h"
-#include "stream/tablelist.h"
 
 static int
 query_names(struct snapshot *s, const char *sql, int n, const char **params,
     PGresult **res)
 {
-	return pg_query(&s->chunk.pg, "look up the tables of the snapshot", sql,
-	    n, params, res);
+	int rc = pg_query(&s->chunk.lanes[0].pg,
+	    "look up the tables of the snapshot", sql, n, params, res);
+
+	s->locked = pg_is_state(*res, "55P03");
+	if (!s->locked)
+		return rc;
+	PQclear(*res);
+	*res = NULL;
+	return EXIT_DONE;
+}
+
+static int
+next_leaf(struct snapshot *s, const struct snapshot_table *t, uint64_t behind,
+    PGresult **res, bool *found)
+{
+	char oid[21] = "";
+	const char *params[] = {t->name.sql.data, oid};
+	int rc;
+
+	num_format_u64(oid, behind);
+	rc = query_names(s, SQL_SNAPSHOT_LEAVES, 2, params, res);
+	*found = PQntuples(*res) > 0 && !PQgetisnull(*res, 0, 0);
+	return rc;
 }
 
 int
-snapshot_choose_leaf(struct snapshot *s, bool *found)
+snapshot_choose_leaf(struct snapshot *s, struct snapshot_table *t, bool *found)
 {
-	struct snapshot_state *t = &s->state;
-	const char *params[] = {buf_str(&t->table), buf_str(&t->leaf)};
 	PGresult *res;
-	int rc = query_names(s, SQL_SNAPSHOT_LEAVES, 2, params, &res);
+	int rc = next_leaf(s, t, t->leaf_oid, &res, found);
 
-	*found = rc == EXIT_DONE && !PQgetisnull(res, 0, 0);
 	if (*found) {
-		buf_clear(&t->leaf);
-		buf_addv(&t->leaf, pg_value(res, 0, 0));
-		t->filenode = t->from = t->to = t->leaf_blocks = 0;
+		t->leaf_oid = t->filenode = t->from = t->to = t->leaf_blocks =
+		    0;
 		num_parse_u64(pg_value(res, 0, 1), &t->of);
+		if (!snapshot_name_set(&t->leaf, pg_value(res, 0, 0)))
+			rc = snapshot_no_memory();
 	}
 	PQclear(res);
 	return rc;
 }
 
 int
-snapshot_choose_again(struct snapshot *s)
+snapshot_choose_again(struct snapshot *s, struct snapshot_table *t)
 {
+	PGresult *res;
+	uint64_t of = 0;
 	bool found;
-	int rc;
+	int rc = next_leaf(s, t, 0, &res, &found);
 
-	buf_clear(&s->state.leaf);
-	s->state.step = SNAPSHOT_READ;
-	s->state.rows = s->state.blocks = s->state.of = 0;
-	rc = snapshot_choose_leaf(s, &found);
-	if (rc == EXIT_DONE && !found)
-		s->state.step = SNAPSHOT_END;
+	if (found) {
+		num_parse_u64(pg_value(res, 0, 1), &of);
+		if (!snapshot_table_begin(t, pg_value(res, 0, 0), of))
+			rc = snapshot_no_memory();
+	} else if (rc == EXIT_DONE && !s->locked) {
+		t->step = SNAPSHOT_END;
+	}
+	PQclear(res);
 	return rc;
+}
+
+/* Takes tables of the result from row `from` on, up to the first that does not
+ * fit; the first of a marker always does.  Returns the row behind. */
+static int
+take(struct snapshot *s, const PGresult *res, int from, uint64_t *room)
+{
+	uint64_t of;
+	int i;
+
+	for (i = from; i < PQntuples(res) && s->state.n < SNAPSHOT_TABLES;
+	     i++) {
+		of = 0;
+		num_parse_u64(pg_value(res, i, 2), &of);
+		if (s->state.n > 0 && of > *room)
+			break;
+		*room -= of < *room ? of : *room;
+		if (!snapshot_state_add_table(&s->state, pg_value(res, i, 0),
+			pg_value(res, i, 1), of))
+			return -1;
+	}
+	return i;
 }
 
 /* The published tables that a requested name means: itself, or its partitions
  * and children.  No rows: none is published. */
 static int
-resolve(struct snapshot *s, const char *name, PGresult **res)
+resolve(struct snapshot *s, struct view wanted, PGresult **res)
 {
 	const char *params[4] = {s->o.publication, ""};
-	struct buf schema = BUF_INIT, table = BUF_INIT;
-	struct table_list list;
-	const char *ignored;
+	struct snapshot_name name = {0};
 	int rc = EXIT_DONE;
 
 	*res = NULL;
-	if (table_list_parse(&list, name, &ignored) && list.n == 1) {
-		buf_addv(&schema, list.names[0].schema);
-		buf_addv(&table, list.names[0].table);
-		params[2] = buf_str(&schema);
-		params[3] = buf_str(&table);
+	if (snapshot_name_set(&name, wanted)) {
+		params[2] = name.schema.data;
+		params[3] = name.table.data;
 		rc = query_names(s, SQL_SNAPSHOT_TABLES, 4, params, res);
 	}
-	table_list_release(&list);
-	buf_release(&schema);
-	buf_release(&table);
+	snapshot_name_release(&name);
 	return rc;
 }
 
-/* Of a list: the next published table.  Others get a warning. */
+/* Takes what the first name of the list means, and puts back what does not fit.
+ */
 static int
-choose_listed(struct snapshot *s, bool *found)
+take_named(struct snapshot *s, uint64_t *room, bool *fits)
 {
-	struct buf name = BUF_INIT;
-	PGresult *res = NULL;
+	struct snapshot_wish *w = &s->state.wish;
+	PGresult *res;
+	int i = 0, rc = resolve(s, snapshot_wish_first(w), &res);
+
+	if (rc == EXIT_DONE && PQntuples(res) == 0 && !s->locked)
+		log_warning("could not take a snapshot of \"%.*s\": it is not "
+			    "published",
+		    VIEW_FMT(snapshot_wish_first(w)));
+	if (rc == EXIT_DONE)
+		i = take(s, res, 0, room);
+	*fits = i == PQntuples(res) && !s->locked;
+	if (rc == EXIT_DONE && i >= 0 && !s->locked)
+		snapshot_wish_drop_first(w);
+	for (int k = PQntuples(res) - 1; i >= 0 && k >= i; k--)
+		if (!snapshot_wish_prepend(w, pg_value(res, k, 0)))
+			i = -1;
+	PQclear(res);
+	return i < 0 ? snapshot_no_memory() : rc;
+}
+
+static int
+choose_named(struct snapshot *s, uint64_t room)
+{
+	bool fits = true;
 	int rc = EXIT_DONE;
 
-	*found = false;
-	while (rc == EXIT_DONE && !*found &&
-	    snapshot_state_first(&s->state, &name)) {
-		rc = resolve(s, buf_str(&name), &res);
-		*found = rc == EXIT_DONE && PQntuples(res) > 0;
-		if (rc == EXIT_DONE && !*found)
-			log_warning("could not take a snapshot of \"%s\": it "
-				    "is not published",
-			    buf_str(&name));
-		snapshot_state_drop_first(&s->state);
-		for (int i = PQntuples(res); *found && i > 1; i--)
-			snapshot_state_prepend(
-			    &s->state, pg_value(res, i - 1, 0));
-		if (*found) {
-			buf_clear(&s->state.table);
-			buf_addv(&s->state.table, pg_value(res, 0, 0));
-		}
-		PQclear(res);
-	}
-	buf_release(&name);
+	while (rc == EXIT_DONE && fits && s->state.n < SNAPSHOT_TABLES &&
+	    snapshot_wish_first(&s->state.wish).p != NULL)
+		rc = take_named(s, &room, &fits);
 	return rc;
 }
 
 static int
-choose_published(struct snapshot *s, bool *found)
+choose_published(struct snapshot *s, uint64_t room)
 {
 	const char *params[] = {
-	    s->o.publication, buf_str(&s->state.table), NULL, NULL};
+	    s->o.publication, buf_str(&s->state.next), NULL, NULL};
 	PGresult *res;
 	int rc = query_names(s, SQL_SNAPSHOT_TABLES, 4, params, &res);
 
-	*found = rc == EXIT_DONE && PQntuples(res) > 0;
-	buf_clear(&s->state.table);
-	if (*found)
-		buf_addv(&s->state.table, pg_value(res, 0, 0));
+	if (rc == EXIT_DONE && take(s, res, 0, &room) < 0)
+		rc = snapshot_no_memory();
 	PQclear(res);
 	return rc;
 }
@@ -123,12 +165,7 @@ choose_published(struct snapshot *s, bool *found)
 int
 snapshot_choose(struct snapshot *s)
 {
-	bool found, all = view_eq(buf_view(&s->state.tables), VIEW_LIT("null"));
-	int rc = all ? choose_published(s, &found) : choose_listed(s, &found);
-
-	if (rc == EXIT_DONE && found)
-		return snapshot_choose_again(s);
-	buf_clear(&s->state.table);
-	s->state.step = SNAPSHOT_END;
-	return rc;
+	s->turn = 0;
+	return s->state.wish.all ? choose_published(s, s->blocks)
+				 : choose_named(s, s->blocks);
 }

@@ -4,85 +4,88 @@
 #include "base/exitcode.h"
 #include "base/json_write.h"
 #include "base/log.h"
-#include "stream/tablelist.h"
+#include "base/lsn.h"
+#include "sql.h"
 
 #define MOST_BLOCKS ((uint64_t)1 << 20)
 #define VISIBLE_MS  1000 /* for a transaction to become visible */
-#define LOCKED_MS   1000 /* until a locked table is tried again */
+#define LOCKED_MS   1000 /* until locked tables are tried again */
+#define KEYS_BYTES  ((size_t)256 << 10)
+#define FLUSH_MS    10 /* until the source's disk is looked at again */
+
+static const char doing[] = "flush what a snapshot shows";
+
+static struct snapshot_table *
+at_hand(struct snapshot *s)
+{
+	return &s->state.tables[s->turn];
+}
 
 /* Marks */
 
+/* t is NULL for the whole request. */
 static void
 add_mark(struct snapshot *s, struct decode *d, struct buf *out,
-    const char *state, struct view schema, struct view table,
-    const char *reason)
+    const struct snapshot_table *t, const char *state, const char *reason)
 {
+	static const struct snapshot_table none;
 	struct buf data = BUF_INIT;
 
+	t = t != NULL ? t : &none;
 	buf_adds(&data, "{\"id\":");
-	json_write_string(&data, buf_view(&s->state.id));
+	json_write_string(&data, buf_view(&s->state.wish.id));
 	buf_addf(&data,
 	    ",\"state\":\"%s\",\"rows\":%llu,\"blocks\":%llu,\"of\":%llu",
-	    state, (unsigned long long)s->state.rows,
-	    (unsigned long long)s->state.blocks,
-	    (unsigned long long)s->state.of);
+	    state, (unsigned long long)t->rows, (unsigned long long)t->blocks,
+	    (unsigned long long)t->of);
 	if (reason != NULL) {
 		buf_adds(&data, ",\"reason\":");
 		json_write_string(&data, view_of(reason));
 	}
 	buf_addc(&data, '}');
-	decode_mark(d, schema, table, buf_view(&data), out);
+	decode_mark(d, buf_view(&t->name.schema), buf_view(&t->name.table),
+	    buf_view(&data), out);
 	out->failed |= data.failed;
 	buf_release(&data);
 }
 
-/* The mark of the table at hand. */
-static void
-add_table_mark(struct snapshot *s, struct decode *d, struct buf *out,
-    const char *state, const char *reason)
-{
-	struct table_list name;
-	const char *ignored;
+/* The end of a marker */
 
-	if (table_list_parse(&name, buf_str(&s->state.table), &ignored))
-		add_mark(s, d, out, state, name.names[0].schema,
-		    name.names[0].table, reason);
-	table_list_release(&name);
-}
-/* The table at hand is done: goes on to the next one, or ends the request. */
+/* No table is at hand: goes on to the next ones, or ends the request. */
 static int
 advance(struct snapshot *s, struct decode *d, struct buf *out)
 {
-	int rc = s->state.table.len > 0 ? snapshot_choose(s) : EXIT_DONE;
+	int rc = EXIT_DONE;
 
-	if (rc != EXIT_DONE || s->state.table.len > 0)
-		return rc;
-	s->state.rows = s->state.blocks = s->state.of = 0;
-	add_mark(s, d, out, "done", VIEW_LIT(""), VIEW_LIT(""), NULL);
-	log_info("snapshot \"%.*s\" is done", VIEW_FMT(buf_view(&s->state.id)));
-	snapshot_state_pop(&s->state);
-	if (s->state.id.len > 0)
-		return snapshot_choose(s);
-	s->active = false;
-	return EXIT_DONE;
+	s->locked = false;
+	if (!s->state.cancelled)
+		rc = snapshot_choose(s);
+	while (rc == EXIT_DONE && s->state.n == 0 && !s->locked) {
+		add_mark(s, d, out, NULL, "done", NULL);
+		log_info("snapshot \"%.*s\" is done",
+		    VIEW_FMT(buf_view(&s->state.wish.id)));
+		snapshot_state_pop(&s->state);
+		s->active = s->state.wish.id.len > 0;
+		if (!s->active)
+			break;
+		rc = snapshot_choose(s);
+	}
+	return rc;
 }
-/* At a marker */
 
-static struct chunk_part
-part(struct snapshot *s)
+/* Adapts the number of blocks to the pause. */
+static void
+adapt(struct snapshot *s)
 {
-	const char *table = buf_str(&s->state.table);
+	uint64_t took = (uint64_t)(clock_ms() - s->reading_since) + 1;
+	uint64_t pause = (uint64_t)s->o.pause_ms;
+	uint64_t n = s->blocks_read * pause / took;
 
-	if (s->by_key)
-		return (struct chunk_part){.publication = s->o.publication,
-		    .table = table,
-		    .leaf = table,
-		    .keys = buf_view(&s->state.keys)};
-	return (struct chunk_part){.publication = s->o.publication,
-	    .table = table,
-	    .leaf = buf_str(&s->state.leaf),
-	    .from = s->state.from,
-	    .to = s->state.to};
+	if (s->blocks_read == 0 || (s->blocks_read < s->blocks && took < pause))
+		return;
+	if (n > 2 * s->blocks)
+		n = 2 * s->blocks;
+	s->blocks = n < 1 ? 1 : n > MOST_BLOCKS ? MOST_BLOCKS : n;
 }
 
 static int
@@ -93,75 +96,237 @@ end_reading(struct snapshot *s, int64_t pause_ms)
 	return EXIT_DONE;
 }
 
+/*
+ * What the rows show must be on the source's disk before a writer gets the end
+ * of their transaction.  A crash would undo it else, and to read the part again
+ * would not take a row back that should not be there.
+ */
 static int
-fail_table(struct snapshot *s, struct decode *d, struct buf *out)
+flush_shown(struct snapshot *s)
 {
-	const char *why = buf_str(&s->chunk.reason);
-	int rc;
+	const struct lsn_text shown = lsn_text(s->shown);
+	const char *params[] = {shown.s};
+	PGresult *res;
+	bool flushed;
+	int rc = pg_query(&s->chunk.lanes[0].pg, doing, SQL_SNAPSHOT_FLUSHED, 1,
+	    params, &res);
 
-	log_warning("could not take a snapshot of %s: %s",
-	    buf_str(&s->state.table), why);
-	add_table_mark(s, d, out, "failed", why);
-	rc = advance(s, d, out);
-	end_reading(s, 0);
+	flushed = rc != EXIT_DONE ||
+	    view_eq(pg_value(res, 0, 0), VIEW_LIT("t"));
+	PQclear(res);
+	if (flushed)
+		s->shown = 0;
+	if (!flushed && s->asked) /* a standby may keep that answer away */
+		s->retry_at = clock_ms() + FLUSH_MS;
+	if (flushed || s->asked)
+		return rc;
+	if (PQsendQuery(s->marker.conn, SQL_SNAPSHOT_FLUSH) == 0)
+		return pg_failed(&s->marker, doing, NULL);
+	s->shown = 0;
+	s->asked = s->flushing = true;
+	return EXIT_DONE;
+}
+
+/* While nothing is read, no snapshot forgets the transactions that it shows. */
+static int
+forget_visible(struct snapshot *s)
+{
+	PGresult *res;
+	int rc = pg_query(&s->chunk.lanes[0].pg, "look at the transactions",
+	    SQL_SNAPSHOT_NOW, 0, NULL, &res);
+
+	if (rc == EXIT_DONE)
+		visible_all(&s->streamed, pg_value(res, 0, 0));
+	PQclear(res);
 	return rc;
 }
 
-/* Fixes the leaf's size when it begins.  False, by rule 3, if it was rewritten
- * since then: its rows may be in other blocks. */
+/* All tables have had their turn, or the time is over. */
+static int
+end_marker(struct snapshot *s, struct decode *d, struct buf *out)
+{
+	int rc = EXIT_DONE;
+
+	if (s->shown > 0)
+		return flush_shown(s);
+	adapt(s);
+	if (s->renewal)
+		rc = forget_visible(s);
+	if (!s->renewal && s->state.n == 0)
+		rc = advance(s, d, out);
+	s->progress &= !s->locked;
+	end_reading(s, s->progress || s->renewal ? 0 : LOCKED_MS);
+	return rc;
+}
+
+static void
+next_turn(struct snapshot *s)
+{
+	s->by_key = s->copying = false;
+	s->turn++;
+	s->left--;
+}
+
+/* The table at hand is done, or cannot be read. */
+static void
+remove_table(struct snapshot *s)
+{
+	snapshot_state_remove(&s->state, s->turn);
+	s->by_key = s->copying = false;
+	s->progress = true;
+	s->left--;
+}
+
+static int
+fail_table(
+    struct snapshot *s, struct decode *d, struct buf *out, const char *why)
+{
+	log_warning("could not take a snapshot of %s: %s",
+	    at_hand(s)->name.sql.data, why);
+	add_mark(s, d, out, at_hand(s), "failed", why);
+	remove_table(s);
+	return EXIT_DONE;
+}
+
+static int
+fail_chunk(struct snapshot *s, struct decode *d, struct buf *out)
+{
+	return fail_table(s, d, out, buf_str(&s->chunk.reason));
+}
+
+/* The turn of a table */
+
+static struct chunk_part
+part(struct snapshot *s)
+{
+	struct snapshot_table *t = at_hand(s);
+	struct chunk_part p = snapshot_whole_part(s, t);
+
+	if (s->by_key) {
+		p.keys = buf_view(&s->keys);
+	} else if (!t->whole) {
+		p.leaf = &t->leaf;
+		p.from = t->from;
+		p.to = t->to;
+	}
+	return p;
+}
+
+static int
+start_copy(struct snapshot *s)
+{
+	struct chunk_part p;
+
+	if (s->by_key) {
+		int rc = keyspool_batch(
+		    &at_hand(s)->keys, KEYS_BYTES, &s->keys);
+
+		if (rc != EXIT_DONE)
+			return rc;
+	}
+	p = part(s);
+	s->copying = true;
+	s->rows = 0;
+	if (s->chunk.shown > s->shown)
+		s->shown = s->chunk.shown;
+	return chunk_copy(&s->chunk, &p);
+}
+
+/* Are the rows that were read still as they would be read now?  A leaf that was
+ * rewritten may have them in other blocks (rule 3). */
+static bool
+is_as_before(const struct snapshot *s, const struct snapshot_table *t)
+{
+	if (t->begun && !view_eq(buf_view(&t->shape), s->chunk.shape))
+		return false;
+	return t->leaf_oid == 0 ||
+	    (t->leaf_oid == s->chunk.leaf && t->filenode == s->chunk.filenode);
+}
+
+/* What was known of the size before was an estimate. */
+static void
+correct_size(struct snapshot_table *t)
+{
+	bool alone = view_eq(buf_view(&t->leaf.sql), buf_view(&t->name.sql));
+
+	if (alone || t->of < t->blocks + t->leaf_blocks)
+		t->of = t->blocks + t->leaf_blocks;
+}
+
+/* Fixes the leaf's size when it begins. */
 static bool
 take_leaf(struct snapshot *s, struct decode *d, struct buf *out)
 {
-	struct snapshot_state *t = &s->state;
-	bool first = t->filenode == 0 && t->blocks == 0;
+	struct snapshot_table *t = at_hand(s);
+	bool first = !t->begun;
 
-	if (t->filenode != 0 && t->filenode != s->chunk.filenode &&
-	    SNAPSHOT_RULE(3))
+	if (!is_as_before(s, t) && SNAPSHOT_RULE(3))
 		return false;
-	if (t->filenode == 0) {
+	if (t->leaf_oid == 0) {
+		t->leaf_oid = s->chunk.leaf;
 		t->filenode = s->chunk.filenode;
 		t->leaf_blocks = s->chunk.blocks;
+		correct_size(t);
+	}
+	if (first) {
+		buf_clear(&t->shape);
+		buf_addv(&t->shape, s->chunk.shape);
 	}
 	if (t->to > t->leaf_blocks)
 		t->to = t->leaf_blocks;
-	add_table_mark(s, d, out, first ? "begin" : "chunk", NULL);
+	add_mark(s, d, out, t, first ? "begin" : "chunk", NULL);
+	t->begun = true;
 	return true;
 }
 
 static int
-start_copy(struct snapshot *s, struct decode *d, struct buf *out)
+begin_anew(struct snapshot *s)
 {
-	struct chunk_part p = part(s);
-	enum chunk_outcome outcome;
-	int rc = chunk_copy(&s->chunk, &p, &outcome);
+	int rc;
 
-	s->copying = true;
-	if (rc == EXIT_DONE && outcome == CHUNK_FAILED)
-		return fail_table(s, d, out);
+	log_info("%s has changed: its snapshot begins anew",
+	    at_hand(s)->name.sql.data);
+	rc = chunk_end(&s->chunk);
+	if (rc == EXIT_DONE)
+		rc = snapshot_choose_again(s, at_hand(s));
+	s->progress = true;
+	next_turn(s);
 	return rc;
 }
 
 static int
-read_blocks(struct snapshot *s, struct decode *d, struct buf *out)
+read_part(struct snapshot *s, struct decode *d, struct buf *out)
 {
-	int rc;
-
-	if (!take_leaf(s, d, out)) {
-		log_info("%s was rewritten: its snapshot begins anew",
-		    buf_str(&s->state.table));
-		rc = chunk_end(&s->chunk);
-		if (rc == EXIT_DONE)
-			rc = snapshot_choose_again(s);
-		end_reading(s, 0);
-		return rc;
-	}
-	return start_copy(s, d, out);
+	if (s->by_key)
+		return view_eq(buf_view(&at_hand(s)->shape), s->chunk.shape)
+		    ? start_copy(s)
+		    : begin_anew(s);
+	return take_leaf(s, d, out) ? start_copy(s) : begin_anew(s);
 }
 
-/* Locks the table and takes a database snapshot; reads if it shows all, else
- * tries again. */
+/* A part is not to be read now. */
 static int
-begin_reading(struct snapshot *s, struct decode *d, struct buf *out)
+pass_over(struct snapshot *s)
+{
+	next_turn(s);
+	return chunk_end(&s->chunk);
+}
+
+/* Does the database snapshot show all that was streamed?  If not, a new one is
+ * tried, for some time. */
+static int
+wait_visible(struct snapshot *s)
+{
+	if (clock_ms() >= s->reading_since + VISIBLE_MS)
+		end_reading(s, VISIBLE_MS);
+	else
+		s->retry_at = clock_ms() + 1;
+	return chunk_end(&s->chunk);
+}
+
+/* Locks the table and takes a database snapshot; reads if it shows all. */
+static int
+begin_part(struct snapshot *s, struct decode *d, struct buf *out)
 {
 	struct chunk_part p = part(s);
 	enum chunk_outcome outcome;
@@ -170,80 +335,125 @@ begin_reading(struct snapshot *s, struct decode *d, struct buf *out)
 	if (rc != EXIT_DONE)
 		return rc;
 	if (outcome == CHUNK_FAILED)
-		return fail_table(s, d, out);
-	if (outcome == CHUNK_LOCKED)
-		return end_reading(s, LOCKED_MS);
+		return fail_chunk(s, d, out);
+	if (outcome == CHUNK_LOCKED) {
+		next_turn(s);
+		return EXIT_DONE;
+	}
 	if (decode_leaves_out(d, s->chunk.relation->schema_name,
 		s->chunk.relation->table_name)) {
-		end_reading(s, 0);
-		rc = chunk_end(&s->chunk);
-		return rc == EXIT_DONE ? advance(s, d, out) : rc;
+		remove_table(s);
+		return chunk_end(&s->chunk);
 	}
-	if (visible_all(&s->streamed, s->chunk.snapshot) || !SNAPSHOT_RULE(1))
-		return s->by_key ? start_copy(s, d, out)
-				 : read_blocks(s, d, out);
-	rc = chunk_end(&s->chunk);
-	if (clock_ms() >= s->reading_since + VISIBLE_MS)
-		end_reading(s, VISIBLE_MS);
-	else
-		s->retry_at = clock_ms() + 1;
-	return rc;
-}
-
-/* Adapts the number of blocks to the pause. */
-static void
-adapt(struct snapshot *s)
-{
-	int64_t took = clock_ms() - s->reading_since + 1;
-	uint64_t n = s->blocks * (uint64_t)s->o.pause_ms / (uint64_t)took;
-
-	if (n > 2 * s->blocks)
-		n = 2 * s->blocks;
-	s->blocks = n < 1 ? 1 : n > MOST_BLOCKS ? MOST_BLOCKS : n;
-}
-
-/* Reads the rows that must be read again by their keys. */
-static void
-begin_keys(struct snapshot *s)
-{
-	s->by_key = true;
-	s->copying = false;
-	s->retry_at = 0;
+	if (s->chunk.whole) {
+		s->progress |= !at_hand(s)->whole;
+		at_hand(s)->whole = true;
+		return pass_over(s);
+	}
+	if (!visible_all(&s->streamed, s->chunk.snapshot) && SNAPSHOT_RULE(1))
+		return wait_visible(s);
+	return read_part(s, d, out);
 }
 
 static int
+begin_whole(struct snapshot *s, struct decode *d, struct buf *out)
+{
+	struct snapshot_table *t = at_hand(s);
+	const char *reason;
+	bool ready;
+	int rc = snapshot_whole_ready(s, t, &ready, &reason);
+
+	if (rc != EXIT_DONE)
+		return rc;
+	if (reason != NULL)
+		return fail_table(s, d, out, reason);
+	if (!ready) {
+		s->progress = true;
+		next_turn(s);
+		return EXIT_DONE;
+	}
+	add_mark(s, d, out, t, "begin", NULL);
+	return start_copy(s);
+}
+
+static int
+begin_turn(struct snapshot *s, struct decode *d, struct buf *out)
+{
+	struct snapshot_table *t = at_hand(s);
+
+	s->by_key = t->step == SNAPSHOT_KEYS && keyspool_count(&t->keys) > 0;
+	if (s->state.cancelled) {
+		fail_table(s, d, out, "it was cancelled");
+		return snapshot_whole_disarm(s);
+	}
+	if (t->armed)
+		return begin_whole(s, d, out);
+	if (t->step == SNAPSHOT_READ || s->by_key)
+		return begin_part(s, d, out);
+	add_mark(s, d, out, t, "end", NULL);
+	remove_table(s);
+	return EXIT_DONE;
+}
+
+/* More keys are read under this marker, too. */
+static int
 end_keys(struct snapshot *s)
 {
-	int rc = chunk_end(&s->chunk);
+	struct snapshot_table *t = at_hand(s);
 
-	buf_clear(&s->state.keys);
-	s->nkeys = 0;
-	if (s->state.step == SNAPSHOT_KEYS && !s->part)
-		s->state.step = SNAPSHOT_END;
-	end_reading(s, 0);
-	return rc;
+	keyspool_drop(&t->keys);
+	s->copying = false;
+	if (keyspool_count(&t->keys) == 0) {
+		if (t->step == SNAPSHOT_KEYS)
+			t->step = SNAPSHOT_END;
+		next_turn(s);
+	}
+	return chunk_end(&s->chunk);
 }
 
 static int
 end_blocks(struct snapshot *s)
 {
-	struct snapshot_state *t = &s->state;
+	struct snapshot_table *t = at_hand(s);
 	bool found = true;
 	int rc = chunk_end(&s->chunk);
 
 	t->rows += s->rows;
 	t->blocks += t->to - t->from;
+	s->blocks_read += t->to - t->from;
 	t->from = t->to;
-	adapt(s);
 	if (rc == EXIT_DONE && t->from >= t->leaf_blocks)
-		rc = snapshot_choose_leaf(s, &found);
-	if (!found)
+		rc = snapshot_choose_leaf(s, t, &found);
+	if (!found && !s->locked)
 		t->step = SNAPSHOT_KEYS;
-	if (t->keys.len > 0)
-		begin_keys(s);
-	else
-		end_reading(s, 0);
+	if (keyspool_count(&t->keys) == 0) {
+		next_turn(s);
+		return rc;
+	}
+	s->by_key = true; /* under this marker, too */
+	s->copying = false;
 	return rc;
+}
+
+static int
+end_whole(struct snapshot *s)
+{
+	struct snapshot_table *t = at_hand(s);
+
+	t->rows = s->rows;
+	t->blocks = t->of = s->chunk.blocks;
+	t->step = SNAPSHOT_END;
+	next_turn(s);
+	return chunk_end(&s->chunk);
+}
+
+static int
+end_part(struct snapshot *s)
+{
+	s->progress = true;
+	if (s->by_key)
+		return end_keys(s);
+	return at_hand(s)->whole ? end_whole(s) : end_blocks(s);
 }
 
 static int
@@ -259,16 +469,24 @@ copy_rows(struct snapshot *s, struct decode *d, struct buf *out, size_t max)
 		rc = chunk_next(&s->chunk, &row, &len, &end, &outcome);
 		if (rc != EXIT_DONE || row == NULL)
 			break;
-		rc = decode_row(d, s->chunk.relation, buf_view(&s->state.id),
-		    row, len, out);
+		rc = decode_row(d, s->chunk.relation,
+		    buf_view(&s->state.wish.id), row, len, out);
 		PQfreemem(row);
 		s->rows += !s->by_key;
 	}
 	if (rc != EXIT_DONE || !end)
 		return rc;
-	if (outcome == CHUNK_FAILED)
-		return fail_table(s, d, out);
-	return s->by_key ? end_keys(s) : end_blocks(s);
+	return outcome == CHUNK_FAILED ? fail_chunk(s, d, out) : end_part(s);
+}
+
+/* A marker that takes longer than the pause leaves the other tables to the next
+ * one, which begins with them. */
+static bool
+is_over(const struct snapshot *s)
+{
+	return s->left == 0 || s->renewal ||
+	    (s->left < s->state.n &&
+		clock_ms() >= s->reading_since + s->o.pause_ms);
 }
 
 int
@@ -276,24 +494,13 @@ snapshot_read(struct snapshot *s, struct decode *d, struct buf *out, size_t max)
 {
 	if (s->copying)
 		return copy_rows(s, d, out, max);
-	if (clock_ms() < s->retry_at)
+	if (clock_ms() < s->retry_at || s->flushing)
 		return EXIT_DONE;
-	if (s->part || s->by_key)
-		return begin_reading(s, d, out);
-	if (s->state.step == SNAPSHOT_KEYS && s->state.keys.len > 0 &&
-	    !s->renewal) {
-		begin_keys(s);
-		return EXIT_DONE;
-	}
-	end_reading(s, 0);
-	if (s->renewal)
-		return EXIT_DONE;
-	if (s->state.step == SNAPSHOT_KEYS)
-		s->state.step = SNAPSHOT_END;
-	else if (s->state.step == SNAPSHOT_END) {
-		if (s->state.table.len > 0)
-			add_table_mark(s, d, out, "end", NULL);
-		return advance(s, d, out);
-	}
-	return EXIT_DONE;
+	if (s->by_key)
+		return begin_part(s, d, out);
+	if (is_over(s))
+		return end_marker(s, d, out);
+	if (s->turn >= s->state.n)
+		s->turn = 0;
+	return begin_turn(s, d, out);
 }

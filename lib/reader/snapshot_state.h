@@ -1,27 +1,6 @@
 /*
- * How far a snapshot is, as its markers carry it: transactional messages in the
- * source's WAL, prefix philotes.snapshot, with a JSON object as content.  A
- * marker asks for the part of a table that is to be read when it comes back in
- * the stream, and is what a reader that starts anew goes on from.
- *
- *	request	= { tables id? slot? }		what somebody wants read
- *	command	= { do slot? }			"pause", "resume" or "cancel"
- *	marker	= { run slot seen id step parts next tables rows blocks of
- *		    paused keys queue }
- *
- *	tables	the names still to be read, that at hand first, as people write
- *		them; null: all that are published, in order of name
- *	slot	of the reader that it is for; null in a request: of each
- *	run	of the reader process that wrote it
- *	seen	the LSN up to which requests are in the marker
- *	step	"read": blocks of the table at hand; "keys": rows by their keys;
- *		"end": nothing, the table is read
- *	parts	[] or [[leaf, relfilenode, first block, block beyond, blocks]]; the
- *		relfilenode 0: the leaf has not been looked at
- *	next	the table at hand, schema.table as SQL writes it
- *	rows, blocks, of	of that table: read before, read before, in all
- *	keys	of rows that are to be read again, [[value, …], …]
- *	queue	the requests behind, [{id tables}]
+ * How far a snapshot is: the request at hand and those that wait, and the tables
+ * that are being read.  snapshot_message.h writes it into markers.
  */
 #ifndef SNAPSHOT_STATE_H
 #define SNAPSHOT_STATE_H
@@ -29,81 +8,112 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "reader/keyspool.h"
 
-#define SNAPSHOT_PREFIX "philotes.snapshot"
+#define SNAPSHOT_TABLES 64 /* at hand at a time */
 
+/* A name as SQL writes it, and its parts.  Zero-initialise. */
+struct snapshot_name {
+	struct buf sql; /* ends with a NUL byte; empty: none */
+	struct buf schema;
+	struct buf table;
+};
+
+/* What is next for a table: blocks of it; rows by their keys; its end. */
 enum snapshot_step { SNAPSHOT_READ, SNAPSHOT_KEYS, SNAPSHOT_END };
+
+/* A table at hand.  Zero-initialise. */
+struct snapshot_table {
+	enum snapshot_step step;
+	struct snapshot_name name; /* published under this name */
+	bool begun;                /* the stream has its `begin` */
+	struct snapshot_name leaf; /* itself, or its partition */
+	uint64_t leaf_oid;         /* 0: not looked at */
+	uint64_t filenode;
+	struct buf shape; /* of the rows that were read */
+	uint64_t from;    /* the block where reading goes on */
+	uint64_t to;
+	uint64_t leaf_blocks;
+	uint64_t rows; /* of the table, read before */
+	uint64_t blocks;
+	uint64_t of;          /* blocks in all */
+	struct keyspool keys; /* of rows to be read again: JSON arrays of
+			       * values in text form */
+
+	/* in no marker */
+	bool whole;     /* it is read at once, see snapshot_whole.c */
+	bool armed;     /* the database snapshot for that is taken */
+	unsigned tries; /* that others' changes spoiled */
+};
+
+/* What somebody wants read.  Zero-initialise. */
+struct snapshot_wish {
+	struct buf id;
+	bool all;          /* tables that are published */
+	struct buf tables; /* else these: names as people write them, each with
+			    * a NUL byte; those that are done are gone */
+};
 
 /* Zero-initialise. */
 struct snapshot_state {
-	enum snapshot_step step;
 	bool paused;
-	struct buf id;     /* of the request at hand; empty: there is none */
-	struct buf tables; /* JSON text: an array, or null */
-	struct buf table;  /* that at hand; empty: to be chosen */
-	struct buf leaf;   /* empty: the first */
-	uint64_t filenode; /* of the leaf; 0: not looked at */
-	uint64_t from;     /* the block where reading goes on */
-	uint64_t to;
-	uint64_t leaf_blocks;
-	uint64_t rows; /* of the table */
-	uint64_t blocks;
-	uint64_t of;
-	struct buf keys;  /* JSON text: arrays, with commas */
-	struct buf queue; /* JSON text: the objects of the array, with commas */
+	bool cancelled;
+	struct snapshot_wish wish; /* at hand; no id: none is */
+	struct buf next;           /* the last table that was chosen */
+	struct snapshot_table tables[SNAPSHOT_TABLES]; /* at hand */
+	size_t n;
+	struct snapshot_wish *queue; /* those that wait, in order */
+	size_t nqueue;
 };
 
 void snapshot_state_release(struct snapshot_state *s);
 
-/* Writes the marker; with `part` it asks for the blocks at hand, and with `keys`
- * it carries these. */
-void snapshot_state_write(struct buf *b, const struct snapshot_state *s,
-    const char *run, const char *slot, uint64_t seen, bool part, bool keys);
+/* Functions that return bool return false if memory ran out. */
 
-enum snapshot_kind {
-	SNAPSHOT_REQUEST,
-	SNAPSHOT_PAUSE,
-	SNAPSHOT_RESUME,
-	SNAPSHOT_CANCEL,
-	SNAPSHOT_MARKER,
-	SNAPSHOT_BAD, /* reason says why */
-};
+/* False also if the text is no name of one table. */
+bool snapshot_name_set(struct snapshot_name *n, struct view sql);
+void snapshot_name_release(struct snapshot_name *n);
 
-/* What a message says.  The texts are views into the content; of a marker the
- * state is filled. */
-struct snapshot_message {
-	enum snapshot_kind kind;
-	const char *reason; /* a literal */
-	struct view run;
-	struct view slot; /* null: of every reader */
-	struct view id;
-	struct view tables; /* JSON text */
-	uint64_t seen;
-	bool part;
-};
+/* Adds a table at hand, which is read from the first block of its leaf on. */
+bool snapshot_state_add_table(
+    struct snapshot_state *s, struct view name, struct view leaf, uint64_t of);
 
-/* Reads a message.  False: out of memory. */
-bool snapshot_message_read(
-    struct view content, struct snapshot_message *m, struct snapshot_state *s);
+/* It is read anew from that block on, for the first time or once more. */
+bool snapshot_table_begin(
+    struct snapshot_table *t, struct view leaf, uint64_t of);
+
+/* Removes the i-th table at hand. */
+void snapshot_state_remove(struct snapshot_state *s, size_t i);
+
+/* The table of this name if it is at hand, else NULL. */
+struct snapshot_table *snapshot_state_find(
+    struct snapshot_state *s, struct view schema, struct view table);
+
+/* Adds a name behind the others of a wish. */
+void snapshot_wish_add(struct snapshot_wish *w, struct view name);
+
+/* Puts a name before the others. */
+bool snapshot_wish_prepend(struct snapshot_wish *w, struct view name);
+
+/* The first name, a view into the wish; null: there is none, or all are wanted.
+ */
+struct view snapshot_wish_first(const struct snapshot_wish *w);
+void snapshot_wish_drop_first(struct snapshot_wish *w);
+void snapshot_wish_release(struct snapshot_wish *w);
 
 /*
- * Adds a request behind those that wait.  Of its tables those that wait already
- * are left out.  False: out of memory.
+ * Adds a wish, which is then empty, behind those that wait.  Of its tables those
+ * that wait already are left out.
  */
-bool snapshot_state_add(
-    struct snapshot_state *s, struct view id, struct view tables);
+bool snapshot_state_add(struct snapshot_state *s, struct snapshot_wish *w);
 
-/* The request at hand is done: the next one, if there is one, is at hand. */
+/* Adds it whatever it has. */
+bool snapshot_state_push(struct snapshot_state *s, struct snapshot_wish *w);
+
+/* Nothing more is wanted; all wishes are still to be popped. */
+void snapshot_state_cancel(struct snapshot_state *s);
+
+/* The wish at hand is done: the next one, if there is one, is at hand. */
 void snapshot_state_pop(struct snapshot_state *s);
-
-/* The first of the tables, decoded into *name; false: there is none left, or
- * all are wanted. */
-bool snapshot_state_first(const struct snapshot_state *s, struct buf *name);
-
-/* Puts a name before the tables, which are a list. */
-void snapshot_state_prepend(struct snapshot_state *s, struct view name);
-
-/* Takes the first of the tables off. */
-void snapshot_state_drop_first(struct snapshot_state *s);
 
 #endif

@@ -3,12 +3,11 @@
 #include <stdlib.h>
 
 /*
- * Does a database snapshot, "xmin:xmax:xip,…", show the transaction?  The
- * stream has the low 32 bits of its xid; the rest is that of the snapshot's
+ * The stream has the low 32 bits of its xid; the rest is that of the snapshot's
  * epoch or one beside it.
  */
-static bool
-is_visible(uint32_t xid, struct view snapshot)
+bool
+visible_is(uint32_t xid, struct view snapshot)
 {
 	uint64_t v[2] = {0}, full, one = 0;
 	const char *p = snapshot.p, *end = p + snapshot.n;
@@ -57,7 +56,7 @@ visible_all(struct visible *v, struct view snapshot)
 	size_t left = 0;
 
 	for (size_t i = 0; i < v->n; i++)
-		if (!is_visible(v->xids[i], snapshot))
+		if (!visible_is(v->xids[i], snapshot))
 			v->xids[left++] = v->xids[i];
 	v->n = left;
 	return left == 0;

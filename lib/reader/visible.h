@@ -21,6 +21,9 @@ struct visible {
 /* Adds a transaction, by the low 32 bits of its id.  False: out of memory. */
 bool visible_add(struct visible *v, uint32_t xid);
 
+/* Does a snapshot, as in visible_all, show the transaction? */
+bool visible_is(uint32_t xid, struct view snapshot);
+
 /*
  * Does the snapshot show all transactions?  Those that it shows are forgotten.
  * It is the text of pg_current_snapshot(), "xmin:xmax:xip,..." (PostgreSQL

@@ -1,10 +1,13 @@
 -- What a snapshot must know of the published table $2 to read its leaf $3 (the
 -- table itself, or a partition), both as schema.table: the snapshot of this
--- transaction, where the leaf is stored and how large it is, and the columns that
--- the publication $1 has, as pgoutput would send them.  No row: the table is not
--- published, or the leaf is none of its own.  Columns of newer versions are taken
--- from the row as JSON.
-WITH t AS (
+-- transaction, and how far the WAL is that it may show; where the leaf is stored
+-- and how large it is; whether the table must be read at once, since no key names
+-- its rows or they are in no blocks; and the columns that the publication $1 has,
+-- as pgoutput would send them.  The shape is another one if rows read before
+-- would now be read in another way.  No row: the table is not published, or the
+-- leaf is none of its own.  Columns of newer versions are taken from the row as
+-- JSON.
+WITH RECURSIVE t AS (
 	SELECT pg_catalog.to_regclass($2)::oid AS oid,
 	       pg_catalog.to_regclass($3)::oid AS leaf),
 published AS (
@@ -14,46 +17,82 @@ published AS (
 	WHERE p.pubname = $1
 	  AND pg_catalog.format('%I.%I', p.schemaname, p.tablename) = $2),
 identity AS (
-	SELECT i.indrelid, i.indkey FROM pg_catalog.pg_index i
-	JOIN pg_catalog.pg_class c ON c.oid = i.indrelid
+	SELECT i.* FROM t
+	JOIN pg_catalog.pg_class c ON c.oid = t.oid
+	JOIN pg_catalog.pg_index i ON i.indrelid = t.oid
 	WHERE i.indisvalid AND i.indisunique AND i.indimmediate
 	  AND i.indpred IS NULL
 	  AND CASE c.relreplident WHEN 'd' THEN i.indisprimary
-	                          WHEN 'i' THEN i.indisreplident END)
-SELECT pg_catalog.pg_current_snapshot(), n.nspname, c.relname,
-       pg_catalog.pg_relation_filenode(l.oid),
+	                          WHEN 'i' THEN i.indisreplident END),
+-- the operators that compare key columns, if pg_catalog does not have them
+keys AS (
+	SELECT k.attnum, nullif(n.nspname, 'pg_catalog') AS operators
+	FROM identity i
+	CROSS JOIN LATERAL ROWS FROM (
+	    pg_catalog.unnest(i.indkey::int2[]),
+	    pg_catalog.unnest(i.indclass::oid[])) AS k (attnum, opclass)
+	LEFT JOIN pg_catalog.pg_opclass c ON c.oid = k.opclass
+	LEFT JOIN pg_catalog.pg_amop o ON o.amopfamily = c.opcfamily
+	 AND o.amopstrategy = 3 AND o.amoplefttype = c.opcintype
+	 AND o.amoprighttype = c.opcintype
+	LEFT JOIN pg_catalog.pg_operator p ON p.oid = o.amopopr
+	LEFT JOIN pg_catalog.pg_namespace n ON n.oid = p.oprnamespace),
+columns AS (
+	SELECT a.attnum, a.attname, a.atttypid, c.relreplident = 'f'
+	           OR a.attnum IN (SELECT attnum FROM keys) AS key,
+	       (SELECT operators FROM keys WHERE attnum = a.attnum) AS operators,
+	       pg_catalog.concat_ws(' ', a.attnum, a.attname, a.atttypid,
+	           a.atttypmod, c.relreplident) AS shape
+	FROM t
+	JOIN pg_catalog.pg_class c ON c.oid = t.oid
+	JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
+	CROSS JOIN published
+	WHERE a.attnum > 0 AND NOT a.attisdropped
+	  AND (published.names IS NULL OR published.names ? a.attname)
+	  AND (a.attgenerated = ''
+	       OR pg_catalog.current_setting('server_version_num')::int >= 180000)),
+-- pg_partition_tree() would wait for locks
+tree AS (
+	SELECT oid FROM t
+	UNION ALL
+	SELECT c.oid FROM tree
+	JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.oid
+	JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relispartition)
+SELECT pg_catalog.pg_current_snapshot(),
+       pg_catalog.pg_current_wal_insert_lsn(),
+       n.nspname, c.relname, l.oid, pg_catalog.pg_relation_filenode(l.oid),
        pg_catalog.pg_relation_size(l.oid)
            / pg_catalog.current_setting('block_size')::int,
+       (SELECT pg_catalog.md5(pg_catalog.concat_ws(' ', c.oid,
+                   published.filter,
+                   pg_catalog.string_agg(shape, ',' ORDER BY attnum)))
+        FROM columns),
        CASE WHEN l.relkind = 'f' THEN 'it is a foreign table'
-            WHEN am.amname <> 'heap' THEN 'its access method is not heap'
-            WHEN NOT EXISTS (SELECT FROM identity i WHERE i.indrelid = c.oid)
-             AND NOT EXISTS (
-                SELECT FROM pg_catalog.pg_index i
-                WHERE c.relreplident = 'f' AND i.indrelid = c.oid
-                  AND i.indisvalid AND i.indisunique AND i.indimmediate
-                  AND i.indpred IS NULL AND i.indexprs IS NULL
-                  AND NOT EXISTS (
-                    SELECT FROM pg_catalog.pg_attribute k
-                    WHERE k.attrelid = c.oid AND k.attnum = ANY (i.indkey)
-                      AND NOT k.attnotnull))
-            THEN 'it has no key'
+            WHEN l.relkind = 'p' AND EXISTS (
+                SELECT FROM tree JOIN pg_catalog.pg_class f USING (oid)
+                WHERE f.relkind = 'f')
+            THEN 'a partition of it is a foreign table'
        END,
-       published.filter, a.attname, a.atttypid,
-       c.relreplident = 'f' OR EXISTS (
-           SELECT FROM identity i
-           WHERE i.indrelid = c.oid AND a.attnum = ANY (i.indkey)),
-       l.relkind = 'p'
+       EXISTS (SELECT FROM tree
+               JOIN pg_catalog.pg_class h USING (oid)
+               JOIN pg_catalog.pg_am am ON am.oid = h.relam
+               WHERE am.amname <> 'heap')
+       OR NOT EXISTS (SELECT FROM identity)
+       AND NOT EXISTS (
+           SELECT FROM pg_catalog.pg_index i
+           WHERE c.relreplident = 'f' AND i.indrelid = c.oid
+             AND i.indisvalid AND i.indisunique AND i.indimmediate
+             AND i.indpred IS NULL AND i.indexprs IS NULL
+             AND NOT EXISTS (
+                 SELECT FROM pg_catalog.pg_attribute k
+                 WHERE k.attrelid = c.oid AND k.attnum = ANY (i.indkey)
+                   AND NOT k.attnotnull)),
+       published.filter, l.relkind = 'p',
+       a.attname, a.atttypid, a.key, a.operators
 FROM t
 JOIN pg_catalog.pg_class c ON c.oid = t.oid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_catalog.pg_class l ON l.oid = t.leaf
- AND (l.oid = c.oid
-      OR l.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree(c.oid)))
-LEFT JOIN pg_catalog.pg_am am ON am.oid = l.relam
+JOIN pg_catalog.pg_class l ON l.oid = t.leaf AND l.oid IN (SELECT oid FROM tree)
 CROSS JOIN published
-LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
- AND a.attnum > 0 AND NOT a.attisdropped
- AND (published.names IS NULL OR published.names ? a.attname)
- AND (a.attgenerated = ''
-      OR pg_catalog.current_setting('server_version_num')::int >= 180000)
+LEFT JOIN columns a ON true
 ORDER BY a.attnum
