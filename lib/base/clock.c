@@ -79,17 +79,16 @@ put_digits(char *to, int64_t v, int n)
 	return to + n;
 }
 
-void
-clock_format_pg(struct buf *b, int64_t t)
+#define TIME_TEXT 40
+
+/* A finite time; returns the length. */
+static size_t
+format_time(char text[TIME_TEXT], int64_t t)
 {
 	int64_t days = t / DAY_US, us = t % DAY_US, year;
 	int month, day;
-	char text[40], *p = text;
+	char *p = text;
 
-	if (t == INT64_MAX || t == INT64_MIN) {
-		buf_adds(b, t > 0 ? "infinity" : "-infinity");
-		return;
-	}
 	if (us < 0) {
 		us += DAY_US;
 		days--;
@@ -114,7 +113,26 @@ clock_format_pg(struct buf *b, int64_t t)
 	*p++ = '.';
 	p = put_digits(p, us % 1000000, 6);
 	*p++ = 'Z';
-	buf_add(b, text, (size_t)(p - text));
+	return (size_t)(p - text);
+}
+
+void
+clock_format_pg(struct buf *b, int64_t t)
+{
+	/* the rows of a transaction have the same time */
+	static char text[TIME_TEXT];
+	static int64_t last;
+	static size_t n;
+
+	if (t == INT64_MAX || t == INT64_MIN) {
+		buf_adds(b, t > 0 ? "infinity" : "-infinity");
+		return;
+	}
+	if (t != last || n == 0) {
+		n = format_time(text, t);
+		last = t;
+	}
+	buf_add(b, text, n);
 }
 
 /* The text still to be read.  After a failure every read returns 0. */

@@ -302,17 +302,14 @@ next_of(struct chunk *c, struct chunk_lane *l, char **row, size_t *len,
 		if (rc != EXIT_DONE || !l->copying)
 			return rc;
 		got = PQgetCopyData(l->pg.conn, row, 1);
+		if (got != 0)
+			pg_heard(&l->pg);
 	}
-	if (got > 0) {
-		*len = (size_t)got;
-		pg_heard(&l->pg);
-	} else if (got < 0) {
-		l->copying = false;
-		return hear_lane(c, l, outcome);
-	} else {
+	if (got == 0)
 		return pg_lose_patience(&l->pg, doing);
-	}
-	return EXIT_DONE;
+	*len = (size_t)got;
+	l->copying = got > 0;
+	return got > 0 ? EXIT_DONE : hear_lane(c, l, outcome);
 }
 
 /* What another lane did not get is read by the first one.  False: there is no

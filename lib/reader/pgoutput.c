@@ -285,8 +285,9 @@ skip_type(struct pgoutput *d)
 static void
 add_metadata(struct buf *m, const char *key, struct view value)
 {
-	buf_addc(m, m->len == 0 ? '{' : ',');
-	buf_addf(m, "\"%s\":", key);
+	buf_adds(m, m->len == 0 ? "{\"" : ",\"");
+	buf_adds(m, key);
+	buf_adds(m, "\":");
 	buf_addv(m, value);
 }
 
