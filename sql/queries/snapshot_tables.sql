@@ -2,7 +2,18 @@
 -- 64 behind $2 if $3 is null, else all that are the table $3.$4 or its partitions
 -- and children.  Of each: the first leaf and the blocks of all its leaves, as
 -- snapshot_leaves.sql has them.
-WITH wanted AS (
+WITH RECURSIVE meant AS (
+	SELECT c.oid, n.nspname, c.relname
+	FROM pg_catalog.pg_class c
+	JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+	WHERE n.nspname = $3::text AND c.relname = $4::text
+	UNION
+	SELECT c.oid, n.nspname, c.relname
+	FROM meant
+	JOIN pg_catalog.pg_inherits i ON i.inhparent = meant.oid
+	JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+	JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace),
+wanted AS (
 	SELECT pg_catalog.format('%I.%I', p.schemaname, p.tablename) COLLATE "C"
 	           AS name
 	FROM pg_catalog.pg_publication_tables p
@@ -10,15 +21,8 @@ WITH wanted AS (
 	  AND CASE WHEN $3::text IS NULL
 	      THEN pg_catalog.format('%I.%I', p.schemaname, p.tablename)
 	               COLLATE "C" > $2
-	      ELSE pg_catalog.to_regclass(
-	               pg_catalog.format('%I.%I', p.schemaname, p.tablename)) IN (
-	           WITH RECURSIVE tree AS (
-	               SELECT pg_catalog.to_regclass(
-	                   pg_catalog.format('%I.%I', $3::text, $4::text)) AS oid
-	               UNION ALL
-	               SELECT i.inhrelid FROM pg_catalog.pg_inherits i
-	               JOIN tree ON i.inhparent = tree.oid)
-	           SELECT oid FROM tree) END
+	      ELSE (p.schemaname, p.tablename)
+	           IN (SELECT nspname, relname FROM meant) END
 	ORDER BY name
 	LIMIT CASE WHEN $3 IS NULL THEN 64 END)
 SELECT w.name, coalesce(l.leaf, w.name), coalesce(l.blocks, 0)
