@@ -33,8 +33,9 @@ connect_lane(struct chunk *c, size_t i)
 	rc = source_connect(&l->pg, c->conninfo);
 	if (rc == EXIT_DONE)
 		rc = pg_query(&l->pg, "set up the session on the source",
-		    "SET enable_seqscan = off; SET lock_timeout = '200ms'", 0,
-		    NULL, NULL);
+		    "SET enable_seqscan = off; SET lock_timeout = '200ms';"
+		    "SET plan_cache_mode = force_generic_plan",
+		    0, NULL, NULL);
 	if (rc != EXIT_DONE)
 		pg_close(&l->pg);
 	l->pg.expected = "55P03";
@@ -183,21 +184,35 @@ learn(struct chunk *c, enum chunk_outcome *outcome)
 	return chunk_end(c);
 }
 
+/* The statement is a long one, so it is planned once. */
+static int
+ask_facts(struct chunk *c, const struct chunk_part *p)
+{
+	struct pg *pg = &c->lanes[0].pg;
+	const struct snapshot_name *leaf = p->leaf != NULL ? p->leaf : p->table;
+	const char *params[] = {
+	    p->publication, p->table->sql.data, leaf->sql.data};
+	const char *name;
+	int rc = pg_prepare(pg, doing, SQL_SNAPSHOT_FACTS, 3, &name);
+
+	PQclear(c->facts);
+	c->facts = NULL;
+	if (rc != EXIT_DONE)
+		return rc;
+	if (PQsendQueryPrepared(pg->conn, name, 3, params, NULL, NULL, 0) == 0)
+		return pg_failed(pg, doing, NULL);
+	return pg_finish(pg, doing, &c->facts);
+}
+
 int
 chunk_begin(
     struct chunk *c, const struct chunk_part *p, enum chunk_outcome *outcome)
 {
-	const struct snapshot_name *leaf = p->leaf != NULL ? p->leaf : p->table;
-	const char *params[] = {
-	    p->publication, p->table->sql.data, leaf->sql.data};
 	int rc = lock(c, p, outcome);
 
 	if (rc != EXIT_DONE || *outcome != CHUNK_OK)
 		return rc;
-	PQclear(c->facts);
-	c->facts = NULL;
-	rc = pg_query(
-	    &c->lanes[0].pg, doing, SQL_SNAPSHOT_FACTS, 3, params, &c->facts);
+	rc = ask_facts(c, p);
 	rc = judge(c, c->facts, rc, outcome);
 	return rc == EXIT_DONE && *outcome == CHUNK_OK ? learn(c, outcome) : rc;
 }
