@@ -45,6 +45,12 @@ hold()
 	echo "$1" >&21
 }
 
+# grep_log TEXT: how many lines of the reader have it
+grep_log()
+{
+	grep -c -- "$1" "$BATS_TEST_TMPDIR/reader.log" || :
+}
+
 let_go()
 {
 	echo "ROLLBACK;" >&21
@@ -215,4 +221,51 @@ public.t end 3000' ]
 	pg-cdc-read --snapshot all
 	taken
 	[ "$(marks | grep -c ' end ')" = 2 ]
+}
+
+@test "a change made before its table was published is waited for" {
+	src_psql "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1);
+	    CREATE PUBLICATION philotes_pub"
+	pg-cdc-read --create
+	hold "BEGIN; INSERT INTO t VALUES (2);"
+	wait_for src_psql "SELECT count(*) FROM pg_locks
+	    WHERE mode = 'RowExclusiveLock' AND relation = 't'::regclass" 1
+	src_psql "ALTER PUBLICATION philotes_pub ADD TABLE t"
+	pg-cdc-read --snapshot t
+	start_pipeline -v 21>&-
+	wait_for grep_log 'waits for those who change it' 1
+	# one that comes later is streamed
+	src_psql "INSERT INTO t VALUES (3)"
+	echo "COMMIT;" >&21
+	wait_for snapshot_done '' 1
+	exec 21>&-
+	stop_pipeline
+	[ "$(buf_psql "SELECT string_agg(DISTINCT after_data->>'id', ' ')
+	    FROM philotes.cdc_log WHERE operation <> 'SNAPSHOT'")" = "1 2 3" ]
+}
+
+@test "a request that is streamed before its table is seen is not passed over" {
+	src_psql "CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1);
+	    CREATE PUBLICATION philotes_pub"
+	pg-cdc-read --create
+	start_pipeline
+	wait_for buf_psql "SELECT count(*) > 0 FROM philotes.cdc_writes" t
+	src_psql "ALTER SYSTEM SET synchronous_standby_names = 'nobody'"
+	src_psql "SELECT pg_reload_conf()" >/dev/null
+	wait_for src_psql "SHOW synchronous_standby_names" nobody
+	child src_psql "BEGIN; ALTER PUBLICATION philotes_pub ADD TABLE t;
+	    SELECT pg_logical_emit_message(true, 'philotes.snapshot',
+	        '{\"tables\":[\"t\"]}'); COMMIT"
+	wait_for src_psql "SELECT count(*) FROM pg_stat_activity
+	    WHERE wait_event = 'SyncRep'" 1
+	# the reader, whose marker waits, too, has looked for the table, which
+	# nobody sees to be published
+	wait_for src_psql "SELECT count(*) FROM pg_stat_activity
+	    WHERE wait_event = 'SyncRep'" 2
+	src_psql "ALTER SYSTEM RESET synchronous_standby_names"
+	src_psql "SELECT pg_reload_conf()" >/dev/null
+	wait_for snapshot_done '' 1
+	stop_pipeline
+	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_log
+	    WHERE operation = 'READ'")" = 1 ]
 }

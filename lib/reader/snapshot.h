@@ -62,7 +62,7 @@ struct snapshot {
 	/* a marker has come back */
 	bool reading;
 	bool copying;
-	bool locked; /* the tables could not be looked up for a lock */
+	bool locked; /* the tables cannot be looked up now */
 	bool by_key; /* rows by their keys, which are in */
 	struct buf keys;
 	bool progress; /* a table has got on */

@@ -162,9 +162,26 @@ choose_published(struct snapshot *s, uint64_t room)
 	return rc;
 }
 
+/* What was streamed may be what publishes a table: is it to be seen? */
+static int
+look(struct snapshot *s)
+{
+	PGresult *res;
+	int rc = query_names(s, SQL_SNAPSHOT_NOW, 0, NULL, &res);
+
+	if (rc == EXIT_DONE && !s->locked)
+		s->locked = !visible_all(&s->streamed, pg_value(res, 0, 0));
+	PQclear(res);
+	return rc;
+}
+
 int
 snapshot_choose(struct snapshot *s)
 {
+	int rc = look(s);
+
+	if (rc != EXIT_DONE || s->locked)
+		return rc;
 	s->turn = 0;
 	return s->state.wish.all ? choose_published(s, s->blocks)
 				 : choose_named(s, s->blocks);

@@ -279,6 +279,37 @@ take_leaf(struct snapshot *s, struct decode *d, struct buf *out)
 	return true;
 }
 
+/*
+ * A change made before the table was published is not in the stream.  So the
+ * table begins when those who have changed it by now have ended: after that all
+ * changes are streamed, or shown by the database snapshot.
+ */
+static int
+look_for_writers(struct snapshot *s, struct snapshot_table *t)
+{
+	const char *params[] = {t->name.schema.data, t->name.table.data,
+	    t->writers.len > 0 ? t->writers.data : NULL};
+	PGresult *res;
+	int rc;
+
+	if (t->begun || t->quiet)
+		return EXIT_DONE;
+	rc = pg_query(&s->chunk.lanes[0].pg, doing, SQL_SNAPSHOT_WRITERS, 3,
+	    params, &res);
+	if (rc == EXIT_DONE) {
+		t->quiet = PQgetisnull(res, 0, 0);
+		if (!t->quiet && t->writers.len == 0)
+			log_info("the snapshot of %s waits for those who "
+				 "change it to end their transactions",
+			    t->name.sql.data);
+		buf_clear(&t->writers);
+		buf_addv(&t->writers, pg_value(res, 0, 0));
+		buf_str(&t->writers);
+	}
+	PQclear(res);
+	return rc;
+}
+
 static int
 begin_anew(struct snapshot *s)
 {
@@ -328,10 +359,15 @@ wait_visible(struct snapshot *s)
 static int
 begin_part(struct snapshot *s, struct decode *d, struct buf *out)
 {
+	struct snapshot_table *t = at_hand(s);
 	struct chunk_part p = part(s);
 	enum chunk_outcome outcome;
-	int rc = chunk_begin(&s->chunk, &p, &outcome);
+	int rc = look_for_writers(s, t);
 
+	if (rc == EXIT_DONE && (t->begun || t->quiet))
+		rc = chunk_begin(&s->chunk, &p, &outcome);
+	else
+		outcome = CHUNK_LOCKED;
 	if (rc != EXIT_DONE)
 		return rc;
 	if (outcome == CHUNK_FAILED)
@@ -345,14 +381,13 @@ begin_part(struct snapshot *s, struct decode *d, struct buf *out)
 		remove_table(s);
 		return chunk_end(&s->chunk);
 	}
-	if (s->chunk.whole) {
-		s->progress |= !at_hand(s)->whole;
-		at_hand(s)->whole = true;
-		return pass_over(s);
-	}
 	if (!visible_all(&s->streamed, s->chunk.snapshot) && SNAPSHOT_RULE(1))
 		return wait_visible(s);
-	return read_part(s, d, out);
+	if (!s->chunk.whole)
+		return read_part(s, d, out);
+	s->progress |= !t->whole;
+	t->whole = true;
+	return pass_over(s);
 }
 
 static int

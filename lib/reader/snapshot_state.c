@@ -47,6 +47,7 @@ release_table(struct snapshot_table *t)
 	snapshot_name_release(&t->leaf);
 	keyspool_release(&t->keys);
 	buf_release(&t->shape);
+	buf_release(&t->writers);
 	*t = (struct snapshot_table){0};
 }
 

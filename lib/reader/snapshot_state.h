@@ -41,9 +41,11 @@ struct snapshot_table {
 			       * values in text form */
 
 	/* in no marker */
-	bool whole;     /* it is read at once, see snapshot_whole.c */
-	bool armed;     /* the database snapshot for that is taken */
-	unsigned tries; /* that others' changes spoiled */
+	bool quiet;         /* who changed it before its snapshot has ended */
+	struct buf writers; /* those that are waited for; empty: not asked */
+	bool whole;         /* it is read at once, see snapshot_whole.c */
+	bool armed;         /* the database snapshot for that is taken */
+	unsigned tries;     /* that others' changes spoiled */
 };
 
 /* What somebody wants read.  Zero-initialise. */
