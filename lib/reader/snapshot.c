@@ -119,6 +119,12 @@ on_request(struct snapshot *s, struct snapshot_wish *w, uint64_t commit_lsn)
 		log_info("a snapshot was asked for, and is left");
 		return EXIT_DONE;
 	}
+	if (s->state.nqueue >= SNAPSHOT_WISHES) {
+		log_warning("ignored a request for a snapshot at %s: too many "
+			    "wait",
+		    lsn_text(commit_lsn).s);
+		return EXIT_DONE;
+	}
 	if (w->id.len == 0)
 		buf_adds(&w->id, lsn_text(commit_lsn).s);
 	begin_tracking(s);

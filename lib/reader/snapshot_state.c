@@ -201,10 +201,7 @@ snapshot_state_add(struct snapshot_state *s, struct snapshot_wish *w)
 {
 	if (!w->all)
 		leave_new(s, w);
-	if (w->all || w->tables.len > 0 || w->tables.failed)
-		return snapshot_state_push(s, w);
-	snapshot_wish_release(w);
-	return true;
+	return snapshot_state_push(s, w);
 }
 
 void

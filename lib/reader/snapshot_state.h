@@ -11,6 +11,7 @@
 #include "reader/keyspool.h"
 
 #define SNAPSHOT_TABLES 64 /* at hand at a time */
+#define SNAPSHOT_WISHES 64 /* that wait */
 
 /* A name as SQL writes it, and its parts.  Zero-initialise. */
 struct snapshot_name {
@@ -105,7 +106,7 @@ void snapshot_wish_release(struct snapshot_wish *w);
 
 /*
  * Adds a wish, which is then empty, behind those that wait.  Of its tables those
- * that wait already are left out.
+ * that wait already are left out; it is done when they are.
  */
 bool snapshot_state_add(struct snapshot_state *s, struct snapshot_wish *w);
 

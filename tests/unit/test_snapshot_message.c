@@ -142,7 +142,8 @@ test_queue(void)
 	wish(&s, "1", "a", "b");
 	wish(&s, "2", "b", "c");
 	wish(&s, "3", "c", "a");
-	ok(s.nqueue == 2, "a table that waits is not added again");
+	ok(s.nqueue == 3 && s.queue[2].tables.len == 0,
+	    "a table that waits is not added again");
 	snapshot_state_pop(&s);
 	is_view(buf_view(&s.wish.id), VIEW_LIT("1"),
 	    "the first request is at hand");
@@ -156,6 +157,8 @@ test_queue(void)
 	is_view(
 	    snapshot_wish_first(&s.wish), VIEW_LIT("c"), "the second request");
 	wish(&s, "4", NULL, NULL);
+	snapshot_state_pop(&s);
+	is_view(buf_view(&s.wish.id), VIEW_LIT("3"), "the third request");
 	snapshot_state_pop(&s);
 	ok(s.wish.all, "one of all tables");
 	ok(snapshot_wish_first(&s.wish).p == NULL, "- has no first");
