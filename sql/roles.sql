@@ -23,7 +23,8 @@
 --         philotes_gc;
 --
 -- philotes_reader may create the slot.  The owner of the database creates the
--- publication and the schema, and drops consumers.
+-- publication and the schema, and drops consumers.  For snapshots philotes_reader
+-- must read the tables: grant it SELECT on them, or pg_read_all_data.
 
 \set ON_ERROR_STOP on
 SET search_path = pg_catalog, pg_temp;

@@ -305,3 +305,40 @@ reading()
 	PHILOTES_SOURCE_URL=$url
 	server_psql src "DROP DATABASE ascii"
 }
+
+@test "what keeps a role from taking snapshots is a warning" {
+	local role=blind$BATS_TEST_NUMBER owner=$PHILOTES_SOURCE_URL
+	prepare
+	found_by_role() {
+		PHILOTES_SOURCE_URL="$owner user=$role" \
+			expect_code 0 pg-cdc-read --check
+		grep -E '^[a-zA-Z]+ +snapshot ' <<<"$output" | sed 's/^\(\S*\) */\1 /'
+	}
+	src_psql "CREATE ROLE $role LOGIN REPLICATION; GRANT SELECT ON t TO $role"
+	[ "$(found_by_role)" = \
+	    'ok snapshot     the role may read the rows of every published table' ]
+	src_psql "CREATE TABLE secret (id int PRIMARY KEY);
+	    GRANT SELECT ON secret TO $role;
+	    ALTER TABLE secret ENABLE ROW LEVEL SECURITY;
+	    CREATE TABLE p (id int) PARTITION BY LIST (id);
+	    CREATE TABLE \"P 1\" PARTITION OF p (PRIMARY KEY (id)) FOR VALUES IN (1);
+	    CREATE FOREIGN DATA WRAPPER w;
+	    CREATE SERVER s FOREIGN DATA WRAPPER w;
+	    CREATE FOREIGN TABLE far PARTITION OF p FOR VALUES IN (2) SERVER s;
+	    ALTER PUBLICATION philotes_pub ADD TABLE secret, p;
+	    ALTER PUBLICATION philotes_pub SET (publish_via_partition_root)"
+	src_psql "$(src_psql "SELECT format('REVOKE EXECUTE ON FUNCTION %s
+	    FROM public;', oid::regprocedure) FROM pg_proc
+	    WHERE proname = 'pg_logical_emit_message'")"
+	diff <(found_by_role) - <<-'EOF'
+	WARNING snapshot     the role lacks EXECUTE on pg_logical_emit_message
+	WARNING snapshot     "public"."p": public.far is a foreign table
+	WARNING snapshot     "public"."p": the role may not SELECT from public."P 1"
+	WARNING snapshot     "public"."secret": row-level security filters public.secret
+	EOF
+	PHILOTES_SOURCE_URL="$owner user=$role" \
+		expect_code 0 pg-cdc-read --check --log-format json
+	[ "$(jq -r 'select(.check == "snapshot") | .hint' <<<"$output" | tail -n 1)" = \
+	    'ALTER ROLE ... BYPASSRLS.' ]
+	src_psql "DROP OWNED BY $role; DROP ROLE $role"
+}

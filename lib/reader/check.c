@@ -2,6 +2,7 @@
 
 #include "base/exitcode.h"
 #include "base/findings.h"
+#include "reader/check_snapshot.h"
 #include "reader/preflight.h"
 #include "reader/source.h"
 #include "reader/walsender.h"
@@ -240,6 +241,9 @@ look_at_publication(struct check *c)
 		if (rc == EXIT_DONE &&
 		    view_eq(pg_value(res, 0, P_NEEDS_IDENTITY), VIEW_LIT("t")))
 			rc = look_at_identities(c);
+		if (rc == EXIT_DONE)
+			rc = check_snapshot(
+			    &c->found, &c->pg, c->o->publication);
 	}
 	PQclear(res);
 	return rc;
