@@ -218,13 +218,14 @@ publication \"philotes_pub\" and slot \"$PHILOTES_SLOT\" exist" ]
 @test "an option without effect in a mode is 64, its variable is not" {
 	prepare
 	local mode option
-	for mode in --create --drop --check --start-line; do
+	for mode in --create --drop --drop-slot --check --start-line \
+	    "--new-tables warn"; do
 		for option in "--source-id x" "--ack x" "--failures x" \
 		    "--until now" --messages; do
 			[[ $mode$option != --start-line--source-id* ]] || continue
 			# shellcheck disable=SC2086 # words
 			expect_code 64 pg-cdc-read $mode $option
-			expect_error "${option%% *} has no effect with $mode"
+			expect_error "${option%% *} has no effect with ${mode% *}"
 		done
 	done
 	for mode in --create --drop --start-line; do
@@ -236,11 +237,13 @@ publication \"philotes_pub\" and slot \"$PHILOTES_SLOT\" exist" ]
 		expect_error "--tables has no effect with $mode"
 	done
 	expect_code 64 pg-cdc-read --drop --check
-	expect_error "only one of --create, --drop, --check and --start-line"
+	expect_error "only one of --create, --drop, --drop-slot, --check, --start-line and --new-tables"
 	# variables are set for all programs of a pipeline
 	export PHILOTES_SOURCE_ID=x PHILOTES_TABLES=t PHILOTES_HEARTBEAT=1s
-	for mode in --create --check --start-line --drop; do
-		expect_code 0 pg-cdc-read "$mode" --server-timeout 20s
+	for mode in --create --check --start-line "--new-tables add" \
+	    --drop-slot --drop; do
+		# shellcheck disable=SC2086 # words
+		expect_code 0 pg-cdc-read $mode --server-timeout 20s
 	done
 }
 

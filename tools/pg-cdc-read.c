@@ -26,8 +26,10 @@ static struct reader_options reader = {
     .snapshot_pause = 300,
     .snapshot_workers = 2,
 };
-static bool create, drop, check, start_line;
+static bool create, drop, drop_slot, check, start_line;
 static const char *tables, *snapshot;
+static int new_tables = -1;
+static const char *const new_tables_words[] = {"warn", "add", NULL};
 
 enum mode {
 	READ = 0,
@@ -36,8 +38,9 @@ enum mode {
 	CHECK = 4,
 	START_LINE = 8,
 	SNAPSHOT = 16,
+	NEW_TABLES = 32,
 };
-#define NOT_READ (CREATE | DROP | CHECK | START_LINE | SNAPSHOT)
+#define NOT_READ (CREATE | DROP | CHECK | START_LINE | SNAPSHOT | NEW_TABLES)
 
 static const struct opt table[] = {
     {'d', "source", "CONNINFO", OPT_TEXT, &reader.conninfo,
@@ -54,11 +57,16 @@ static const struct opt table[] = {
 	"create publication and slot, and exit", 0, NULL},
     {0, "drop", NULL, OPT_FLAG, &drop, NULL,
 	"drop slot and publication, and exit", 0, NULL},
+    {0, "drop-slot", NULL, OPT_FLAG, &drop_slot, NULL,
+	"drop the slot alone, and exit", 0, NULL},
+    {0, "new-tables", "warn|add", OPT_CHOICE, &new_tables, NULL,
+	"find or add tables that are not published, and exit", 0,
+	new_tables_words},
     {0, "check", NULL, OPT_FLAG, &check, NULL,
 	"report whether the source can be read, and exit", 0, NULL},
     {0, "start-line", NULL, OPT_FLAG, &start_line, NULL,
 	"print the start line of a stream, and exit", 0, NULL},
-    {0, "snapshot", "LIST|all", OPT_TEXT, &snapshot, NULL,
+    {0, "snapshot", "LIST|all|new", OPT_TEXT, &snapshot, NULL,
 	"ask for the rows that these tables hold, and exit", 0, NULL},
     {0, "ack", "FILE", OPT_TEXT, &reader.ack, NULL,
 	"read acknowledged positions from FILE", 0, NULL},
@@ -88,8 +96,9 @@ static const struct opt table[] = {
 static const struct opts opts = {
     "pg-cdc-read",
     "pg-cdc-read [-qv] [-d CONNINFO] [--ack FILE] [OPTION ...]\n"
-    "       pg-cdc-read --create | --drop | --check | --start-line |\n"
-    "                   --snapshot LIST|all [OPTION ...]",
+    "       pg-cdc-read --create | --drop | --drop-slot | --check |\n"
+    "                   --start-line | --new-tables warn|add |\n"
+    "                   --snapshot LIST|all|new [OPTION ...]",
     "Prints every committed change of a PostgreSQL database, one JSON line "
     "each.",
     table,
@@ -173,6 +182,36 @@ check_workers(void)
 	return EXIT_CONFIG;
 }
 
+/* The mode that the flags ask for, and the flag. */
+static enum mode
+find_mode(const char **flag, int *given)
+{
+	const struct {
+		bool given;
+		enum mode mode;
+		const char *flag;
+	} modes[] = {
+	    {create, CREATE, "--create"},
+	    {drop, DROP, "--drop"},
+	    {drop_slot, DROP, "--drop-slot"},
+	    {check, CHECK, "--check"},
+	    {start_line, START_LINE, "--start-line"},
+	    {new_tables >= 0, NEW_TABLES, "--new-tables"},
+	};
+	enum mode mode = snapshot != NULL ? SNAPSHOT : READ;
+
+	*flag = "--snapshot";
+	*given = 0;
+	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
+		if (!modes[i].given)
+			continue;
+		mode = modes[i].mode;
+		*flag = modes[i].flag;
+		(*given)++;
+	}
+	return mode;
+}
+
 /* Refuses flags that have no effect in the mode.  Variables are accepted: they
  * are set for all programs of a pipeline. */
 static int
@@ -184,59 +223,62 @@ check_mode(void)
 		int modes; /* without effect in these */
 	} no_effect[] = {
 	    {"--source-id", &reader.source_id,
-		CREATE | DROP | CHECK | SNAPSHOT},
+		CREATE | DROP | CHECK | SNAPSHOT | NEW_TABLES},
 	    {"--tables", &tables, DROP | START_LINE | SNAPSHOT},
 	    {"--ack", &reader.ack, NOT_READ},
 	    {"--failures", &reader.failures, NOT_READ},
 	    {"--until", &reader.until, NOT_READ},
 	    {"--messages", &reader.messages, NOT_READ},
 	    {"--heartbeat", &reader.heartbeat,
-		CREATE | DROP | START_LINE | SNAPSHOT},
+		CREATE | DROP | START_LINE | SNAPSHOT | NEW_TABLES},
 	    {"--snapshot-pause", &reader.snapshot_pause, NOT_READ},
 	    {"--snapshot-workers", &reader.snapshot_workers, NOT_READ},
 	    {"--snapshot-lock", &reader.snapshot_lock, NOT_READ},
 	    {"--no-snapshot", &reader.no_snapshot, NOT_READ},
-	    {"--snapshot", &snapshot, DROP | CHECK | START_LINE},
+	    {"--snapshot", &snapshot, DROP | CHECK | START_LINE | NEW_TABLES},
 	};
-	int mode = create      ? CREATE
-	    : drop             ? DROP
-	    : check            ? CHECK
-	    : start_line       ? START_LINE
-	    : snapshot != NULL ? SNAPSHOT
-			       : READ;
+	const char *flag;
+	int given;
+	enum mode mode = find_mode(&flag, &given);
 
-	if (create + drop + check + start_line > 1)
+	if (given > 1)
 		return opts_usage(&opts,
-		    "only one of --create, --drop, --check and --start-line");
+		    "only one of --create, --drop, --drop-slot, --check, "
+		    "--start-line and --new-tables");
 	for (size_t i = 0; i < sizeof(no_effect) / sizeof(*no_effect); i++) {
-		if ((no_effect[i].modes & mode) == 0 ||
-		    !opts_given(&opts, no_effect[i].dest))
-			continue;
-		return opts_usage(&opts, "%s has no effect with %s",
-		    no_effect[i].option,
-		    create           ? "--create"
-			: drop       ? "--drop"
-			: check      ? "--check"
-			: start_line ? "--start-line"
-				     : "--snapshot");
+		if ((no_effect[i].modes & (int)mode) != 0 &&
+		    opts_given(&opts, no_effect[i].dest))
+			return opts_usage(&opts, "%s has no effect with %s",
+			    no_effect[i].option, flag);
 	}
+	if (mode == SNAPSHOT && strcmp(snapshot, "new") == 0)
+		return opts_usage(&opts, "--snapshot new needs --create");
 	return EXIT_DONE;
 }
 
+/* Creates, and asks for the rows that are wished for; without --create it only
+ * asks. */
 static int
-ask_snapshot(const struct provision_options *source)
+create_or_ask(const struct provision_options *base)
 {
-	struct table_list list;
+	struct provision_options source = *base;
+	struct table_list list = {0};
+	struct provision_snapshot wish = {
+	    .added = strcmp(snapshot, "new") == 0,
+	    .tables = NULL,
+	};
 	const char *reason;
 	int rc;
 
-	if (strcmp(snapshot, "all") == 0)
-		return snapshot_request(source, NULL);
-	if (table_list_parse(&list, snapshot, &reason))
-		rc = snapshot_request(source, &list);
-	else
+	if (!wish.added && strcmp(snapshot, "all") != 0)
+		wish.tables = &list;
+	source.snapshot = &wish;
+	if (wish.tables != NULL && !table_list_parse(&list, snapshot, &reason))
 		rc = opts_usage(&opts, "could not use --snapshot \"%s\": %s",
 		    snapshot, reason);
+	else
+		rc = create ? provision_create(&source)
+			    : snapshot_request(&source, wish.tables);
 	table_list_release(&list);
 	return rc;
 }
@@ -245,21 +287,29 @@ static int
 run(const struct table_list *list)
 {
 	const struct pg_target target = {"source", reader.conninfo, false};
-	const struct provision_options source = {reader.conninfo, reader.slot,
-	    reader.publication, list, reader.heartbeat > 0};
+	const struct provision_options source = {
+	    .conninfo = reader.conninfo,
+	    .slot = reader.slot,
+	    .publication = reader.publication,
+	    .tables = list,
+	    .heartbeat = reader.heartbeat > 0,
+	};
 	int rc = pg_connect_check(&target);
 
 	if (rc != EXIT_DONE)
 		return fail(rc);
 	if (reader.server_timeout >= 0)
 		pg_set_timeout(reader.server_timeout);
-	rc = create ? provision_create(&source) : EXIT_DONE;
-	if (snapshot != NULL && rc == EXIT_DONE)
-		rc = ask_snapshot(&source);
-	if (create || snapshot != NULL)
-		return rc;
+	if (snapshot != NULL)
+		return create_or_ask(&source);
+	if (create)
+		return provision_create(&source);
 	if (drop)
 		return provision_drop(&source);
+	if (drop_slot)
+		return provision_drop_slot(&source);
+	if (new_tables >= 0)
+		return provision_new_tables(&source, new_tables > 0);
 	if (check)
 		return check_source(&source);
 	if (start_line)

@@ -118,9 +118,8 @@ refuse_lost(const struct preflight *p, struct view word)
 	const struct finding f = {.check = "slot",
 	    .level = FINDING_ERROR,
 	    .code = EXIT_OPERATOR,
-	    .hint = "Changes are missing.  Drop it with pg-cdc-read --drop, "
-		    "create it again with --create, and run buffer-write once "
-		    "with --accept-gap."};
+	    .hint = "Changes are missing.  \"philotes repair\" makes it anew "
+		    "and reads all tables again."};
 
 	findings_add(p->found, &f,
 	    "could not use the replication slot \"%s\": it is lost: %.*s",

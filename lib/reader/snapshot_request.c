@@ -14,6 +14,40 @@
 
 static const char doing[] = "ask for a snapshot";
 
+int
+snapshot_request_init(struct snapshot_request *r)
+{
+	uint64_t random;
+
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random)) {
+		log_error("could not %s: no random number", doing);
+		return EXIT_OS;
+	}
+	snprintf(r->id, sizeof(r->id), "%016" PRIx64, random);
+	return EXIT_DONE;
+}
+
+void
+snapshot_request_release(struct snapshot_request *r)
+{
+	buf_release(&r->tables);
+}
+
+/* Its name, "schema"."table", in a JSON string. */
+void
+snapshot_request_add(struct snapshot_request *r, struct pg *pg,
+    struct view schema, struct view table)
+{
+	struct buf name = BUF_INIT;
+
+	pg_add_identifier(pg, &name, schema);
+	buf_addc(&name, '.');
+	pg_add_identifier(pg, &name, table);
+	buf_adds(&r->tables, r->tables.len > 0 ? "," : "");
+	json_write_string(&r->tables, buf_view(&name));
+	buf_release(&name);
+}
+
 static int
 check_published(
     struct pg *pg, const char *publication, const struct table_name *t)
@@ -43,87 +77,108 @@ check_published(
 	return rc;
 }
 
-/* "schema"."table" in a JSON string. */
-static void
-add_name(struct pg *pg, struct buf *json, const struct table_name *t)
+int
+snapshot_request_add_list(struct snapshot_request *r, struct pg *pg,
+    const char *publication, const struct table_list *list)
 {
-	struct buf name = BUF_INIT;
+	int rc = EXIT_DONE;
 
-	pg_add_identifier(pg, &name, t->schema);
-	buf_addc(&name, '.');
-	pg_add_identifier(pg, &name, t->table);
-	json_write_string(json, buf_view(&name));
-	buf_release(&name);
+	for (size_t i = 0; rc == EXIT_DONE && i < list->n; i++) {
+		const struct table_name *t = &list->names[i];
+
+		rc = check_published(pg, publication, t);
+		snapshot_request_add(r, pg, t->schema, t->table);
+	}
+	return rc;
 }
 
-static int
-write_request(struct pg *pg, const char *slot, const char *id,
-    const struct table_list *tables)
+int
+snapshot_request_write(
+    const struct snapshot_request *r, const char *slot, struct buf *content)
+{
+	buf_addf(
+	    content, "{\"id\":\"%s\",\"slot\":\"%s\",\"tables\":", r->id, slot);
+	if (r->tables.len > 0 || r->tables.failed) {
+		buf_addc(content, '[');
+		buf_addv(content, buf_view(&r->tables));
+		buf_adds(content, "]}");
+	} else {
+		buf_adds(content, "null}");
+	}
+	if (!r->tables.failed && buf_str(content) != NULL)
+		return EXIT_DONE;
+	log_error("could not %s: out of memory", doing);
+	return EXIT_OS;
+}
+
+static void
+hint(const PGresult *res)
+{
+	if (pg_is_state(res, "42501"))
+		log_hint("The role needs EXECUTE on the function "
+			 "pg_logical_emit_message.");
+}
+
+/* EXPLAIN checks the permission without writing a message. */
+int
+snapshot_request_check(struct pg *pg)
+{
+	const char *params[] = {""};
+	PGresult *res = NULL;
+	int rc = pg_query(
+	    pg, doing, "EXPLAIN " SQL_SNAPSHOT_MARKER, 1, params, &res);
+
+	hint(res);
+	PQclear(res);
+	return rc;
+}
+
+int
+snapshot_request_send(
+    const struct snapshot_request *r, struct pg *pg, const char *slot)
 {
 	struct buf content = BUF_INIT;
 	const char *params[1];
 	PGresult *res = NULL;
-	int rc;
+	int rc = snapshot_request_write(r, slot, &content);
 
-	buf_addf(
-	    &content, "{\"id\":\"%s\",\"slot\":\"%s\",\"tables\":", id, slot);
-	buf_adds(&content, tables != NULL ? "[" : "null");
-	for (size_t i = 0; tables != NULL && i < tables->n; i++) {
-		buf_adds(&content, i > 0 ? "," : "");
-		add_name(pg, &content, &tables->names[i]);
-	}
-	buf_adds(&content, tables != NULL ? "]}" : "}");
 	params[0] = buf_str(&content);
-	if (params[0] == NULL) {
-		log_error("could not %s: out of memory", doing);
-		rc = EXIT_OS;
-	} else {
+	if (rc == EXIT_DONE)
 		rc = pg_query(pg, doing, SQL_SNAPSHOT_MARKER, 1, params, &res);
-	}
-	if (pg_is_state(res, "42501"))
-		log_hint("The role needs EXECUTE on the function "
-			 "pg_logical_emit_message.");
+	hint(res);
 	PQclear(res);
 	buf_release(&content);
 	return rc;
 }
 
-static int
-new_id(char id[17])
+int
+snapshot_request_say(const struct snapshot_request *r)
 {
-	uint64_t random;
-
-	if (getrandom(&random, sizeof(random), 0) != sizeof(random)) {
-		log_error("could not %s: no random number", doing);
-		return EXIT_OS;
-	}
-	snprintf(id, 17, "%016" PRIx64, random);
-	return EXIT_DONE;
+	printf("asked for snapshot \"%s\" of %s\n", r->id,
+	    r->tables.len > 0 ? "the tables named" : "all published tables");
+	if (fflush(stdout) == 0)
+		return EXIT_DONE;
+	log_error("could not write \"stdout\": %s", strerror(errno));
+	return EXIT_IO;
 }
 
 int
 snapshot_request(
     const struct provision_options *o, const struct table_list *tables)
 {
+	struct snapshot_request r = {0};
 	struct pg pg = {0};
-	char id[17];
-	int rc = new_id(id);
+	int rc = snapshot_request_init(&r);
 
 	if (rc == EXIT_DONE)
 		rc = source_connect(&pg, o->conninfo);
-	for (size_t i = 0; rc == EXIT_DONE && tables != NULL && i < tables->n;
-	     i++)
-		rc = check_published(&pg, o->publication, &tables->names[i]);
+	if (rc == EXIT_DONE && tables != NULL)
+		rc = snapshot_request_add_list(&r, &pg, o->publication, tables);
 	if (rc == EXIT_DONE)
-		rc = write_request(&pg, o->slot, id, tables);
+		rc = snapshot_request_send(&r, &pg, o->slot);
 	pg_close(&pg);
-	if (rc != EXIT_DONE)
-		return rc;
-	printf("asked for snapshot \"%s\" of %s\n", id,
-	    tables != NULL ? "the tables named" : "all published tables");
-	if (fflush(stdout) != 0) {
-		log_error("could not write \"stdout\": %s", strerror(errno));
-		return EXIT_IO;
-	}
-	return EXIT_DONE;
+	if (rc == EXIT_DONE)
+		rc = snapshot_request_say(&r);
+	snapshot_request_release(&r);
+	return rc;
 }

@@ -61,7 +61,7 @@ refuse(const struct store_state *have, const struct stream_start *start,
 	    lsn_text(start->flush).s);
 	log_hint("Find out which changes are missing.  buffer-write "
 		 "--accept-gap records the gap and goes on from the slot's "
-		 "position.");
+		 "position; \"philotes repair\" reads all tables again, too.");
 	return EXIT_OPERATOR;
 }
 
