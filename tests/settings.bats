@@ -24,7 +24,7 @@ setup()
 	conf=$BATS_TEST_TMPDIR/philotes.conf
 	pg_unset
 	unset "${!PHILOTES_@}" JOURNAL_STREAM
-	export PHILOTES_BIN=$BATS_TEST_TMPDIR/bin
+	export PHILOTES_BIN=$BATS_TEST_TMPDIR/bin PHILOTES_NEW_TABLES=ignore
 	export PHILOTES_STATE_DIR=$BATS_TEST_TMPDIR/state
 	mkdir "$PHILOTES_BIN"
 	for tool in pg-cdc-read buffer-write buffer-batch buffer-gc; do

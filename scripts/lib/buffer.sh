@@ -93,6 +93,7 @@ init_buffer()
 
 init()
 {
+	local snapshot=()
 	locate_state
 	check_settings
 	if $embedded; then
@@ -109,5 +110,7 @@ init()
 		embedded_start || exit 75
 	fi
 	[[ $PHILOTES_BUFFER_ENABLED == false ]] || init_buffer
-	"$bin/pg-cdc-read" --create
+	# of all tables if it makes the slot
+	[[ $PHILOTES_SNAPSHOT == never ]] || snapshot=(--snapshot new)
+	"$bin/pg-cdc-read" --create "${snapshot[@]}"
 }

@@ -13,8 +13,9 @@ readonly default_config=/etc/philotes/philotes.conf
 # server.  PGPASSWORD is not among them: a password belongs in PGPASSFILE.
 readonly setting_names=" PHILOTES_SOURCE_URL PHILOTES_BUFFER_URL
 	PHILOTES_SOURCE_ID PHILOTES_SLOT PHILOTES_PUBLICATION PHILOTES_TABLES
-	PHILOTES_HEARTBEAT PHILOTES_SERVER_TIMEOUT PHILOTES_SNAPSHOT_PAUSE
-	PHILOTES_SNAPSHOT_WORKERS
+	PHILOTES_HEARTBEAT PHILOTES_SERVER_TIMEOUT PHILOTES_SNAPSHOT
+	PHILOTES_SNAPSHOT_PAUSE PHILOTES_SNAPSHOT_WORKERS PHILOTES_NEW_TABLES
+	PHILOTES_ON_GAP
 	PHILOTES_BUFFER_ENABLED PHILOTES_BUFFER_BATCH_SIZE
 	PHILOTES_BUFFER_FLUSH_INTERVAL PHILOTES_BUFFER_RETENTION
 	PHILOTES_BUFFER_CLEANUP_INTERVAL PHILOTES_HANDLER
@@ -86,15 +87,35 @@ check_databases()
 			"Set PHILOTES_SOURCE_URL or PHILOTES_BUFFER_URL, or both."
 }
 
+# check_choice NAME WORD ...: the setting is one of the words, by default the
+# first
+check_choice()
+{
+	local name=$1 word
+	shift
+	[[ -n ${!name-} ]] || printf -v "$name" %s "$1"
+	for word; do
+		[[ ${!name} != "$word" ]] || return 0
+	done
+	die 78 use "$name=${!name}" "not one of $*"
+}
+
 check_settings()
 {
 	local tool
 	check_databases
+	check_choice PHILOTES_SNAPSHOT initial never
+	check_choice PHILOTES_NEW_TABLES warn add ignore
+	check_choice PHILOTES_ON_GAP stop snapshot
 	if [[ $PHILOTES_BUFFER_ENABLED == false &&
 	    -z ${PHILOTES_STREAM_HANDLER-} ]]; then
 		die 78 find "PHILOTES_STREAM_HANDLER" "it is not set" \
 			"It takes the stream when PHILOTES_BUFFER_ENABLED is false."
 	fi
+	[[ $PHILOTES_BUFFER_ENABLED == true || $PHILOTES_ON_GAP == stop ]] ||
+		die 78 use "PHILOTES_ON_GAP=$PHILOTES_ON_GAP" \
+			"without a buffer no gap is recorded" \
+			"Leave it out when PHILOTES_BUFFER_ENABLED is false."
 	for tool in pg-cdc-read buffer-write buffer-batch buffer-gc; do
 		[[ -x $bin/$tool ]] ||
 			die 78 find "$bin/$tool" "it is not built" 'Run "make".'

@@ -3,7 +3,7 @@
 # A unit stops when its standard input, the read end of a pipe, ends.  The run
 # holds the write end for the pair, and the pair that for batch and gc.  So the
 # pair stops first and the others after it, however the run ends; kill -9 closes
-# a pipe, too.
+# a pipe, too.  The watch of new tables stops with the pair.
 #
 # Descriptors: 3 to 6 the pipes between the stages of the pair, 7 the write end
 # for batch and gc, 8 that for the pair, 9 and 10 the locks of the run, 12
@@ -19,6 +19,10 @@ start_units()
 	make_pipe 3 8
 	keep pair <&3 3<&- 8>&- &
 	pair=$!
+	# in a list bash would keep copies of the descriptors
+	if [[ $PHILOTES_NEW_TABLES != ignore ]]; then
+		watch_tables <&3 3<&- 7>&- 8>&- &
+	fi
 	exec 3<&- 7>&-
 	[[ -z $stopped ]] || stop_units
 }

@@ -135,7 +135,8 @@ run_to_end()
 # that does not end after this process has died.
 run_pair()
 {
-	local peer=buffer-write consumer=("$bin/buffer-write" "${verbosity[@]}")
+	local peer=buffer-write consumer=("$bin/buffer-write" "${verbosity[@]}"
+		"${accept_gap[@]}")
 	[[ $PHILOTES_BUFFER_ENABLED == true ]] ||
 		peer=PHILOTES_STREAM_HANDLER consumer=(timeout -k "$stop_limit"
 			0 sh -c "$PHILOTES_STREAM_HANDLER")
@@ -167,6 +168,39 @@ run_gc()
 	spawn buffer-gc "$bin/buffer-gc" "${verbosity[@]}" --interval \
 		"$PHILOTES_BUFFER_CLEANUP_INTERVAL" </dev/null >/dev/null
 	run_to_end buffer-gc
+}
+
+# remake OPTION ...: pg-cdc-read as a stage, for close_gap
+remake()
+{
+	code=0 culprit=''
+	spawn pg-cdc-read "$bin/pg-cdc-read" "${verbosity[@]}" "$@" \
+		</dev/null >/dev/null
+	run_to_end pg-cdc-read
+	((code == 0))
+}
+
+# After a status that needs an operator: with PHILOTES_ON_GAP=snapshot a gap is
+# closed, and the next pair accepts it.  False if the unit is to give up.
+heal()
+{
+	local failed=$code
+	[[ $unit == pair && $code == 69 && $PHILOTES_ON_GAP == snapshot ]] ||
+		return
+	find_gap 2>/dev/null
+	if ((code == 0)) || { ((code != 69)) && permanent "$code"; }; then
+		code=$failed
+		return 1
+	fi
+	((code == 69)) || return 0
+	log warning "there is a gap: making the slot anew, all tables are read again"
+	close_gap remake || {
+		if permanent "$code"; then
+			return 1
+		fi
+		return 0
+	}
+	accept_gap=(--accept-gap)
 }
 
 # A killed embedded server is started again by the first unit that needs it.
@@ -238,6 +272,7 @@ end_loop()
 unit_loop()
 {
 	local unit=$1 watcher delay=$first_delay since code culprit
+	local accept_gap=()
 	stage_order=()
 	(exec 7>&- >/dev/null && read -r) <&0 &
 	watcher=$!
@@ -245,10 +280,13 @@ unit_loop()
 		seconds_up
 		since=$REPLY code=0 culprit=''
 		run_once
+		accept_gap=()
 		! stopping || end_loop
 		if permanent "$code"; then
-			give_up
-			break
+			heal || {
+				give_up
+				break
+			}
 		elif [[ $unit == pair && $code == 0 ]]; then
 			log info "the stream has ended"
 			break
