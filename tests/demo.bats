@@ -70,6 +70,8 @@ heard_once()
 	expect_code 0 env DEMO_SECONDS=3 demo
 	[[ $output =~ lost\ +0$'\n' && $output =~ duplicated\ +0$'\n' ]]
 	[[ $(awk '$1 == "events" { print ($2 > 100000) }' <<<"$output") == 1 ]]
+	[[ $(awk '$2 == "rows" && $3 == "copied" { n = $1 } END { print (n >= 100011) }' \
+		<<<"$output") == 1 ]]
 	nothing_is_left
 }
 
@@ -81,8 +83,8 @@ heard_once()
 	interrupt INT 130 "[1-9][0-9]* processed"
 }
 
-@test "SIGTERM while rows are loaded leaves nothing behind" {
-	interrupt TERM 143 "^Loading"
+@test "SIGTERM while rows are copied leaves nothing behind" {
+	interrupt TERM 143 "^Copying"
 }
 
 @test "a load that fails is reported, and leaves nothing behind" {

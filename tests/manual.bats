@@ -43,17 +43,19 @@ setup()
 	name=t$BATS_TEST_NUMBER
 	server_psql buf "CREATE DATABASE ${name}w"
 	server_psql buf "CREATE DATABASE ${name}n TEMPLATE template0"
+	server_psql buf "CREATE DATABASE ${name}c TEMPLATE template0"
 	{
 		service shop src "$name"
 		service buffer buf "$name"
 		service warehouse buf "${name}w"
 		service newbuffer buf "${name}n"
+		service copy buf "${name}c"
 	} >"$BATS_TEST_TMPDIR/services"
 	stubs
 	unset PHILOTES_BIN
 	src_psql "CREATE TABLE orders
 	    (id int PRIMARY KEY, status text, amount numeric)"
-	for place in "src $name" "buf $name" "buf ${name}w"; do
+	for place in "src $name" "buf $name" "buf ${name}w" "buf ${name}c"; do
 		server_psql "${place% *}" "ALTER DATABASE ${place#* }
 		    SET search_path = public, pg_catalog"
 	done
@@ -66,6 +68,7 @@ teardown()
 	databases_down
 	server_psql buf "DROP DATABASE IF EXISTS ${name}w WITH (FORCE)"
 	server_psql buf "DROP DATABASE IF EXISTS ${name}n WITH (FORCE)"
+	server_psql buf "DROP DATABASE IF EXISTS ${name}c WITH (FORCE)"
 }
 
 service()
@@ -93,7 +96,8 @@ stub()
 # Turns a page's blocks into a script.
 examples()
 {
-	awk -v all="$([[ $1 == *.7 ]] && echo 1)" '
+	awk -v all="$([[ $1 == *.7 ]] && echo 1)" \
+	    -v prefix="$BATS_FILE_TMPDIR/usr" '
 		function flush_block(  i)
 		{
 			n++
@@ -143,6 +147,7 @@ examples()
 		inside || single {
 			sub(/^\$ /, "")
 			gsub(/\\&/, ""); gsub(/\\-/, "-"); gsub(/\\e/, "\\")
+			gsub("/usr/local", prefix)
 			text = text $0 "\n"
 			if (single) {
 				single = 0
@@ -190,7 +195,7 @@ prelude()
 		while read -r line; do
 			lines=$((lines + 1))
 			[[ $line =~ ^([^ ]+\ +){5}(.*)$ ]]
-			sh -c "${BASH_REMATCH[2]//\/usr\/local/$PREFIX}"
+			sh -c "${BASH_REMATCH[2]}"
 		done < <(grep -vE '^(#|$|[A-Z]+=)' "$1")
 		((lines > 0))
 	}
@@ -260,6 +265,69 @@ prelude()
 		chmod +x "$1"
 	}
 
+	# the source's tables, before the slot exists; what is done to them later
+	safe="SET search_path = pg_catalog;"
+	old_orders="$safe INSERT INTO public.orders
+	    SELECT n, 'old', n / 7.0 FROM generate_series(101, 200) n"
+	key_changes="$safe UPDATE public.orders SET id = -id WHERE id <= 104;
+	    DELETE FROM public.orders WHERE id = 105"
+	invoices="$safe CREATE TABLE public.invoices
+	    (id int PRIMARY KEY, total numeric);
+	    INSERT INTO public.invoices SELECT n, n FROM generate_series(1, 50) n"
+	unseen_changes="$safe DELETE FROM public.orders WHERE id = 110;
+	    UPDATE public.orders SET id = -id WHERE id = 111;
+	    DELETE FROM public.invoices WHERE id <= 10;
+	    INSERT INTO public.invoices VALUES (51, 0)"
+
+	rows_in()
+	{
+		local table
+		for table in greetings orders invoices; do
+			[ -z "$(ask "$1" "SELECT to_regclass('public.$table')")" ] ||
+				ask "$1" "SELECT jsonb_agg(to_jsonb(r)
+				    - 'copy_lsn' - 'copy_seq' ORDER BY id)
+				    FROM public.$table r"
+		done
+	}
+
+	copy_is_exact()
+	{
+		[ "$(rows_in shop)" = "$(rows_in copy)" ]
+	}
+
+	key_changes_came()
+	{
+		[ "$(ask copy 'SELECT count(*) FROM public.orders
+		    WHERE id < 0')" = 4 ]
+	}
+
+	copy_has_invoices()
+	{
+		[ "$(ask copy 'SELECT count(*) FROM public.invoices')" = 50 ] &&
+			copy_is_exact
+	}
+
+	run_aside()
+	{
+		PHILOTES_HANDLER=./apply philotes run >aside 2>&1 &
+		aside=$!
+	}
+
+	stop_aside()
+	{
+		kill -TERM "$aside"
+		wait "$aside"
+	}
+
+	wait_until()
+	{
+		local left=200
+		until "$@"; do
+			((left-- > 0)) || { cat aside; return 1; }
+			sleep 0.1
+		done
+	}
+
 	has_client() { [[ $UNFIT != "$1" ]] || { : >left.out; false; }; }
 	file_has() { grep -q -- "$2" "$1" 2>/dev/null; }
 	EOT
@@ -287,14 +355,16 @@ try_page()
 		PHILOTES_SLOT="$PHILOTES_SLOT" PHILOTES_SOURCE_ID=shop \
 		PHILOTES_BUFFER_FLUSH_INTERVAL=200ms \
 		PHILOTES_STATE_DIR="$PHILOTES_STATE_DIR" \
-		timeout 60 bash "$script" 3>&-
+		timeout 120 bash "$script" 3>&-
 	((status == 0)) || {
 		echo "$output"
 		return 1
 	}
-	local url
-	for url in "$PHILOTES_SOURCE_URL" "$PHILOTES_BUFFER_URL" \
-	    "${PHILOTES_BUFFER_URL}w"; do
+	local url urls=("$PHILOTES_SOURCE_URL" "$PHILOTES_BUFFER_URL"
+		"${PHILOTES_BUFFER_URL}w")
+	# that has what pg_dump brought from the source
+	[[ $1 != philotes.7 || -n $unfit ]] || urls+=("${PHILOTES_BUFFER_URL}c")
+	for url in "${urls[@]}"; do
 		[[ $(psql_pinned "$url" -At -c "SELECT is_called
 		    FROM public.trap") == f ]] || {
 			echo "what is in public has been run: $url"
