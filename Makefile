@@ -24,11 +24,12 @@ WARN = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
 HARDEN = -fPIE -fstack-protector-strong \
        $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer \
        -fno-sanitize-recover=all,-D_FORTIFY_SOURCE=2)
-PQ_CFLAGS := $(shell pkg-config --cflags libpq)
-PQ_LIBS   := $(shell pkg-config --libs libpq)
+# With --as-needed a program loads only those that it uses.
+PKG_CFLAGS := $(shell pkg-config --cflags libpq libcrypto)
+PKG_LIBS   := -Wl,--as-needed $(shell pkg-config --libs libpq libcrypto)
 
 CPPFLAGS_ALL = -std=c11 -D_POSIX_C_SOURCE=200809L -Ilib -I$(BUILD) \
-       $(PQ_CFLAGS)
+       $(PKG_CFLAGS)
 CFLAGS_ALL = $(CPPFLAGS_ALL) $(WARN) $(HARDEN) $(CFLAGS)
 LDFLAGS_ALL = -pie -Wl,-z,relro,-z,now $(if $(SAN),-fsanitize=$(SAN)) $(LDFLAGS)
 
@@ -67,20 +68,20 @@ $(BUILD)/libphilotes.a: $(LIBS)
 
 $(BIN)/%: $(BUILD)/tools/%.o $(BUILD)/libphilotes.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PQ_LIBS)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS)
 
 $(BIN)/unit/%: $(BUILD)/tests/unit/test_%.o $(BUILD)/libphilotes.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PQ_LIBS)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS)
 
 $(BIN)/fuzz/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/main.o \
     $(BUILD)/libphilotes.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PQ_LIBS)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS)
 
 $(BIN)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/libphilotes.a
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PQ_LIBS)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS)
 
 $(BIN)/fault/%: $(BUILD)/tests/fault/%.o
 	@mkdir -p $(@D)
@@ -111,7 +112,7 @@ fuzz-%: tests/fuzz/fuzz_%.c $(BUILD)/sql.h
 	@mkdir -p $(BUILD)/fuzz/$*
 	$(CLANG) $(CPPFLAGS_ALL) -O1 -g -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=all -o $(BUILD)/fuzz/fuzz_$* $< \
-	    $(wildcard tests/fuzz/mutate_$*.c lib/*/*.c) $(PQ_LIBS)
+	    $(wildcard tests/fuzz/mutate_$*.c lib/*/*.c) $(PKG_LIBS)
 	$(BUILD)/fuzz/fuzz_$* -max_total_time=$(FUZZ_TIME) \
 	    -artifact_prefix=$(BUILD)/fuzz/$*- -max_len=8192 \
 	    $(BUILD)/fuzz/$* tests/fuzz/corpus/$*

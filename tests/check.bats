@@ -9,6 +9,14 @@ setup_file()
 	clusters_up max_wal_senders=4 max_replication_slots=4
 }
 
+# With a key there is no warning that everybody may write messages.
+setup()
+{
+	databases_up
+	export PHILOTES_SNAPSHOT_KEY_FILE=$BATS_TEST_TMPDIR/key
+	(umask 77; openssl rand -hex 32 >"$PHILOTES_SNAPSHOT_KEY_FILE")
+}
+
 prepare()
 {
 	src_psql "CREATE TABLE t (id int PRIMARY KEY, v text)"
@@ -57,6 +65,7 @@ slot_sql()
 	found ok publication '"philotes_pub"'
 	found ok tables '1 published'
 	found ok identity 'every published table has a usable'
+	found ok messages 'those of snapshots are sealed'
 	found ok encoding UTF8
 	found ok slots '3 of 4 are free'
 	found ok senders '3 of 4 are free'

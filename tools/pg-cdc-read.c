@@ -12,6 +12,7 @@
 #include "reader/chunk.h"
 #include "reader/provision.h"
 #include "reader/reader.h"
+#include "reader/snapshot_command.h"
 #include "reader/snapshot_request.h"
 #include "reader/start_line.h"
 #include "stream/ack.h"
@@ -31,6 +32,10 @@ static const char *tables, *snapshot;
 static int new_tables = -1;
 static const char *const new_tables_words[] = {"warn", "add", NULL};
 
+/* as in enum snapshot_kind, from SNAPSHOT_PAUSE on */
+static const char *const commands[] = {"pause", "resume", "cancel", NULL};
+static int command = -1; /* an index of these; -1: none */
+
 enum mode {
 	READ = 0,
 	CREATE = 1,
@@ -39,8 +44,10 @@ enum mode {
 	START_LINE = 8,
 	SNAPSHOT = 16,
 	NEW_TABLES = 32,
+	COMMAND = 64,
 };
-#define NOT_READ (CREATE | DROP | CHECK | START_LINE | SNAPSHOT | NEW_TABLES)
+#define ASK      (SNAPSHOT | COMMAND)
+#define NOT_READ (CREATE | DROP | CHECK | START_LINE | NEW_TABLES | ASK)
 
 static const struct opt table[] = {
     {'d', "source", "CONNINFO", OPT_TEXT, &reader.conninfo,
@@ -68,6 +75,8 @@ static const struct opt table[] = {
 	"print the start line of a stream, and exit", 0, NULL},
     {0, "snapshot", "LIST|all|new", OPT_TEXT, &snapshot, NULL,
 	"ask for the rows that these tables hold, and exit", 0, NULL},
+    {0, "snapshot-do", "pause|resume|cancel", OPT_CHOICE, &command, NULL,
+	"tell the snapshots of the slot to do this, and exit", 0, commands},
     {0, "ack", "FILE", OPT_TEXT, &reader.ack, NULL,
 	"read acknowledged positions from FILE", 0, NULL},
     {0, "failures", "FILE", OPT_TEXT, &reader.failures, NULL,
@@ -88,6 +97,9 @@ static const struct opt table[] = {
 	"lock a busy table without a key for its snapshot", 0, NULL},
     {0, "no-snapshot", NULL, OPT_FLAG, &reader.no_snapshot, NULL,
 	"leave requests for snapshots alone", 0, NULL},
+    {0, "snapshot-key-file", "FILE", OPT_TEXT, &reader.snapshot_key_file,
+	"PHILOTES_SNAPSHOT_KEY_FILE",
+	"obey only messages that are sealed with the key in FILE", 0, NULL},
     {0, "server-timeout", "DURATION", OPT_DURATION, &reader.server_timeout,
 	"PHILOTES_SERVER_TIMEOUT", "give up on a server silent this long (60s)",
 	0, NULL},
@@ -98,7 +110,8 @@ static const struct opts opts = {
     "pg-cdc-read [-qv] [-d CONNINFO] [--ack FILE] [OPTION ...]\n"
     "       pg-cdc-read --create | --drop | --drop-slot | --check |\n"
     "                   --start-line | --new-tables warn|add |\n"
-    "                   --snapshot LIST|all|new [OPTION ...]",
+    "                   --snapshot LIST|all|new |\n"
+    "                   --snapshot-do pause|resume|cancel [OPTION ...]",
     "Prints every committed change of a PostgreSQL database, one JSON line "
     "each.",
     table,
@@ -198,9 +211,11 @@ find_mode(const char **flag, int *given)
 	    {start_line, START_LINE, "--start-line"},
 	    {new_tables >= 0, NEW_TABLES, "--new-tables"},
 	};
-	enum mode mode = snapshot != NULL ? SNAPSHOT : READ;
+	enum mode mode = snapshot != NULL ? SNAPSHOT
+	    : command >= 0                ? COMMAND
+					  : READ;
 
-	*flag = "--snapshot";
+	*flag = mode == COMMAND ? "--snapshot-do" : "--snapshot";
 	*given = 0;
 	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
 		if (!modes[i].given)
@@ -223,19 +238,22 @@ check_mode(void)
 		int modes; /* without effect in these */
 	} no_effect[] = {
 	    {"--source-id", &reader.source_id,
-		CREATE | DROP | CHECK | SNAPSHOT | NEW_TABLES},
-	    {"--tables", &tables, DROP | START_LINE | SNAPSHOT},
+		CREATE | DROP | CHECK | NEW_TABLES | ASK},
+	    {"--tables", &tables, DROP | START_LINE | ASK},
 	    {"--ack", &reader.ack, NOT_READ},
 	    {"--failures", &reader.failures, NOT_READ},
 	    {"--until", &reader.until, NOT_READ},
 	    {"--messages", &reader.messages, NOT_READ},
 	    {"--heartbeat", &reader.heartbeat,
-		CREATE | DROP | START_LINE | SNAPSHOT | NEW_TABLES},
+		CREATE | DROP | START_LINE | NEW_TABLES | ASK},
 	    {"--snapshot-pause", &reader.snapshot_pause, NOT_READ},
 	    {"--snapshot-workers", &reader.snapshot_workers, NOT_READ},
 	    {"--snapshot-lock", &reader.snapshot_lock, NOT_READ},
 	    {"--no-snapshot", &reader.no_snapshot, NOT_READ},
+	    {"--snapshot-key-file", &reader.snapshot_key_file,
+		DROP | START_LINE},
 	    {"--snapshot", &snapshot, DROP | CHECK | START_LINE | NEW_TABLES},
+	    {"--snapshot-do", &command, NOT_READ & ~COMMAND},
 	};
 	const char *flag;
 	int given;
@@ -292,6 +310,7 @@ run(const struct table_list *list)
 	    .slot = reader.slot,
 	    .publication = reader.publication,
 	    .tables = list,
+	    .key_file = drop || drop_slot ? NULL : reader.snapshot_key_file,
 	    .heartbeat = reader.heartbeat > 0,
 	};
 	int rc = pg_connect_check(&target);
@@ -304,6 +323,8 @@ run(const struct table_list *list)
 		return create_or_ask(&source);
 	if (create)
 		return provision_create(&source);
+	if (command >= 0)
+		return snapshot_command(&source, SNAPSHOT_PAUSE + command);
 	if (drop)
 		return provision_drop(&source);
 	if (drop_slot)

@@ -2,6 +2,7 @@
 
 #include "base/exitcode.h"
 #include "base/findings.h"
+#include "reader/check_messages.h"
 #include "reader/check_snapshot.h"
 #include "reader/preflight.h"
 #include "reader/source.h"
@@ -380,6 +381,8 @@ look(struct check *c)
 		look_at_list(c);
 	if (c->found.rc == EXIT_DONE && c->o->heartbeat)
 		look_at_heartbeat(c);
+	if (rc == EXIT_DONE)
+		rc = check_messages(&c->found, &c->pg, c->o->key_file);
 	if (rc == EXIT_DONE)
 		rc = look_at_rest(c);
 	return c->found.rc != EXIT_DONE ? c->found.rc : rc;

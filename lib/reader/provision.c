@@ -333,7 +333,7 @@ static int
 with_source(const struct provision_options *o, int (*act)(struct provision *))
 {
 	struct provision p = {.o = o};
-	int rc = snapshot_request_init(&p.request);
+	int rc = snapshot_request_init(&p.request, o->key_file);
 
 	if (rc == EXIT_DONE)
 		rc = source_connect(&p.pg, o->conninfo);

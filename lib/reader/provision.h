@@ -22,8 +22,9 @@ struct provision_options {
 	const char *publication;
 	const struct table_list *tables; /* NULL: all that can be published */
 	const struct provision_snapshot
-	    *snapshot;  /* for provision_create; or NULL */
-	bool heartbeat; /* heartbeats will be written; for check_source */
+	    *snapshot;        /* for provision_create; or NULL */
+	const char *key_file; /* of snapshot_key_read */
+	bool heartbeat;       /* heartbeats will be written; for check_source */
 };
 
 /*

@@ -74,6 +74,7 @@ set_up(struct reader *r, uint64_t *start)
 		    &(struct snapshot_options){.conninfo = r->o->conninfo,
 			.slot = r->o->slot,
 			.publication = r->o->publication,
+			.key_file = r->o->snapshot_key_file,
 			.workers = (size_t)r->o->snapshot_workers,
 			.lock = r->o->snapshot_lock,
 			.pause_ms = r->o->snapshot_pause,

@@ -24,9 +24,10 @@ struct reader_options {
 	int64_t heartbeat;      /* ms between heartbeats; 0: none */
 	int64_t snapshot_pause; /* ms: what a part of a snapshot may take */
 	bool no_snapshot;
-	uint64_t snapshot_workers; /* connections, 1 to CHUNK_LANES */
-	bool snapshot_lock;        /* lock a table without a key, if need be */
-	int64_t server_timeout;    /* the silence of liveness_start */
+	const char *snapshot_key_file; /* of snapshot_key_read */
+	uint64_t snapshot_workers;     /* connections, 1 to CHUNK_LANES */
+	bool snapshot_lock;     /* lock a table without a key, if need be */
+	int64_t server_timeout; /* the silence of liveness_start */
 };
 
 /* Runs until it is told to stop or an error occurs; returns an exit code. */

@@ -12,6 +12,7 @@
 #include "base/lsn.h"
 #include "base/num.h"
 #include "reader/source.h"
+#include "reader/waiting.h"
 #include "sql.h"
 
 #ifndef FIRST_BLOCKS
@@ -41,7 +42,7 @@ snapshot_init(
 		return EXIT_OS;
 	}
 	snprintf(s->run, sizeof(s->run), "%016" PRIx64, random);
-	return EXIT_DONE;
+	return snapshot_key_read(&s->secret, o->key_file);
 }
 
 void
@@ -50,6 +51,7 @@ snapshot_close(struct snapshot *s)
 	chunk_close(&s->chunk);
 	PQclear(s->answer);
 	pg_close(&s->marker);
+	snapshot_key_release(&s->secret);
 	snapshot_state_release(&s->state);
 	buf_release(&s->pending);
 	buf_release(&s->key);
@@ -108,6 +110,7 @@ begin_tracking(struct snapshot *s)
 		return;
 	s->active = true;
 	s->streamed.n = 0;
+	s->unasked = true;
 	s->since = clock_ms();
 	s->next_at = 0;
 }
@@ -220,6 +223,10 @@ snapshot_message(struct snapshot *s, struct view content, uint64_t commit_lsn)
 		    lsn_text(commit_lsn).s, m.reason);
 	else if (m.slot.p != NULL && !view_eq(m.slot, view_of(s->o.slot)))
 		rc = EXIT_DONE;
+	else if (!snapshot_sealed(&s->secret, content))
+		log_warning("ignored a snapshot message at %s: it does not "
+			    "have the seal of \"%s\"",
+		    lsn_text(commit_lsn).s, s->o.key_file);
 	else if (m.kind == SNAPSHOT_MARKER)
 		rc = on_marker(s, &m, content, commit_lsn);
 	else if (m.kind == SNAPSHOT_REQUEST)
@@ -297,8 +304,14 @@ put_off(struct snapshot *s, int rc)
 static int
 prepare(struct snapshot *s)
 {
-	if (s->state.wish.id.len > 0)
-		return EXIT_DONE;
+	int rc = EXIT_DONE;
+
+	if (s->unasked)
+		rc = waiting_add(&s->marker, &s->streamed);
+	if (rc == EXIT_DONE)
+		s->unasked = false;
+	if (rc != EXIT_DONE || s->state.wish.id.len > 0)
+		return rc;
 	snapshot_state_pop(&s->state);
 	return snapshot_choose(s);
 }
@@ -347,6 +360,7 @@ write_marker(struct snapshot *s, uint64_t complete)
 	buf_clear(&s->pending);
 	snapshot_marker_write(
 	    &s->pending, &s->state, s->run, s->o.slot, s->seen, s->renewal);
+	snapshot_seal(&s->secret, &s->pending);
 	s->unrecorded = 0;
 	return rc == EXIT_DONE ? send_marker(s, locked) : rc;
 }

@@ -22,6 +22,7 @@
 #include "reader/decode.h"
 #include "reader/snapshot_hold.h"
 #include "reader/snapshot_message.h"
+#include "reader/snapshot_seal.h"
 #include "reader/snapshot_state.h"
 #include "reader/visible.h"
 
@@ -29,16 +30,18 @@ struct snapshot_options {
 	const char *conninfo; /* of the source, NULL: libpq's own */
 	const char *slot;
 	const char *publication;
-	size_t workers;   /* connections that read, 1 to CHUNK_LANES */
-	int64_t pause_ms; /* what the parts of a marker may take, about */
-	bool lock;        /* a table that is always busy may be locked */
-	bool off;         /* requests are logged, and left */
-	bool acked;       /* somebody acknowledges, so the slot moves on */
+	const char *key_file; /* of snapshot_key_read */
+	size_t workers;       /* connections that read, 1 to CHUNK_LANES */
+	int64_t pause_ms;     /* what the parts of a marker may take, about */
+	bool lock;            /* a table that is always busy may be locked */
+	bool off;             /* requests are logged, and left */
+	bool acked;           /* somebody acknowledges, so the slot moves on */
 };
 
 /* Zero-initialise. */
 struct snapshot {
 	struct snapshot_options o;
+	struct snapshot_key secret;
 	char run[17];     /* of this process, random */
 	uint64_t history; /* commits before it are of readers before us */
 	struct snapshot_state state;
@@ -84,6 +87,7 @@ struct snapshot {
 
 	struct buf key;          /* one that is being written down */
 	struct visible streamed; /* since the last database snapshot */
+	bool unasked;            /* waiting_add is still to be called */
 	struct snapshot_hold hold;
 	uint64_t previous; /* where the marker before began */
 };

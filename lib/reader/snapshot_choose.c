@@ -3,6 +3,7 @@
 #include "base/exitcode.h"
 #include "base/log.h"
 #include "base/num.h"
+#include "reader/waiting.h"
 #include "sql.h"
 
 static int
@@ -169,8 +170,11 @@ look(struct snapshot *s)
 	PGresult *res;
 	int rc = query_names(s, SQL_SNAPSHOT_NOW, 0, NULL, &res);
 
-	if (rc == EXIT_DONE && !s->locked)
-		s->locked = !visible_all(&s->streamed, pg_value(res, 0, 0));
+	if (rc == EXIT_DONE && !s->locked &&
+	    !visible_all(&s->streamed, pg_value(res, 0, 0))) {
+		s->locked = true;
+		waiting_log(&s->streamed);
+	}
 	PQclear(res);
 	return rc;
 }

@@ -4,11 +4,12 @@
  * asks for the parts of tables that are to be read when it comes back in the
  * stream, and is what a reader that starts anew goes on from.
  *
- *	request	= { tables id? slot? }		what somebody wants read
- *	command	= { do slot? }			"pause", "resume" or "cancel"
- *	marker	= { run slot seen id parts next tables at paused cancelled
+ *	request	= { mac? tables id? slot? }	what somebody wants read
+ *	command	= { mac? do slot? }		"pause", "resume" or "cancel"
+ *	marker	= { mac? run slot seen id parts next tables at paused cancelled
  *		    queue }
  *
+ *	mac	see snapshot_seal.h
  *	tables	the names still to be read, as people write them; null: all that
  *		are published, in order of name, behind `next`
  *	slot	of the reader that it is for; null in a request: of each

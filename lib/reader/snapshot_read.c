@@ -5,6 +5,7 @@
 #include "base/json_write.h"
 #include "base/log.h"
 #include "base/lsn.h"
+#include "reader/waiting.h"
 #include "sql.h"
 
 #define MOST_BLOCKS ((uint64_t)1 << 20)
@@ -348,6 +349,7 @@ pass_over(struct snapshot *s)
 static int
 wait_visible(struct snapshot *s)
 {
+	waiting_log(&s->streamed);
 	if (clock_ms() >= s->reading_since + VISIBLE_MS)
 		end_reading(s, VISIBLE_MS);
 	else

@@ -9,13 +9,14 @@
 #include "base/exitcode.h"
 #include "base/json_write.h"
 #include "base/log.h"
+#include "reader/snapshot_seal.h"
 #include "reader/source.h"
 #include "sql.h"
 
 static const char doing[] = "ask for a snapshot";
 
 int
-snapshot_request_init(struct snapshot_request *r)
+snapshot_request_init(struct snapshot_request *r, const char *key_file)
 {
 	uint64_t random;
 
@@ -24,13 +25,14 @@ snapshot_request_init(struct snapshot_request *r)
 		return EXIT_OS;
 	}
 	snprintf(r->id, sizeof(r->id), "%016" PRIx64, random);
-	return EXIT_DONE;
+	return snapshot_key_read(&r->key, key_file);
 }
 
 void
 snapshot_request_release(struct snapshot_request *r)
 {
 	buf_release(&r->tables);
+	snapshot_key_release(&r->key);
 }
 
 /* Its name, "schema"."table", in a JSON string. */
@@ -105,6 +107,7 @@ snapshot_request_write(
 	} else {
 		buf_adds(content, "null}");
 	}
+	snapshot_seal(&r->key, content);
 	if (!r->tables.failed && buf_str(content) != NULL)
 		return EXIT_DONE;
 	log_error("could not %s: out of memory", doing);
@@ -168,7 +171,7 @@ snapshot_request(
 {
 	struct snapshot_request r = {0};
 	struct pg pg = {0};
-	int rc = snapshot_request_init(&r);
+	int rc = snapshot_request_init(&r, o->key_file);
 
 	if (rc == EXIT_DONE)
 		rc = source_connect(&pg, o->conninfo);

@@ -8,15 +8,17 @@
 
 #include "pg/pg.h"
 #include "reader/provision.h"
+#include "reader/snapshot_seal.h"
 
 /* Zero-initialise. */
 struct snapshot_request {
 	char id[17];
 	struct buf tables; /* JSON strings with commas; empty: all */
+	struct snapshot_key key;
 };
 
-/* Draws the id. */
-int snapshot_request_init(struct snapshot_request *r);
+/* Draws the id, and reads the key for the seal (NULL: none). */
+int snapshot_request_init(struct snapshot_request *r, const char *key_file);
 void snapshot_request_release(struct snapshot_request *r);
 
 /* Adds a table. */

@@ -16,6 +16,11 @@ struct visible {
 	uint32_t *xids;
 	size_t n;
 	size_t room;
+
+	/* of waiting_log: the oldest, since when (clock_ms), and is it told? */
+	uint32_t oldest;
+	int64_t oldest_since;
+	bool told;
 };
 
 /* Adds a transaction, by the low 32 bits of its id.  False: out of memory. */

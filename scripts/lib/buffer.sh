@@ -110,6 +110,7 @@ init()
 		embedded_start || exit 75
 	fi
 	[[ $PHILOTES_BUFFER_ENABLED == false ]] || init_buffer
+	make_snapshot_key
 	# of all tables if it makes the slot
 	[[ $PHILOTES_SNAPSHOT == never ]] || snapshot=(--snapshot new)
 	"$bin/pg-cdc-read" --create "${snapshot[@]}"

@@ -4,7 +4,8 @@
 #   read_config FILE       exports the settings that the environment lacks
 #   check_databases        dies unless a database was given
 #   check_settings         dies unless a run can begin with these settings
-#   locate_state           sets $state, $run, $buffer_cluster and $embedded
+#   locate_state           sets $state, $run, $buffer_cluster and $embedded, and
+#                          finds the key of snapshots
 #   make_state             makes the directories $state and $run
 
 readonly default_config=/etc/philotes/philotes.conf
@@ -14,8 +15,8 @@ readonly default_config=/etc/philotes/philotes.conf
 readonly setting_names=" PHILOTES_SOURCE_URL PHILOTES_BUFFER_URL
 	PHILOTES_SOURCE_ID PHILOTES_SLOT PHILOTES_PUBLICATION PHILOTES_TABLES
 	PHILOTES_HEARTBEAT PHILOTES_SERVER_TIMEOUT PHILOTES_SNAPSHOT
-	PHILOTES_SNAPSHOT_PAUSE PHILOTES_SNAPSHOT_WORKERS PHILOTES_NEW_TABLES
-	PHILOTES_ON_GAP
+	PHILOTES_SNAPSHOT_PAUSE PHILOTES_SNAPSHOT_WORKERS
+	PHILOTES_SNAPSHOT_KEY_FILE PHILOTES_NEW_TABLES PHILOTES_ON_GAP
 	PHILOTES_BUFFER_ENABLED PHILOTES_BUFFER_BATCH_SIZE
 	PHILOTES_BUFFER_FLUSH_INTERVAL PHILOTES_BUFFER_RETENTION
 	PHILOTES_BUFFER_CLEANUP_INTERVAL PHILOTES_HANDLER
@@ -171,6 +172,7 @@ locate_state()
 			"neither true nor false"
 		;;
 	esac
+	use_snapshot_key
 }
 
 readonly own_state="Name a directory of your own by PHILOTES_STATE_DIR."
