@@ -17,6 +17,8 @@
 --   cdc_pending  in the same columns, the events a consumer has not processed
 --   cdc_retries, cdc_dead_letters
 --                batches that fail at the moment; events that were given up
+--   cdc_snapshots
+--                how far each table of a snapshot is
 
 \set ON_ERROR_STOP on
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
@@ -47,8 +49,8 @@ BEGIN
 	PERFORM pg_advisory_xact_lock(hashtextextended('philotes.schema', 0));
 	IF to_regprocedure('philotes.schema_version()') IS NOT NULL THEN
 		EXECUTE 'SELECT philotes.schema_version()' INTO v;
-		IF v > 4 THEN
-			RAISE EXCEPTION 'schema philotes has version %, newer than 4', v;
+		IF v > 5 THEN
+			RAISE EXCEPTION 'schema philotes has version %, newer than 5', v;
 		END IF;
 	END IF;
 END $$;
@@ -57,13 +59,14 @@ CREATE SCHEMA IF NOT EXISTS philotes;
 
 -- Every tool checks the version first.
 CREATE OR REPLACE FUNCTION philotes.schema_version() RETURNS int
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT 4';
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT 5';
 
 \ir schema/plain_table.sql
 \ir schema/tables.sql
 \ir schema/upgrade.sql
 \ir schema/partitions.sql
 \ir schema/writing.sql
+\ir schema/snapshots.sql
 \ir schema/consumers.sql
 \ir schema/events.sql
 \ir schema/insert.sql

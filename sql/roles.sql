@@ -95,6 +95,7 @@ GRANT USAGE ON SEQUENCE philotes.cdc_log_id_seq TO philotes_writer;
 GRANT SELECT, INSERT ON philotes.cdc_writes, philotes.cdc_sources
 TO philotes_writer;
 GRANT UPDATE (system_id, slot) ON philotes.cdc_sources TO philotes_writer;
+GRANT SELECT, INSERT, UPDATE ON philotes.cdc_snapshots TO philotes_writer;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA philotes TO philotes_batcher;
 GRANT SELECT ON SEQUENCE philotes.cdc_log_id_seq TO philotes_batcher;

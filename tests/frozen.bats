@@ -408,6 +408,8 @@ tcp_up()
 	expect_code 0 philotes metrics
 	expect_code 75 philotes consumer list
 	expect_error "could not .*buffer"
+	expect_code 75 philotes snapshot list
+	expect_error "could not .*buffer"
 	expect_code 75 philotes init
 	expect_error "could not .*buffer"
 }

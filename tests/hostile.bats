@@ -72,7 +72,7 @@ untrapped()
 	await_pipeline
 	untrapped 0 test "$reader_code$writer_code" = 00
 	for command in "consumer add c" "consumer list" "consumer add d" \
-	    "consumer drop d" metrics check; do
+	    "consumer drop d" "snapshot list" metrics check; do
 		# shellcheck disable=SC2086 # splits into words
 		untrapped 0 philotes $command
 	done

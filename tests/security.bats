@@ -73,6 +73,14 @@ may_not()
 	((reader_code == 0 && writer_code == 0))
 	expect_code 0 buffer-batch -d "$batcher_url" --once
 	[[ $(wc -l <<<"$output") == 100 ]]
+	# the marks of a snapshot are kept, and read
+	buffer-write -d "$writer_url" <<-'EOF'
+		{"source_id":"marks","schema_name":"","table_name":"","operation":"SNAPSHOT","lsn":"0/1","event_time":"2026-11-22T13:12:35Z","after_data":{"id":"1","state":"done","rows":0,"blocks":0,"of":0}}
+	EOF
+	expect_code 0 env PHILOTES_BUFFER_URL="$batcher_url" \
+		philotes snapshot list
+	[[ $output == *done* ]]
+	expect_code 0 buffer-batch -d "$batcher_url" --once
 	# a handler that fails, and one that succeeds
 	src_psql "INSERT INTO t VALUES (101, 'x')"
 	PHILOTES_SOURCE_URL=$reader_url PHILOTES_BUFFER_URL=$writer_url \
@@ -90,11 +98,11 @@ may_not()
 	psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
 	roles_up
 	expect_code 0 buffer-batch -d "$batcher_url" --once --consumer b
-	[[ $(wc -l <<<"$output") == 101 ]]
+	[[ $(wc -l <<<"$output") == 102 ]]
 	expect_code 0 env PHILOTES_SOURCE_URL="$reader_url" \
 		PHILOTES_BUFFER_URL="$batcher_url" philotes status
 	expect_code 0 buffer-gc -d "$(buffer_as philotes_gc)" --retention 0s
-	[[ $output == "deleted 101 events"* ]]
+	[[ $output == "deleted 102 events"* ]]
 	[[ $(buf_psql "SELECT total FROM philotes.cdc_writes
 	    ORDER BY write_no DESC LIMIT 1") == 101 ]]
 }
@@ -131,6 +139,7 @@ may_not()
 		"SELECT * FROM philotes.cdc_dead_letters" \
 		"SELECT * FROM philotes.cdc_batches" \
 		"INSERT INTO philotes.cdc_batches VALUES ('a','a',1,1,1,1,1)" \
+		"DELETE FROM philotes.cdc_snapshots" \
 		"SELECT philotes.add_consumer('x')" \
 		"SELECT philotes.gc_drop(0)"
 	may_not philotes_batcher \
@@ -139,6 +148,7 @@ may_not()
 		"SELECT nextval('philotes.cdc_log_id_seq')" \
 		"SELECT philotes.ensure_partitions()" \
 		"SELECT philotes.gc_truncate(0)" \
+		"UPDATE philotes.cdc_snapshots SET rows = 0" \
 		"UPDATE philotes.cdc_dead_letters SET after_data = NULL"
 	may_not philotes_gc \
 		"SELECT * FROM philotes.cdc_log" \
@@ -418,7 +428,7 @@ find_psql()
 	kill -STOP "$pid"
 	url="host=$BATS_FILE_TMPDIR/buf user=postgres dbname=t$BATS_TEST_NUMBER"
 	for command in status metrics check init "consumer list" \
-	    "consumer add s" "consumer drop s"; do
+	    "consumer add s" "consumer drop s" "snapshot list"; do
 		# shellcheck disable=SC2086 # splits into words
 		PHILOTES_BUFFER_URL="$url sslpassword=s3cr3t password='s3cr3t x'" \
 			psql_of philotes $command

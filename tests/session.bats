@@ -190,6 +190,7 @@ use_all()
 		(use pair pair) &&
 		use add philotes consumer add "$PHILOTES_CONSUMER" &&
 		use list philotes consumer list &&
+		use snapshots philotes snapshot list &&
 		use batch buffer-batch --once -- sh -c \
 			'cat >>"$0"; sleep 0.1' "$dir/batches" &&
 		sed -i 's/,"created_at":"[^"]*"//' "$dir/batches" &&

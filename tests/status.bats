@@ -93,7 +93,7 @@ filled()
 	is .consumers[0].dead_letters 0
 	is '.buffer.partitions >= 3' true
 	is '.buffer.bytes > 100000' true
-	is .buffer.schema_version 4
+	is .buffer.schema_version 5
 	is '[.stages[].state] | unique[]' running
 	is '.stages | length' 5
 	is '.stages[1].stage' pg-cdc-read
@@ -303,11 +303,19 @@ full()
 	filled 1
 	COLUMNS='' LINES='' script -qec "stty rows 5 cols 20
 		timeout 1 philotes status --watch" /dev/null >"$out.tty" || :
-	grep -q 'shop: ' "$out.tty"
+	grep -q 'shop: healthy' "$out.tty"
 	# no screen has more lines than the terminal
 	tr -d '\r' <"$out.tty" | awk 'BEGIN { RS = "\033\\[H" }
 		NR == 2 { n = split($0, lines, "\n") }
 		END { exit !(n > 0 && n <= 5) }'
+}
+
+@test "status has colours on a terminal, unless NO_COLOR is set" {
+	filled 1
+	env -u NO_COLOR script -qec 'philotes status' /dev/null >"$out.tty"
+	grep -qF $'shop: \e[32mhealthy\e[0m' "$out.tty"
+	script -qec 'philotes status' /dev/null >"$out.tty"
+	refute grep -q $'\e' "$out.tty"
 }
 
 @test "status --watch goes on until a signal" {
@@ -354,7 +362,7 @@ finding()
 	expect_code 78 philotes check
 	finding ERROR schema
 	buf_psql "CREATE OR REPLACE FUNCTION philotes.schema_version()
-	    RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 4'"
+	    RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 5'"
 	# a role that lacks rights
 	psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/roles.sql"
 	expect_code 77 env \

@@ -180,6 +180,20 @@ add_lsn(struct buf *sql, uint64_t lsn)
 		buf_adds(sql, ", NULL");
 }
 
+/* Keeps what the marks of snapshots say. */
+static void
+add_marks(struct copyin *c, struct buf *sql)
+{
+	if (c->marks.len == 0)
+		return;
+	buf_adds(sql, "; SELECT philotes.keep_marks(");
+	pg_add_literal(c->pg, sql, buf_view(&c->source));
+	buf_adds(sql, ", ");
+	pg_add_literal(c->pg, sql, buf_view(&c->marks));
+	buf_adds(sql, ")");
+	buf_clear(&c->marks);
+}
+
 static int
 send_commit(struct copyin *c)
 {
@@ -198,8 +212,9 @@ send_commit(struct copyin *c)
 	add_lsn(&sql, m->checkpoint);
 	if (m->timeline != 0)
 		buf_addf(&sql, ", %u", (unsigned)m->timeline);
-	buf_addf(
-	    &sql, ", bytes => %llu); COMMIT", (unsigned long long)c->bytes);
+	buf_addf(&sql, ", bytes => %llu)", (unsigned long long)c->bytes);
+	add_marks(c, &sql);
+	buf_adds(&sql, "; COMMIT");
 	return send(c, &sql, COPYIN_COMMIT);
 }
 
@@ -404,7 +419,7 @@ copyin_step(struct copyin *c)
 	bool moved = true;
 	int rc = EXIT_DONE, flushed;
 
-	if (c->rows.failed) {
+	if (c->rows.failed || c->marks.failed) {
 		log_error("could not %s: out of memory", doing);
 		return EXIT_OS;
 	}
@@ -446,4 +461,5 @@ copyin_release(struct copyin *c)
 	PQclear(c->answer);
 	buf_release(&c->rows);
 	buf_release(&c->source);
+	buf_release(&c->marks);
 }

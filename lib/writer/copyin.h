@@ -62,6 +62,8 @@ struct copyin {
 	bool blocked;             /* poll until the socket takes more */
 	bool unsent;              /* libpq holds bytes not sent yet */
 
+	struct buf marks; /* to keep with the commit, see marks.h */
+
 	struct buf rows; /* to send, as copyrow_put encodes them */
 	size_t sent;     /* bytes of `rows` given to libpq */
 	uint64_t count;  /* number of rows in `rows` */
@@ -98,6 +100,7 @@ void copyin_rows(struct copyin *c, struct buf *rows, size_t n, uint64_t count);
 
 /*
  * Commits after the rows given last; a commit without rows stores a checkpoint.
+ * The caller has put the marks of snapshots among the rows into c->marks.
  * It is on the buffer's disk once the state is COPYIN_CLOSED again.
  */
 void copyin_commit(struct copyin *c, const struct copyin_mark *mark);

@@ -59,7 +59,9 @@ feed_row(struct feed *f, const struct event *e, uint64_t line)
 
 	copyrow_put(&f->rows, e);
 	f->count++;
-	if (rowmap_add(&f->rowmap, &at) && !f->rows.failed)
+	marks_take(&f->marks, e);
+	if (rowmap_add(&f->rowmap, &at) && !f->rows.failed &&
+	    !f->marks.json.failed)
 		return EXIT_DONE;
 	log_error("could not encode a row: out of memory");
 	return EXIT_OS;
@@ -80,7 +82,9 @@ feed_boundary(struct feed *f, uint64_t commit_lsn, uint64_t seq)
 	f->complete_count = f->count;
 	f->next.commit_lsn = commit_lsn;
 	f->next.seq = seq;
-	if (f->handed + f->count >= f->batch_size || time_is_up(f))
+	marks_boundary(&f->marks);
+	if (f->handed + f->count >= f->batch_size || time_is_up(f) ||
+	    marks_are_many(&f->marks))
 		f->due = true;
 }
 
@@ -99,6 +103,7 @@ feed_drop(struct feed *f)
 	if (f->streaming)
 		return false;
 	rowmap_drop(&f->rowmap, f->count - f->complete_count);
+	marks_drop(&f->marks);
 	f->rows.len = f->complete;
 	f->count = f->complete_count;
 	f->inside = false;
@@ -166,6 +171,7 @@ begin_commit(struct feed *f)
 	else
 		f->checkpoint = mark.checkpoint;
 	if (f->handed > 0 || mark.checkpoint != 0) {
+		marks_move(&f->marks, &f->copy.marks);
 		copyin_commit(&f->copy, &mark);
 		move(&f->ack_under_way, &f->ack);
 	} else {
@@ -339,6 +345,7 @@ feed_release(struct feed *f)
 	copyin_release(&f->copy);
 	rejects_close(&f->rejects);
 	rowmap_release(&f->rowmap);
+	marks_release(&f->marks);
 	buf_release(&f->rows);
 	buf_release(&f->ack);
 	buf_release(&f->ack_under_way);

@@ -24,6 +24,7 @@
 
 #include "base/fdio.h"
 #include "writer/copyin.h"
+#include "writer/marks.h"
 #include "writer/rejects.h"
 #include "writer/rowmap.h"
 
@@ -50,6 +51,7 @@ struct feed {
 	size_t complete;         /* bytes of the complete ones, */
 	uint64_t complete_count; /* and their number */
 	uint64_t handed;         /* rows given since the last commit */
+	struct marks marks;      /* among the rows not committed */
 	size_t looked;           /* rows.len at the last feed_step */
 	bool streaming;
 	bool due;         /* commit the complete rows */

@@ -126,7 +126,8 @@ check_settings()
 			"not a duration such as 5s, 1h30m or 7d"
 }
 
-# Leaves the seconds of a duration in REPLY, rounded up; false if it is not one.
+# Leaves the seconds of a duration in REPLY, rounded up, and the nanoseconds in
+# $nanoseconds; false if it is not one.
 # Syntax and limit, 2^63 - 1 nanoseconds, are those of lib/base/num.c.
 parse_duration()
 {
@@ -153,6 +154,7 @@ parse_duration()
 		((sum += part)) || :
 	done
 	REPLY=$((sum / 1000000000 + (sum % 1000000000 != 0)))
+	nanoseconds=$sum
 }
 
 locate_state()

@@ -14,8 +14,8 @@
 #   $slot, $store
 #                the rows of these kinds; empty if they are not known
 #   $slot_name   the configured one
-#   $sources, $consumers
-#                lists of rows
+#   $sources, $consumers, $snapshots, $tables
+#                lists of rows; tables are those that a snapshot reads now
 #   $stage_lines, $supervised
 #                see stages.sh
 #
@@ -90,7 +90,7 @@ gather_source()
 gather_buffer()
 {
 	local row rows
-	sources=() consumers=() store='' buffer_said=''
+	sources=() consumers=() snapshots=() tables=() store='' buffer_said=''
 	[[ $PHILOTES_BUFFER_ENABLED == true ]] || return 0
 	if $embedded; then
 		cluster_running "$buffer_cluster" || {
@@ -108,6 +108,8 @@ gather_buffer()
 		source) sources+=("$row") ;;
 		consumer) consumers+=("$row") ;;
 		store) store=$row ;;
+		snapshot) snapshots+=("$row") ;;
+		table) tables+=("$row") ;;
 		esac
 	done
 }
@@ -201,6 +203,15 @@ before the buffer's clock was set back")
 		"$who has ${fact[$1.dead_letters]} dead letters of \"$source\"")
 }
 
+judge_snapshot()
+{
+	local n=${fact[$1.failed]} what="1 table"
+	((n > 0)) || return 0
+	((n == 1)) || what="$n tables"
+	problems+=("the snapshot of $what of \"${fact[$1.source]}\" failed, \
+${fact[$1.failure]}")
+}
+
 judge_buffer()
 {
 	local row lag
@@ -216,6 +227,9 @@ judge_buffer()
 	done
 	for row in "${consumers[@]}"; do
 		judge_consumer "$row"
+	done
+	for row in "${snapshots[@]}"; do
+		judge_snapshot "$row"
 	done
 }
 

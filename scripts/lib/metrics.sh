@@ -126,12 +126,57 @@ metrics_of_buffer()
 	sample philotes_gc_age_seconds "${fact[$store.gc_seconds]-}"
 }
 
+# of_snapshots NAME COLUMN: as of_sources
+of_snapshots()
+{
+	local row
+	for row in "${snapshots[@]}"; do
+		sample "$1" "${fact[$row.$2]}" source "${fact[$row.source]}"
+	done
+}
+
+metrics_of_snapshots()
+{
+	local row state
+	family philotes_snapshot_tables gauge \
+		"Tables of the last snapshot, by state."
+	for row in "${snapshots[@]}"; do
+		for state in begin chunk end failed cancelled; do
+			sample philotes_snapshot_tables "${fact[$row.$state]}" \
+				source "${fact[$row.source]}" state "$state"
+		done
+	done
+	family philotes_snapshot_rows_total counter \
+		"Rows read by the last snapshot."
+	of_snapshots philotes_snapshot_rows_total rows
+	family philotes_snapshot_blocks_done gauge \
+		"Blocks read of the tables that the last snapshot has begun."
+	of_snapshots philotes_snapshot_blocks_done blocks
+	family philotes_snapshot_blocks gauge "Blocks of these tables."
+	of_snapshots philotes_snapshot_blocks of
+}
+
+metrics_of_settings()
+{
+	local nanoseconds
+	parse_duration "${PHILOTES_SNAPSHOT_PAUSE:-300ms}" || return 0
+	family philotes_snapshot_pause_seconds gauge \
+		"How long a snapshot may let the stream rest, as set."
+	printf -v REPLY '%d.%09d' "$((nanoseconds / 1000000000))" \
+		"$((nanoseconds % 1000000000))"
+	sample philotes_snapshot_pause_seconds "$REPLY" source "$source_id"
+}
+
 print_metrics()
 {
 	local -A sampled=()
 	metrics_of_stages
 	metrics_of_source
-	[[ $PHILOTES_BUFFER_ENABLED == false ]] || metrics_of_buffer
+	metrics_of_settings
+	[[ $PHILOTES_BUFFER_ENABLED == false ]] || {
+		metrics_of_buffer
+		metrics_of_snapshots
+	}
 	family philotes_up gauge "Whether source and buffer answered."
 	sample philotes_up "$([[ -z $source_said ]] && echo 1 || echo 0)" \
 		source "$source_id" database source

@@ -36,7 +36,7 @@ human_time()
 show_head()
 {
 	local good='' bad='' plain='' now text
-	if [[ -t 1 && -z ${NO_COLOR-} ]]; then
+	if $terminal && [[ -z ${NO_COLOR-} ]]; then
 		good=$'\e[32m' bad=$'\e[1;31m' plain=$'\e[0m'
 	fi
 	log_stamp
@@ -130,6 +130,49 @@ show_consumers()
 	done
 }
 
+# show_bar BLOCKS OF: leaves in REPLY how far that is, drawn on a terminal, and
+# written elsewhere
+show_bar()
+{
+	local n
+	REPLY="$1 of $2"
+	! $terminal || (($2 == 0)) || {
+		n=$(($1 < $2 ? 10 * $1 / $2 : 10))
+		printf -v REPLY '[%.*s%.*s] %s' "$n" '##########' \
+			"$((10 - n))" '..........' "$REPLY"
+	}
+}
+
+show_snapshots()
+{
+	local row of name bar
+	if [[ $PHILOTES_BUFFER_ENABLED == false ]]; then
+		printf '%-9s%s\n' snapshot "not recorded without a buffer"
+	fi
+	for row in "${snapshots[@]}"; do
+		[[ ${fact[$row.state]} == reading ]] || continue
+		one_line "${fact[$row.source]}"
+		of=$REPLY
+		one_line "${fact[$row.id]}"
+		printf '%-9s%s of %s: %s rows; tables read: %s, failed: %s\n' \
+			snapshot "$REPLY" "$of" "${fact[$row.rows]}" \
+			"${fact[$row.end]}" "${fact[$row.failed]}"
+	done
+	((${#tables[@]} > 0)) || return 0
+	printf '\n%-18s %-30s %12s %8s %8s\n' \
+		SNAPSHOT BLOCKS ROWS ROWS/S LEFT
+	for row in "${tables[@]}"; do
+		one_line "${fact[$row.table]}"
+		name=$REPLY
+		show_bar "${fact[$row.blocks]}" "${fact[$row.of]}"
+		bar=$REPLY
+		human_time "${fact[$row.seconds_left]}"
+		printf '%-18s %-30s %12s %8s %8s\n' "$name" "$bar" \
+			"${fact[$row.rows]}" "${fact[$row.rows_per_second]:--}" \
+			"$REPLY"
+	done
+}
+
 show_stages()
 {
 	local line tool state pid since restarts failures last
@@ -153,6 +196,7 @@ show_screen()
 	show_head
 	show_slot
 	show_store
+	show_snapshots
 	show_sources
 	show_consumers
 	show_stages
@@ -232,6 +276,18 @@ json_store()
 		gc_events# gc_partitions# held_by
 }
 
+json_snapshot()
+{
+	json_facts "$1" source id state begin# chunk# end# failed# cancelled# \
+		rows# blocks# of# failure
+}
+
+json_table()
+{
+	json_facts "$1" source table rows# blocks# of# rows_per_second# \
+		seconds_left#
+}
+
 json_stage()
 {
 	local tool state pid since restarts failures last
@@ -261,6 +317,12 @@ show_json()
 	text+=",\"sources\":$REPLY"
 	json_list json_consumer "${consumers[@]}"
 	text+=",\"consumers\":$REPLY"
+	json_list json_snapshot "${snapshots[@]}"
+	[[ -n $store ]] || REPLY=null
+	text+=",\"snapshots\":$REPLY"
+	json_list json_table "${tables[@]}"
+	[[ -n $store ]] || REPLY=null
+	text+=",\"snapshot_tables\":$REPLY"
 	json_list json_stage "${stage_lines[@]}"
 	printf '%s,"stages":%s}\n' "$text" "$REPLY"
 }
@@ -281,7 +343,8 @@ fit()
 # Prints in one piece, so that --watch does not flicker.
 status_once()
 {
-	local text
+	local text terminal=false
+	[[ ! -t 1 ]] || terminal=true
 	gather
 	judge
 	if $as_json; then
@@ -289,7 +352,7 @@ status_once()
 	else
 		text=$(show_screen)
 	fi
-	if $watch && ! $as_json && [[ -t 1 ]]; then
+	if $watch && ! $as_json && $terminal; then
 		fit "$text"
 		text=$REPLY
 	fi

@@ -9,7 +9,7 @@ SET jit = off;
 \ir schema.sql
 
 SELECT philotes.schema_version() AS version,
-       philotes.schema_version() >= 4 AS known \gset
+       philotes.schema_version() >= 5 AS known \gset
 \if :known
 \else
 	DO 'BEGIN
@@ -123,3 +123,30 @@ LEFT JOIN (SELECT * FROM philotes.cdc_gc_runs
 CROSS JOIN LATERAL (
 	SELECT round(extract(epoch FROM clock_timestamp() - g.ended_at), 1)
 	AS s) a;
+
+-- the last snapshot of each source: its tables by state, and the first failure
+SELECT 'snapshot' AS kind,
+       regexp_replace(source_id, '[\x01-\x1f]', '?', 'g') AS source,
+       regexp_replace(id, '[\x01-\x1f]', '?', 'g') AS id,
+       CASE WHEN bool_or(state = 'done') THEN 'done' ELSE 'reading' END AS state,
+       count(*) FILTER (WHERE state = 'begin') AS "begin",
+       count(*) FILTER (WHERE state = 'chunk') AS chunk,
+       count(*) FILTER (WHERE state = 'end') AS "end",
+       count(*) FILTER (WHERE state = 'failed') AS failed,
+       count(*) FILTER (WHERE state = 'cancelled') AS cancelled,
+       sum(rows) AS rows, sum(blocks) AS blocks, sum(of) AS of,
+       regexp_replace((array_agg(schema_name || '.' || table_name || ': '
+           || coalesce(reason, 'no reason given') ORDER BY schema_name,
+           table_name) FILTER (WHERE state = 'failed'))[1],
+           '[\x01-\x1f]', '?', 'g') AS failure
+FROM philotes.snapshot_progress() WHERE last
+GROUP BY source_id, id ORDER BY source_id;
+
+-- the tables that are being read
+SELECT 'table' AS kind,
+       regexp_replace(source_id, '[\x01-\x1f]', '?', 'g') AS source,
+       regexp_replace(schema_name || '.' || table_name, '[\x01-\x1f]', '?',
+           'g') AS table,
+       rows, blocks, of, rows_per_second, seconds_left
+FROM philotes.snapshot_progress() WHERE state IN ('begin', 'chunk')
+ORDER BY source_id, began_at, schema_name, table_name LIMIT 100;

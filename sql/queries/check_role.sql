@@ -8,7 +8,9 @@ FROM (SELECT t.object, t.privilege,
              has_table_privilege('philotes.' || t.object, t.privilege) AS given
       FROM (VALUES ('cdc_log', 'INSERT'), ('cdc_writes', 'SELECT'),
                    ('cdc_writes', 'INSERT'), ('cdc_sources', 'SELECT'),
-                   ('cdc_sources', 'INSERT')) t (object, privilege)
+                   ('cdc_sources', 'INSERT'), ('cdc_snapshots', 'SELECT'),
+                   ('cdc_snapshots', 'INSERT'), ('cdc_snapshots', 'UPDATE'))
+           t (object, privilege)
       UNION ALL
       SELECT 'cdc_sources', 'UPDATE',
              has_column_privilege('philotes.cdc_sources', 'system_id', 'UPDATE')

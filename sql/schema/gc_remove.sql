@@ -154,7 +154,7 @@ BEGIN
 	RETURN true;
 END $$;
 
--- Records the run.
+-- Records the run, and forgets old runs and snapshots.
 CREATE OR REPLACE FUNCTION philotes.gc_end(started_at timestamptz,
     retention interval, events bigint, partitions bigint, busy bigint)
 RETURNS void LANGUAGE plpgsql SECURITY DEFINER
@@ -172,6 +172,14 @@ BEGIN
 	DELETE FROM philotes.cdc_gc_runs r
 	WHERE r.started_at < (SELECT n.started_at FROM philotes.cdc_gc_runs n
 	                      ORDER BY n.started_at DESC OFFSET 99 LIMIT 1);
+	-- the newest 100 snapshots of a source stay
+	DELETE FROM philotes.cdc_snapshots d
+	USING (SELECT source_id, id, row_number() OVER (PARTITION BY source_id
+	              ORDER BY max(changed_at) DESC NULLS LAST, id) AS n
+	       FROM philotes.cdc_snapshots GROUP BY source_id, id) s
+	WHERE d.source_id = s.source_id AND d.id = s.id
+	  AND (s.n > 100 OR NOT EXISTS (SELECT FROM philotes.cdc_sources k
+	                                WHERE k.source_id = s.source_id));
 	-- so that the statistics are current for the VACUUM that follows
 	IF to_regprocedure('pg_stat_force_next_flush()') IS NOT NULL THEN
 		EXECUTE 'SELECT pg_stat_force_next_flush()';

@@ -130,3 +130,26 @@ CREATE TABLE IF NOT EXISTS philotes.cdc_gc_runs (
 	held_by    text,                 -- the consumer most events wait for
 	held       bigint      NOT NULL  -- their number
 );
+
+-- One row per table of a snapshot, as the newest mark in the stream has it, and
+-- one with empty names when the snapshot is done.  Times and LSNs are the
+-- source's, of the transactions with the marks: begin_lsn and began_at of the
+-- newest begin, end_lsn of end, failed or done.  blocks of the table's `of`
+-- blocks, and rows, were read before the newest mark.
+CREATE TABLE IF NOT EXISTS philotes.cdc_snapshots (
+	source_id   text        NOT NULL,
+	id          text        NOT NULL,
+	schema_name text        NOT NULL,
+	table_name  text        NOT NULL,
+	state       text        NOT NULL CHECK (state IN
+	            ('begin', 'chunk', 'end', 'failed', 'done')),
+	rows        bigint      NOT NULL,
+	blocks      bigint      NOT NULL,
+	of          bigint      NOT NULL,
+	begin_lsn   pg_lsn,
+	end_lsn     pg_lsn,
+	began_at    timestamptz,
+	changed_at  timestamptz,
+	reason      text,       -- why it failed
+	PRIMARY KEY (source_id, id, schema_name, table_name)
+) WITH (fillfactor = 50);

@@ -5,6 +5,7 @@
 --   version 2   cdc_sources.removed, cdc_batches.batch_no
 --   version 3   stored_to(), no column
 --   version 4   cdc_writes.bytes, null in the rows of older versions
+--   version 5   cdc_snapshots, no column
 
 DO $$
 BEGIN
