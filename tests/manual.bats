@@ -279,6 +279,9 @@ prelude()
 	    DELETE FROM public.invoices WHERE id <= 10;
 	    INSERT INTO public.invoices VALUES (51, 0)"
 
+	orders_seen="SELECT count(*) FROM public.orders_seen
+	    WHERE id BETWEEN 1 AND 20"
+
 	rows_in()
 	{
 		local table
@@ -355,7 +358,7 @@ try_page()
 		PHILOTES_SLOT="$PHILOTES_SLOT" PHILOTES_SOURCE_ID=shop \
 		PHILOTES_BUFFER_FLUSH_INTERVAL=200ms \
 		PHILOTES_STATE_DIR="$PHILOTES_STATE_DIR" \
-		timeout 120 bash "$script" 3>&-
+		timeout 240 bash "$script" 3>&-
 	((status == 0)) || {
 		echo "$output"
 		return 1
@@ -422,8 +425,9 @@ try_page()
 	[[ -x $dest/opt/philotes/lib/philotes/pg-exec ]]
 	for file in "$root"/scripts/lib/*.sh "$root"/scripts/cluster.sh \
 	    "$root"/sql/*.sql "$root"/sql/{schema,operator}/*.sql; do
-		[[ -f $(find "$dest/opt/philotes/share/philotes" \
-			-name "${file##*/}") ]]
+		[[ -n $(find "$dest/opt/philotes/share/philotes" -type f \
+			-path "*/${file#"$root"/}" -o -type f \
+			-path "*/philotes/${file#"$root"/scripts/}") ]]
 	done
 	# every unit starts an installed program
 	for file in "$dest"/opt/philotes/lib/systemd/system/*; do

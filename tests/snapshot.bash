@@ -3,7 +3,8 @@
 #
 #   snapshot_setup         tables, publication and slot on the source, and what
 #                          the judge needs in the buffer
-#   start_load N           N sessions that change the tables at random
+#   start_load N           N sessions that change the tables at random, and one
+#                          that prepares transactions, if the source allows it
 #   stop_load              ends them, in order
 #   request TABLES         asks for a snapshot: "all", or a JSON array
 #   judged                 the buffer holds what the source has had, see
@@ -65,13 +66,49 @@ start_load()
 			-c "CALL work($seed / 100000.0 + $n / 100.0)"
 		loaders+=($!)
 	done
+	[[ $(src_psql "SHOW max_prepared_transactions") == 0 ]] || {
+		child prepare_at_random
+		preparer=$!
+	}
+}
+
+# Transactions that are prepared and end a little later.  A procedure cannot do
+# that.  What a crash of the source left prepared is committed.
+prepare_at_random()
+{
+	local file=$BATS_TEST_TMPDIR/prepare.sql
+	cat >"$file" <<-'EOF'
+	SELECT format('COMMIT PREPARED %L', gid) FROM pg_prepared_xacts
+	WHERE database = current_database()
+	\gexec
+	SELECT is_called AS over FROM over
+	\gset
+	\if :over
+	    \q
+	\endif
+	BEGIN;
+	SELECT change(), change(), pg_sleep(random() * 0.002);
+	PREPARE TRANSACTION 'p';
+	SELECT pg_sleep(random() * 0.02), random() < 0.2 AS undo
+	\gset
+	\if :undo
+	    ROLLBACK PREPARED 'p';
+	\else
+	    COMMIT PREPARED 'p';
+	\endif
+	EOF
+	while ! psql_on "$PHILOTES_SOURCE_URL" -At -f <(yes "\\i $file") \
+		>/dev/null 2>&1; do
+		sleep 0.1
+	done
 }
 
 stop_load()
 {
 	src_psql "SELECT nextval('over')" >/dev/null
 	((${#loaders[@]} == 0)) || wait "${loaders[@]}"
-	loaders=()
+	[[ -z ${preparer-} ]] || wait "$preparer"
+	loaders=() preparer=''
 	# transactions that were not flushed are on disk, too
 	src_psql "CHECKPOINT"
 }
@@ -100,19 +137,21 @@ judged()
 	[[ $result == *"|0" ]]
 }
 
-# A build of pg-cdc-read whose parts begin with one block, and that lacks the
-# rules named: `build_reader [RULE ...]`
+# Puts another build of pg-cdc-read into PATH: parts of tables begin with one
+# block, and the rule WITHOUT_RULE of the environment is left out.
 build_reader()
 {
-	local rules=0xffffffff rule name=snapshot${*/#/-}
-	for rule; do
-		rules=$((rules & ~(1 << rule)))
-	done
-	name=${name// /}
-	make -s -C "$root" BUILD="build/$name" BIN="bin/$name" \
-		CFLAGS="-O2 -g -DFIRST_BLOCKS=1 -DRENEW_MS=100 -DSNAPSHOT_RULES=${rules}u" \
-		"bin/$name/pg-cdc-read"
-	PATH=$root/bin/$name:$PATH
+	local dir=$BATS_FILE_TMPDIR/reader rule=WITHOUT_RULE flags
+	PATH=$dir:$PATH
+	[ ! -e "$dir/pg-cdc-read" ] || return 0
+	mkdir -p "$dir"
+	read -ra flags < <(make -s -C "$root" print-cflags)
+	rule="(getenv(\"$rule\") != NULL ? 1u << atoi(getenv(\"$rule\")) : 0u)"
+	(cd "$root" && gcc "${flags[@]}" ${SAN:+"-fsanitize=$SAN"} -g \
+		-DFIRST_BLOCKS=1 -DRENEW_MS=100 \
+		-include stdlib.h "-DSNAPSHOT_RULES=~$rule" \
+		-o "$dir/pg-cdc-read" tools/pg-cdc-read.c lib/reader/*.c \
+		"build${SAN:+/san}/libphilotes.a" -lpq)
 }
 
 pipeline_reader()
@@ -175,7 +214,13 @@ rounds()
 		while (($(snapshot_done) < n)); do
 			((SECONDS < deadline)) || {
 				echo "round $n did not end"
-				tail -n 25 "$BATS_TEST_TMPDIR"/{reader,writer}.log; buf_psql "SELECT id,table_name,commit_lsn,after_data FROM philotes.cdc_log WHERE operation = 'SNAPSHOT' ORDER BY id DESC LIMIT 12"; src_psql "select slot_name, active, confirmed_flush_lsn, pg_current_wal_lsn() from pg_replication_slots"
+				tail -n 25 "$BATS_TEST_TMPDIR"/{reader,writer}.log
+				buf_psql "SELECT id, table_name, commit_lsn, after_data
+				    FROM philotes.cdc_log WHERE operation = 'SNAPSHOT'
+				    ORDER BY id DESC LIMIT 12"
+				src_psql "SELECT slot_name, active,
+				    confirmed_flush_lsn, pg_current_wal_lsn()
+				    FROM pg_replication_slots"
 				return 1
 			}
 			sleep "0.$((RANDOM % 4))$((RANDOM % 10))"

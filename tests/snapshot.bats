@@ -4,31 +4,17 @@
 load helper
 load snapshot
 
+setup_file()
+{
+	clusters_up max_prepared_transactions=10
+}
+
 setup()
 {
 	seed=${SEED:-$((RANDOM % 10000))}
 	RANDOM=$seed
 	echo "# seed $seed" >&3
 	databases_up
-}
-
-@test "READ has the bytes of the INSERT before it, for each type" {
-	src_psql "CREATE PUBLICATION philotes_pub FOR ALL TABLES"
-	pg-cdc-read --create
-	psql_on "$PHILOTES_SOURCE_URL" -f "$root/tests/types_make.sql"
-	pg-cdc-read --snapshot all
-	taken
-	local operation
-	for operation in INSERT READ; do
-		grep "\"schema_name\":\"m\".*\"operation\":\"$operation\"" "$stream" |
-			sed 's/.*"table_name":\("[^"]*"\).*"after_data":\(.*\),"event_time".*"seq":[0-9]*\(.*\)/\1\2\3/
-			    s/"snapshot":"[^"]*",\{0,1\}//; s/,}/}/' |
-			sort >"$BATS_TEST_TMPDIR/$operation"
-	done
-	[ "$(wc -l <"$BATS_TEST_TMPDIR/READ")" -gt 300 ]
-	cmp "$BATS_TEST_TMPDIR/INSERT" "$BATS_TEST_TMPDIR/READ"
-	# and the buffer can hold all of it
-	buffer-write <"$stream"
 }
 
 @test "a table that cannot be read is marked failed, and the others are read" {
@@ -180,4 +166,85 @@ public.b end 1
 	await_pipeline
 	[ "$reader_code$writer_code" = 00 ]
 	judged
+}
+
+# Each 50 ms, what the reader does at the source.
+sample()
+{
+	exec "$(pg_bin psql)" -qX -d "$PHILOTES_SOURCE_URL" >/dev/null 2>&1 <<-'EOF'
+	INSERT INTO sampled
+	SELECT clock_timestamp(), pid, clock_timestamp() - xact_start, backend_xmin,
+	    (SELECT array_agg(DISTINCT mode) FROM pg_locks l
+	     WHERE l.pid = a.pid AND locktype NOT IN ('virtualxid', 'transactionid'))
+	FROM pg_stat_activity a WHERE application_name = 'philotes'
+	  AND datname = current_database()
+	\watch 0.05
+	EOF
+}
+
+@test "no transaction of the reader is long, no lock is strong" {
+	snapshot_setup
+	src_psql "CREATE TABLE sampled (at timestamptz, pid int, age interval,
+	        xmin xid, locks text[]);
+	    INSERT INTO t2 SELECT i, i, 0, 0, repeat('x', 300)
+	    FROM generate_series(1000, 200000) i"
+	start_load 2
+	child sample
+	start_pipeline --snapshot-pause 300ms
+	request '["t2"]'
+	wait_for snapshot_done '' 1 60
+	stop_load
+	stop_pipeline
+	[ "$reader_code$writer_code" = 00 ]
+	echo "# samples, in a transaction, longest: $(src_psql "SELECT count(*),
+	    count(age), max(age) FROM sampled")" >&3
+	[ "$(src_psql "SELECT count(age) > 5, max(age) < '1.3 s',
+	    count(*) FILTER (WHERE xmin IS NOT NULL AND age IS NULL),
+	    bool_and(locks = '{AccessShareLock}') FROM sampled")" = 't|t|0|t' ]
+}
+
+# whole FILE: its lines up to the last checkpoint
+whole()
+{
+	head -n "$(grep -n '"control":"checkpoint"' "$1" | tail -n 1 |
+		cut -d : -f 1)" "$1"
+}
+
+many_parts()
+{
+	(($(grep -sc '"state":"chunk"' "$seen") + 0 <= 20)) || echo yes
+}
+
+# As philotes-stream(5) has it for any program.
+@test "without a buffer a snapshot goes on after kill -9" {
+	local seen=$BATS_TEST_TMPDIR/seen
+	build_reader
+	pipeline_writer()
+	{
+		tee "$seen" <"$BATS_TEST_TMPDIR/stream" |
+			jq -r --unbuffered 'select(.control == "checkpoint").ack' \
+				>"$BATS_TEST_TMPDIR/acks"
+	}
+	src_psql "CREATE TABLE t (id int PRIMARY KEY, pad text); INSERT INTO t
+	    SELECT i, repeat('x', 900) FROM generate_series(1, 2000) i"
+	pg-cdc-read --create --snapshot all
+	start_pipeline --snapshot-pause 1ms
+	wait_for many_parts "" yes 30
+	kill -KILL "$reader"
+	await_pipeline
+	whole "$seen" >"$seen.1"
+	wait_for src_psql "SELECT active FROM pg_replication_slots
+	    WHERE slot_name = '$PHILOTES_SLOT'" f
+	start_pipeline --until snapshot --snapshot-pause 1ms
+	await_pipeline
+	[ "$reader_code$writer_code" = 00 ]
+	stream=$seen
+	[ "$(marks | head -n 1)" != 'public.t begin 0' ]
+	[ "$(marks | tail -n 2)" = 'public.t end 2000
+. done 0' ]
+	cat "$seen.1" "$seen" >"$BATS_TEST_TMPDIR/both"
+	# shellcheck disable=SC2034 # for rows
+	stream=$BATS_TEST_TMPDIR/both
+	[ "$(rows t | jq .id | sort -un | wc -l)" = 2000 ]
+	echo "# of 2000 rows, read twice: $(($(rows t | wc -l) - 2000))" >&3
 }

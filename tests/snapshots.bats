@@ -101,9 +101,9 @@ record()
 @test "many marks in one commit" {
 	{
 		start sys slot 0/100 0/1000
-		mark 0/110 1 t begin 0 0 9000
-		mark 0/110 3 t chunk @ @ 9000 |
-			awk '{ for (n = 1; n <= 9000; n++) { l = $0; gsub(/@/, n, l)
+		mark 0/110 1 t begin 0 0 2000
+		mark 0/110 3 t chunk @ @ 2000 |
+			awk '{ for (n = 1; n <= 2000; n++) { l = $0; gsub(/@/, n, l)
 			    sub(/"seq":3/, "\"seq\":" n + 2, l); print l } }'
 		mark 0/120 3 u@ begin 0 0 1 |
 			awk '{ for (n = 1; n <= 500; n++) { l = $0; sub(/@/, n, l)
@@ -116,8 +116,8 @@ record()
 	write_lines 0
 	[ "$(buf_psql "SELECT state, count(*), min(begin_lsn), max(end_lsn),
 	    max(rows) FROM philotes.cdc_snapshots GROUP BY 1 ORDER BY 1")" = \
-	    $'chunk|1|0/110||9000\nend|500|0/120|0/120|0' ]
-	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_log")" = 10001 ]
+	    $'chunk|1|0/110||2000\nend|500|0/120|0/120|0' ]
+	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_log")" = 3001 ]
 }
 
 @test "an event that is no mark is stored, and the record passes it over" {

@@ -1,5 +1,6 @@
 #include "reader/chunk_sql.h"
 
+#include "reader/snapshot_rules.h"
 #include "json/json_escape.h"
 #include "json/json_small.h"
 
@@ -24,8 +25,8 @@ chunk_sql_lock(struct chunk *c, const struct chunk_part *p, struct buf *sql)
 {
 	bool good;
 
-	buf_adds(sql,
-	    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; LOCK TABLE ");
+	buf_adds(sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ");
+	buf_adds(sql, SNAPSHOT_RULE(2) ? "LOCK TABLE " : "--");
 	buf_adds(sql, p->leaf != NULL ? "ONLY " : "");
 	good = add_name(c, sql, p->leaf != NULL ? p->leaf : p->table);
 	buf_adds(sql, " IN ACCESS SHARE MODE");

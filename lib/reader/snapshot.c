@@ -247,9 +247,7 @@ end_marker(struct snapshot *s, uint64_t commit_lsn, uint64_t end)
 {
 	uint64_t begin = s->previous != 0 ? s->previous : s->hold.hold;
 
-	if (!SNAPSHOT_RULE(6))
-		begin = commit_lsn;
-	if (!s->active)
+	if (!s->active || !SNAPSHOT_RULE(6))
 		begin = UINT64_MAX;
 	if (s->unrecorded != 0 && s->unrecorded < begin)
 		begin = s->unrecorded;

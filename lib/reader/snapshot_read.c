@@ -462,7 +462,7 @@ end_blocks(struct snapshot *s)
 	if (rc == EXIT_DONE && t->from >= t->leaf_blocks)
 		rc = snapshot_choose_leaf(s, t, &found);
 	if (!found && !s->locked)
-		t->step = SNAPSHOT_KEYS;
+		t->step = SNAPSHOT_RULE(5) ? SNAPSHOT_KEYS : SNAPSHOT_END;
 	if (keyspool_count(&t->keys) == 0) {
 		next_turn(s);
 		return rc;

@@ -16,6 +16,16 @@ published AS (
 	FROM pg_catalog.pg_publication_tables p
 	WHERE p.pubname = $1
 	  AND pg_catalog.format('%I.%I', p.schemaname, p.tablename) = $2),
+-- other ones once the table has left the publication and come back
+published_since AS (
+	SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', p.oid, r.oid), ','
+	           ORDER BY r.oid) AS oids
+	FROM t
+	CROSS JOIN pg_catalog.pg_publication p
+	LEFT JOIN pg_catalog.pg_publication_rel r ON r.prpubid = p.oid
+	 AND (r.prrelid = t.oid OR r.prrelid IN (
+	     SELECT relid FROM pg_catalog.pg_partition_ancestors(t.oid)))
+	WHERE p.pubname = $1),
 identity AS (
 	SELECT i.* FROM t
 	JOIN pg_catalog.pg_class c ON c.oid = t.oid
@@ -64,7 +74,7 @@ SELECT pg_catalog.pg_current_snapshot(),
        pg_catalog.pg_relation_size(l.oid)
            / pg_catalog.current_setting('block_size')::int,
        (SELECT pg_catalog.md5(pg_catalog.concat_ws(' ', c.oid,
-                   published.filter,
+                   published.filter, published_since.oids,
                    pg_catalog.string_agg(shape, ',' ORDER BY attnum)))
         FROM columns),
        CASE WHEN l.relkind = 'f' THEN 'it is a foreign table'
@@ -94,5 +104,6 @@ JOIN pg_catalog.pg_class c ON c.oid = t.oid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_catalog.pg_class l ON l.oid = t.leaf AND l.oid IN (SELECT oid FROM tree)
 CROSS JOIN published
+CROSS JOIN published_since
 LEFT JOIN columns a ON true
 ORDER BY a.attnum
