@@ -31,7 +31,7 @@ load buffer
 @test "a batch counts as processed only if the handler read all of its input" {
 	fill s 1000
 	expect_code 69 buffer-batch --once --retries 0 -- true
-	[[ $stderr == *"without reading all"* ]]
+	[[ $stderr == *"exited with 0: input not read"* ]]
 	expect_code 69 buffer-batch --once --retries 0 -- head -n 1
 	expect_code 69 buffer-batch --once --retries 0 -- sh -c 'exec <&-; exit 0'
 	[ "$(processed)" = "0|0" ]

@@ -27,3 +27,36 @@ load helper
 	[ "$(buf_psql "SELECT count(*) FROM philotes.cdc_log")" = \
 	    "$(wc -l <"$at/stream")" ]
 }
+
+@test "--safe-numbers: numbers that a double does not keep are strings, not in documents" {
+	local at=$BATS_TEST_TMPDIR plain safe
+	src_psql "CREATE TABLE t (id int PRIMARY KEY, i bigint, n numeric,
+	    f float8, a bigint[], m numeric[], j json, b jsonb, x text)"
+	src_psql "ALTER TABLE t REPLICA IDENTITY FULL"
+	expect_code 0 pg-cdc-read --create
+	src_psql "INSERT INTO t VALUES (1, 9007199254740993, 0.1, 0.1,
+	    '{1,-9223372036854775808,NULL}',
+	    '{{1.5,NaN},{123456789.1234567890123,1e400}}',
+	    '{\"k\":9007199254740993}', '[9007199254740993, 1]',
+	    '9007199254740993');
+	    UPDATE t SET i = 1, n = -1234567890.123456789, f = '1e308'" \
+	    >/dev/null
+	plain='{"id":1,"i":9007199254740993,"n":0.1,"f":0.1,"a":[1,-9223372036854775808,null],"m":[[1.5,"NaN"],[123456789.1234567890123,1'$(printf '%0400d' 0)']],"j":{"k":9007199254740993},"b":[9007199254740993, 1],"x":"9007199254740993"}'
+	safe='{"id":1,"i":"9007199254740993","n":0.1,"f":0.1,"a":[1,"-9223372036854775808",null],"m":[[1.5,"NaN"],["123456789.1234567890123",1'$(printf '%0400d' 0)']],"j":{"k":9007199254740993},"b":[9007199254740993, 1],"x":"9007199254740993"}'
+	safe=${safe/,1000/,\"1000} safe=${safe/000]]/000\"]]}
+	pg-cdc-read --until now >"$at/plain"
+	pg-cdc-read --until now --safe-numbers >"$at/safe"
+	[[ $(head -n 1 "$at/plain") == *"\"after_data\":$plain,"* ]]
+	[[ $(head -n 1 "$at/safe") == *"\"after_data\":$safe,"* ]]
+	[[ $(tail -n 1 "$at/safe") == *"\"before_data\":$safe,"* ]]
+	[[ $(tail -n 1 "$at/safe") == *'"i":1,"n":"-1234567890.123456789","f":"1e+308"'* ]]
+	# from the buffer the same
+	buffer-write <"$at/plain"
+	strip() { sed -E 's/"id":[0-9]+,("source_id")/\1/
+		s/,"created_at":"[^"]*"\}$/}/'; }
+	buffer-batch --once --consumer a | strip | cmp - "$at/plain"
+	buffer-batch --once --consumer b --safe-numbers | strip |
+		cmp - "$at/safe"
+	buffer-batch --once --consumer c --safe-numbers -- cat | strip |
+		cmp - "$at/safe"
+}

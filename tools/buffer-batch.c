@@ -14,6 +14,7 @@ static struct batcher_options batcher = {
     .flush_interval = 5000,
     .retries = 5,
     .max_letters = 100,
+    .window = 4,
 };
 static struct opt_list sources;
 static int start_choice, failure_choice;
@@ -43,6 +44,12 @@ static const struct opt table[] = {
 	"deliver the events that are there, and exit", 0, NULL},
     {0, "ack", "FILE", OPT_TEXT, &batcher.ack, NULL,
 	"read acks of checkpoints from this FIFO", 0, NULL},
+    {0, "serve", NULL, OPT_FLAG, &batcher.handler.serve, NULL,
+	"start the command once; it acknowledges on its stdout", 0, NULL},
+    {0, "window", "N", OPT_COUNT, &batcher.window, "PHILOTES_WINDOW",
+	"batches that may wait for acks (4)", 1, NULL},
+    {0, "safe-numbers", NULL, OPT_FLAG, &batcher.safe_numbers, NULL,
+	"numbers that floating point does not keep as strings", 0, NULL},
     {0, "retries", "N", OPT_COUNT, &batcher.retries, NULL,
 	"retries of a batch that fails (5)", 0, NULL},
     {0, "timeout", "DURATION", OPT_DURATION, &batcher.handler.timeout_ms, NULL,
@@ -128,6 +135,10 @@ check_needs(bool command)
 	    {"--retries", &batcher.retries, command, "a command"},
 	    {"--timeout", &batcher.handler.timeout_ms, command, "a command"},
 	    {"--on-failure", &failure_choice, command, "a command"},
+	    {"--serve", &batcher.handler.serve, command, "a command"},
+	    {"--window", &batcher.window,
+		batcher.handler.serve || batcher.ack != NULL,
+		"--ack or --serve"},
 	    {"--max-dead-letters", &batcher.max_letters, failure_choice == 1,
 		"--on-failure dead-letter"},
 	    {"--tables", &tables, from != NULL || to != NULL, "--from or --to"},
@@ -176,6 +187,19 @@ read_replay(void)
 }
 
 static int
+check_window(void)
+{
+	if (batcher.window <= ACK_WINDOW)
+		return EXIT_DONE;
+	if (opts_given(&opts, &batcher.window))
+		return opts_usage(
+		    &opts, "--window: at most %d batches", ACK_WINDOW);
+	log_error(
+	    "could not use PHILOTES_WINDOW: at most %d batches", ACK_WINDOW);
+	return EXIT_CONFIG;
+}
+
+static int
 check_names(void)
 {
 	bool utf8 = utf8_valid(view_of(batcher.consumer)) &&
@@ -205,6 +229,8 @@ set_up(int argc, char **argv, int rest)
 	rc = check_pairs(rest < argc);
 	if (rc == EXIT_DONE)
 		rc = check_needs(rest < argc);
+	if (rc == EXIT_DONE)
+		rc = check_window();
 	if (rc == EXIT_DONE)
 		rc = read_replay();
 	if (rest < argc)

@@ -4,6 +4,8 @@
 
 #include "stream/event_write.h"
 
+#define PIECE (64 * 1024)
+
 void
 batch_queue_reset(struct batch_queue *q, int64_t last_id, uint64_t total)
 {
@@ -16,6 +18,7 @@ batch_queue_reset(struct batch_queue *q, int64_t last_id, uint64_t total)
 void
 batch_queue_release(struct batch_queue *q)
 {
+	safe_numbers_release(&q->numbers);
 	buf_release(&q->text);
 	free(q->lines);
 	*q = (struct batch_queue){0};
@@ -47,9 +50,12 @@ make_room(struct batch_queue *q)
 bool
 batch_queue_add(struct batch_queue *q, const struct event *e, int64_t write_no)
 {
+	struct event written = *e;
 	size_t before = q->text.len;
 
-	event_write(&q->text, e);
+	if (!safe_numbers_apply(&q->numbers, &written))
+		return false;
+	event_write(&q->text, &written);
 	if (q->text.failed || !make_room(q))
 		return false;
 	q->lines[q->n++] = (struct batch_line){
@@ -105,6 +111,19 @@ struct view
 batch_text(const struct batch_queue *q, const struct batch *b)
 {
 	return (struct view){q->text.data + q->head + b->at, b->len};
+}
+
+bool
+batch_piece(const struct batch_queue *q, const struct batch *b, size_t *done,
+    struct buf *to)
+{
+	struct view text = batch_text(q, b);
+	size_t left = text.n - *done;
+	size_t n = left < PIECE ? left : PIECE;
+
+	buf_add(to, text.p + *done, n);
+	*done += n;
+	return n > 0;
 }
 
 struct batch_mark

@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "stream/event.h"
+#include "stream/safe_numbers.h"
 
 struct batch_limits {
 	uint64_t events;
@@ -25,8 +26,9 @@ struct batch_line {
 	size_t len;
 };
 
-/* Zero-initialise. */
+/* Zero-initialise; set numbers.on before the first line is added. */
 struct batch_queue {
+	struct safe_numbers numbers;
 	struct buf text;
 	size_t head;              /* bytes popped */
 	struct batch_line *lines; /* from the head on */
@@ -93,6 +95,14 @@ struct batch batch_part(const struct batch_queue *q, const struct batch *b,
 
 /* Its lines; valid until the queue changes. */
 struct view batch_text(const struct batch_queue *q, const struct batch *b);
+
+/*
+ * Appends the next piece of its lines to `to`; *done counts the bytes so far.
+ * False: there were no more.  A batch is written by pieces, because each wait
+ * may move the queue.
+ */
+bool batch_piece(const struct batch_queue *q, const struct batch *b,
+    size_t *done, struct buf *to);
 
 struct batch_mark batch_mark(
     const struct batch_queue *q, const struct batch *b);

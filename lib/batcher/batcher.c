@@ -86,35 +86,61 @@ turn_goes_on(struct batcher *b, int64_t until)
 	return clock_left(until) > 0;
 }
 
-/* Delivers batches until no more are due.  Events that came after c was read
- * wait for the next round. */
-static int
-deliver(struct batcher *b, const struct cursor *c, bool all)
-{
-	int64_t until = clock_ms() + TURN_MS;
-	bool done = true;
-	struct batch batch;
-	uint64_t n = 0;
-	int rc = prefetch_aim(&b->prefetch, c);
+struct turn {
+	const struct cursor *cursor;
+	int64_t until;
+	bool all;   /* an incomplete batch is due, too */
+	uint64_t n; /* batches so far */
+};
 
-	delivery_turn(&b->delivery);
-	while (rc == EXIT_DONE && done && turn_goes_on(b, until)) {
-		rc = prefetch_next(&b->prefetch, all, &batch);
+/* Delivers batches until no more are due.  Events that came after the cursor
+ * was read wait for the next round. */
+static int
+deliver(struct batcher *b, struct turn *t)
+{
+	enum delivery_step step = DELIVERY_DONE;
+	struct batch batch;
+	int rc = EXIT_DONE;
+
+	while (rc == EXIT_DONE && step != DELIVERY_STOPPED &&
+	    turn_goes_on(b, t->until)) {
+		rc = prefetch_next(&b->prefetch, t->all, &batch);
 		if (rc != EXIT_DONE || batch.events == 0)
 			break;
-		rc = delivery_batch(&b->delivery, c->source_id, &batch, &done);
-		if (rc != EXIT_DONE || !done)
+		rc = delivery_batch(&b->delivery, &batch, &step);
+		if (rc != EXIT_DONE || step == DELIVERY_STOPPED)
 			break;
-		prefetch_done(&b->prefetch, &batch);
-		n++;
+		if (step == DELIVERY_DONE)
+			prefetch_done(&b->prefetch, &batch);
+		t->n++;
 		if (b->o->mode == CURSOR_PEEK)
 			break;
 		/* only the first batch was due for its age */
-		all = b->once;
+		t->all = b->once;
 	}
-	if (rc == EXIT_DONE && n == 0 && done && !signals_stop_requested() &&
-	    b->o->mode == CURSOR_CONSUME && prefetch_is_empty(&b->prefetch))
-		rc = nothing_read(c);
+	if (rc == EXIT_DONE && t->n == 0 && step == DELIVERY_DONE &&
+	    !signals_stop_requested() && b->o->mode == CURSOR_CONSUME &&
+	    prefetch_is_empty(&b->prefetch))
+		rc = nothing_read(t->cursor);
+	return rc;
+}
+
+/* A served handler may fail after all batches were sent: then the rest of them
+ * is delivered again. */
+static int
+deliver_and_settle(struct batcher *b, const struct cursor *c, bool all)
+{
+	struct turn t = {c, clock_ms() + TURN_MS, all, 0};
+	bool again = true;
+	int rc = prefetch_aim(&b->prefetch, c);
+
+	delivery_turn(&b->delivery, c);
+	while (rc == EXIT_DONE && again) {
+		rc = deliver(b, &t);
+		again = false;
+		if (rc == EXIT_DONE && !keeps_locks(b))
+			rc = delivery_settle(&b->delivery, &again);
+	}
 	return rc;
 }
 
@@ -146,11 +172,10 @@ take_turn(struct batcher *b, const struct cursor *listed, bool *locked)
 	if (c.last_id < c.newest_id)
 		rc = due_look(&b->due, &c, &what, &in);
 	if (rc == EXIT_DONE && what != DUE_NOTHING)
-		rc = deliver(b, &c, what == DUE_ALL);
+		rc = deliver_and_settle(b, &c, what == DUE_ALL);
 	if (rc != EXIT_DONE || keeps_locks(b))
 		return rc;
-	rc = delivery_settle(&b->delivery, false);
-	return rc == EXIT_DONE ? release_source(b, c.source_id) : rc;
+	return release_source(b, c.source_id);
 }
 
 /* Rounds */
@@ -304,8 +329,8 @@ run_loop(struct batcher *b)
 		if (rc == EXIT_DONE && !signals_stop_requested())
 			rc = delivery_idle(&b->delivery, wait);
 	}
-	if (rc == EXIT_DONE && keeps_locks(b))
-		rc = delivery_settle(&b->delivery, true);
+	if (rc == EXIT_DONE)
+		rc = delivery_end(&b->delivery);
 	if (rc == EXIT_DONE && b->once && b->held != NULL &&
 	    !signals_stop_requested())
 		rc = refuse_held(b);
@@ -322,6 +347,7 @@ set_up_reading(struct batcher *b)
 	bool ok = true;
 
 	p->limits = b->o->limits;
+	p->queue.numbers.on = b->o->safe_numbers;
 	p->table = "cdc_log";
 	p->by_ledger = true;
 	if (b->o->mode == CURSOR_REPLAY) {
@@ -366,6 +392,7 @@ hand_out_options(struct batcher *b)
 	b->delivery.retry.dead_letters = o->dead_letters;
 	b->delivery.retry.max_letters = o->max_letters;
 	b->delivery.ack = o->ack;
+	b->delivery.window = o->window;
 	b->delivery.once = b->once;
 }
 

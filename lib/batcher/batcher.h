@@ -21,7 +21,9 @@ struct batcher_options {
 	/* deliver what is there at the start, and end; implied by a mode other
 	 * than CURSOR_CONSUME */
 	bool once;
+	bool safe_numbers;      /* see stream/safe_numbers.h */
 	const char *ack;        /* path of the channel; NULL: none */
+	uint64_t window;        /* unacknowledged batches of a source */
 	struct handler handler; /* argv NULL: batches go to stdout */
 	uint64_t retries;
 	bool dead_letters; /* park the events that fail too often */

@@ -1,25 +1,19 @@
 /*
- * Delivers batches in one of three ways, and marks them when they count as
+ * Delivers batches in one of four ways, and marks them when they count as
  * processed:
  *
  *	stdout		when the batch was written
  *	stdout, acks	when its checkpoint came back through the ack channel
  *	handler		when the command has processed it (handler.h)
+ *	served handler	when the command has acknowledged it (serve.h)
  */
 #ifndef DELIVERY_H
 #define DELIVERY_H
 
 #include "base/fdio.h"
+#include "batcher/peer.h"
 #include "batcher/retry.h"
-#include "stream/ack.h"
-
-#define DELIVERY_UNACKED 4 /* batches of a source, at most */
-
-/* A batch that was written and is not acknowledged yet. */
-struct delivery_sent {
-	struct view source;
-	struct batch_mark mark;
-};
+#include "batcher/serve.h"
 
 /* Zero-initialise, then set the members from `session` to `once`. */
 struct delivery {
@@ -28,15 +22,15 @@ struct delivery {
 	struct handler handler;         /* argv NULL: stdout */
 	struct retry retry;             /* set the limits only */
 	const char *ack;                /* path of the channel; NULL: none */
-	bool once;                      /* the stream will end */
+	size_t window; /* batches of a source that wait for acks, at most */
+	bool once;     /* the stream will end */
 
 	/* private */
 	struct fdio_out out;
-	struct ack_channel acks;
-	struct ack_window window;
-	struct delivery_sent sent[ACK_WINDOW]; /* parallel to window.sent */
-	size_t turn;                           /* batches in this turn */
-	bool heard;                            /* a batch was acknowledged */
+	struct peer peer;
+	struct serve serve;
+	const struct cursor *turn; /* the source's place when its turn began */
+	size_t batches;            /* in this turn */
 };
 
 /* Opens the ack channel and takes stdout over.  Returns an exit code. */
@@ -49,22 +43,31 @@ int delivery_start(struct delivery *d);
 /* Returns an exit code: stdout may fail when it is closed. */
 int delivery_close(struct delivery *d);
 
-/* A source's turn begins: counts its batches from 0. */
-void delivery_turn(struct delivery *d);
+/* A source's turn begins.  c must last until delivery_settle. */
+void delivery_turn(struct delivery *d, const struct cursor *c);
 
-/*
- * Delivers the batch, which is at the head of the prefetch's queue.  *done: it
- * is processed, or will be when its ack comes; else a stop was requested first.
- * source must last until delivery_settle.
- */
+enum delivery_step {
+	DELIVERY_DONE, /* it is processed, or will be when its ack comes */
+	/* a batch was delivered anew, or is to be: the prefetch goes on after
+	 * the last one that is processed */
+	DELIVERY_AGAIN,
+	DELIVERY_STOPPED, /* a stop was requested first */
+};
+
+/* Delivers the batch, which is at the head of the prefetch's queue.  Returns an
+ * exit code. */
 int delivery_batch(
-    struct delivery *d, struct view source, const struct batch *b, bool *done);
+    struct delivery *d, const struct batch *b, enum delivery_step *step);
 
 /*
- * Waits until all batches are processed and marked.  With `end` it closes
- * stdout first: a consumer may send its acks only at the end of its input.
+ * Waits until all batches are processed and marked.  *again: a batch has
+ * failed meanwhile, and the prefetch goes on as after DELIVERY_AGAIN.
  */
-int delivery_settle(struct delivery *d, bool end);
+int delivery_settle(struct delivery *d, bool *again);
+
+/* The same at the end of the stream, which it ends first: a consumer may send
+ * its acks only at the end of its input. */
+int delivery_end(struct delivery *d);
 
 /* Waits for wait_ms, handling acks.  Fails if the consumer has exited. */
 int delivery_idle(struct delivery *d, int64_t wait_ms);

@@ -39,6 +39,25 @@ wait_after(struct retry *r, uint64_t failures)
 	return rc;
 }
 
+int
+retry_failed(struct retry *r, struct view source, const struct batch *b,
+    const struct handler_result *result)
+{
+	int rc = cursor_failed(r->session, source, b, result->status);
+
+	return rc == EXIT_DONE && result->answer == HANDLER_CANNOT ? EXIT_CONFIG
+								   : rc;
+}
+
+static int
+attempt(struct retry *r, struct view source, const struct batch_queue *q,
+    const struct batch *b, struct handler_result *result)
+{
+	return r->handler->serve
+	    ? serve_run(r->serve, q, b, source, result)
+	    : handler_run(r->handler, r->prefetch, q, b, source, result);
+}
+
 /* Runs the handler again while it answers "later"; records failures. */
 static int
 run(struct retry *r, struct view source, const struct batch_queue *q,
@@ -49,17 +68,16 @@ run(struct retry *r, struct view source, const struct batch_queue *q,
 	result->answer = HANDLER_FAILED;
 	for (uint64_t n = 1; rc == EXIT_DONE && !signals_stop_requested();
 	     n++) {
-		rc = handler_run(r->handler, r->prefetch, q, b, source, result);
+		rc = attempt(r, source, q, b, result);
 		if (rc != EXIT_DONE || result->answer == HANDLER_PROCESSED ||
 		    signals_stop_requested())
 			return rc;
-		rc = cursor_failed(r->session, source, b, result->status);
+		rc = retry_failed(r, source, b, result);
 		if (rc != EXIT_DONE || result->answer != HANDLER_LATER)
 			break;
 		rc = wait_after(r, n);
 	}
-	return rc == EXIT_DONE && result->answer == HANDLER_CANNOT ? EXIT_CONFIG
-								   : rc;
+	return rc;
 }
 
 static int
@@ -226,7 +244,8 @@ handler_at_fault(const struct isolation *s)
 static int
 try_neighbour(struct isolation *s)
 {
-	struct batch_queue q = {0};
+	struct batch_queue q = {
+	    .numbers.on = s->retry->prefetch->queue.numbers.on};
 	struct batch_limits one = {1, 1};
 	struct batch b;
 	int rc = letters_neighbour(
@@ -275,32 +294,51 @@ fail(struct retry *r, struct view source, const struct batch *b,
 			       : give_up(b, source, attempts);
 }
 
-int
-retry_process(
-    struct retry *r, struct view source, const struct batch *b, bool *done)
+/* The handler has failed `n` times so far. */
+static int
+process(struct retry *r, struct view source, const struct batch *b, uint64_t n,
+    bool *done)
 {
 	struct handler_result result = {0};
 	int rc = EXIT_DONE;
 
-	*done = false;
-	for (uint64_t n = 1; rc == EXIT_DONE && !signals_stop_requested();
-	     n++) {
-		rc = run(r, source, &r->prefetch->queue, b, &result);
-		if (rc != EXIT_DONE)
-			break;
-		if (result.answer == HANDLER_PROCESSED) {
-			rc = mark(r, source, b);
-			*done = rc == EXIT_DONE;
-			break;
-		}
-		if (signals_stop_requested())
-			break;
+	while (rc == EXIT_DONE && !signals_stop_requested()) {
 		if (n > r->retries) {
 			rc = fail(r, source, b, n, done);
 			break;
 		}
-		rc = wait_after(r, n);
+		if (n > 0)
+			rc = wait_after(r, n);
+		if (rc == EXIT_DONE)
+			rc = run(r, source, &r->prefetch->queue, b, &result);
+		if (rc == EXIT_DONE && result.answer == HANDLER_PROCESSED) {
+			rc = mark(r, source, b);
+			*done = rc == EXIT_DONE;
+			break;
+		}
+		n++;
 	}
 	buf_release(&result.stderr_tail);
 	return rc;
+}
+
+int
+retry_process(
+    struct retry *r, struct view source, const struct batch *b, bool *done)
+{
+	*done = false;
+	return process(r, source, b, 0, done);
+}
+
+int
+retry_again(struct retry *r, struct view source, const struct batch *b,
+    enum handler_answer answer, bool *done)
+{
+	int rc;
+
+	*done = false;
+	if (answer != HANDLER_LATER)
+		return process(r, source, b, 1, done);
+	rc = wait_after(r, 1);
+	return rc == EXIT_DONE ? process(r, source, b, 0, done) : rc;
 }

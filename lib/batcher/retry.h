@@ -7,7 +7,7 @@
 #define RETRY_H
 
 #include "batcher/cursor.h"
-#include "batcher/handler.h"
+#include "batcher/serve.h"
 
 struct retry {
 	uint64_t retries;     /* of a batch, before it is given up */
@@ -16,6 +16,7 @@ struct retry {
 
 	/* borrowed; delivery_open sets them */
 	const struct handler *handler;
+	struct serve *serve; /* if handler->serve */
 	struct cursor_session *session;
 	struct prefetch *prefetch;
 };
@@ -28,5 +29,15 @@ struct retry {
  */
 int retry_process(
     struct retry *r, struct view source, const struct batch *b, bool *done);
+
+/* Records in the buffer that the batch has failed.  EXIT_CONFIG if the handler
+ * cannot be run. */
+int retry_failed(struct retry *r, struct view source, const struct batch *b,
+    const struct handler_result *result);
+
+/* retry_process of a batch that has failed once, with this answer, after a
+ * pause. */
+int retry_again(struct retry *r, struct view source, const struct batch *b,
+    enum handler_answer answer, bool *done);
 
 #endif

@@ -76,6 +76,7 @@ decode_release(struct decode *e)
 	PQclear(e->left_out);
 	free(e->sorted);
 	buf_release(&e->source_id);
+	safe_numbers_release(&e->numbers);
 }
 
 static int
@@ -112,6 +113,18 @@ is_snapshot(struct decode *e)
 	return true;
 }
 
+static int
+write_event(struct decode *e, struct event *event, struct buf *out)
+{
+	event->source_id = buf_view(&e->source_id);
+	if (!safe_numbers_apply(&e->numbers, event)) {
+		log_error("could not write an event: out of memory");
+		return EXIT_OS;
+	}
+	event_write(out, event);
+	return EXIT_DONE;
+}
+
 bool
 decode_leaves_out(const struct decode *e, struct view schema, struct view table)
 {
@@ -125,7 +138,6 @@ decode_row(struct decode *e, const struct relation *r, struct view id,
 	struct tuple *t = pgoutput_row(e->decoder);
 	const char *reason;
 	struct event event;
-	bool good;
 
 	if (!copytext_read(row, len, r->ncolumns, t, &reason)) {
 		log_error("could not read a row of \"%.*s\".\"%.*s\" for the "
@@ -133,11 +145,9 @@ decode_row(struct decode *e, const struct relation *r, struct view id,
 		    VIEW_FMT(r->schema_name), VIEW_FMT(r->table_name), reason);
 		return EXIT_PROTOCOL;
 	}
-	good = pgoutput_read(e->decoder, r, id, &event);
-	event.source_id = buf_view(&e->source_id);
-	if (good)
-		event_write(out, &event);
-	return good ? EXIT_DONE : EXIT_OS;
+	return pgoutput_read(e->decoder, r, id, &event)
+	    ? write_event(e, &event, out)
+	    : EXIT_OS;
 }
 
 void
@@ -165,6 +175,7 @@ decode_take(struct decode *e, const struct walsender_message *m,
 {
 	enum pgoutput_status status;
 	struct event event;
+	int rc;
 
 	*commit_end = 0;
 	e->snapshot = VIEW_NULL;
@@ -174,8 +185,9 @@ decode_take(struct decode *e, const struct walsender_message *m,
 	while ((status = pgoutput_next(e->decoder, &event)) == PGOUTPUT_EVENT) {
 		if (is_snapshot(e) || !is_wanted(e, &event))
 			continue;
-		event.source_id = buf_view(&e->source_id);
-		event_write(out, &event);
+		rc = write_event(e, &event, out);
+		if (rc != EXIT_DONE)
+			return rc;
 		e->touched |= is_watched(e, &event);
 		e->unchanged = pgoutput_unchanged(e->decoder, &e->relation);
 	}

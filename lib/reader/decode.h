@@ -8,14 +8,16 @@
 #include "reader/pgoutput.h"
 #include "reader/snapshot_state.h"
 #include "reader/walsender.h"
+#include "stream/safe_numbers.h"
 #include "stream/tablelist.h"
 
-/* Zero-initialise; the caller sets the first three. */
+/* Zero-initialise; the caller sets the first three, and numbers.on. */
 struct decode {
 	PGresult *left_out;   /* source_left_out's; NULL: no table */
 	struct buf source_id; /* of every event */
 	bool messages;        /* print logical decoding messages too */
 	const struct snapshot_name *watched; /* a table, or NULL */
+	struct safe_numbers numbers;
 	struct pgoutput *decoder;
 	struct table_name *sorted; /* the tables of left_out */
 	/* of the last decode_take: */

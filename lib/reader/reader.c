@@ -68,6 +68,7 @@ set_up(struct reader *r, uint64_t *start)
 		return rc;
 	source_add_id(&r->decode.source_id, &r->stream.pg, r->o->source_id);
 	r->decode.messages = r->o->messages;
+	r->decode.numbers.on = r->o->safe_numbers;
 	rc = decode_init(&r->decode);
 	if (rc == EXIT_DONE)
 		rc = snapshot_init(&r->snapshot,

@@ -21,6 +21,7 @@ struct reader_options {
 	const char *failures;            /* path for repeat_count, or NULL */
 	const char *until;      /* an LSN, "now" or "snapshot"; NULL: no end */
 	bool messages;          /* print logical decoding messages too */
+	bool safe_numbers;      /* see stream/safe_numbers.h */
 	int64_t heartbeat;      /* ms between heartbeats; 0: none */
 	int64_t snapshot_pause; /* ms: what a part of a snapshot may take */
 	bool no_snapshot;

@@ -63,10 +63,22 @@ inherited(const char *path)
 }
 
 int
+ack_channel_take(struct ack_channel *c, int fd, const char *name)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	*c = (struct ack_channel){.fd = fd, .name = name};
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
+	    fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+		return failed("set up", name);
+	line_init(&c->lines, fd, LINE_MAX_BYTES);
+	return EXIT_DONE;
+}
+
+int
 ack_channel_open(struct ack_channel *c, const char *path)
 {
 	struct stat st;
-	int flags;
 
 	*c = (struct ack_channel){.name = path};
 	c->fd = inherited(path);
@@ -87,12 +99,7 @@ ack_channel_open(struct ack_channel *c, const char *path)
 		log_hint("%s", make_fifo);
 		return EXIT_CONFIG;
 	}
-	flags = fcntl(c->fd, F_GETFL);
-	if (flags < 0 || fcntl(c->fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
-	    fcntl(c->fd, F_SETFD, FD_CLOEXEC) != 0)
-		return failed("set up", path);
-	line_init(&c->lines, c->fd, LINE_MAX_BYTES);
-	return EXIT_DONE;
+	return ack_channel_take(c, c->fd, path);
 }
 
 int

@@ -27,6 +27,9 @@ struct ack_channel {
  */
 int ack_channel_open(struct ack_channel *c, const char *path);
 
+/* The same for a descriptor, which ack_channel_close closes; name is kept. */
+int ack_channel_take(struct ack_channel *c, int fd, const char *name);
+
 /*
  * Reads the next line, valid until the next call.  *position is a null view if
  * there is none now; at the end eof is set, too.  Returns an exit code.

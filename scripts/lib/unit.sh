@@ -13,6 +13,8 @@
 # trapped signal arrives.
 
 readonly stop_limit=10 first_delay=1 longest_delay=60 healthy_after=60
+# buffer-batch gives a served handler 10 s of these
+readonly batch_stop_limit=15
 
 declare -A pid_of=()
 
@@ -96,13 +98,14 @@ permanent()
 	(($1 != 0 && $1 != 71 && $1 != 74 && $1 != 75 && $1 <= 128))
 }
 
-# Gives a stage 10 s to end, and kills what is left in its process group.  $code
+# Gives a stage some time to end, and kills what is left in its process group.  $code
 # and $culprit are the unit's: a permanent status is the cause of the others.
 finish()
 {
-	local pid=${pid_of[$1]} status=0 how
-	ends_within "$stop_limit" "$pid" || {
-		log warning "$1 did not end in $stop_limit s, killing it"
+	local pid=${pid_of[$1]} status=0 how limit=$stop_limit
+	[[ $1 != buffer-batch ]] || limit=$batch_stop_limit
+	ends_within "$limit" "$pid" || {
+		log warning "$1 did not end in $limit s, killing it"
 		kill -KILL -- "$pid" "-$pid" 2>/dev/null
 	}
 	wait "$pid" 2>/dev/null || status=$?
@@ -157,6 +160,7 @@ run_batch()
 	local handler=()
 	[[ -z ${PHILOTES_HANDLER-} ]] ||
 		handler=(-- sh -c "$PHILOTES_HANDLER")
+	[[ $PHILOTES_HANDLER_MODE != serve ]] || handler=(--serve "${handler[@]}")
 	spawn buffer-batch "$bin/buffer-batch" "${verbosity[@]}" \
 		"${handler[@]}" </dev/null
 	run_to_end buffer-batch

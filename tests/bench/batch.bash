@@ -1,6 +1,7 @@
 # buffer-batch, which drains and marks 1000 events a batch, compared with psql
 # reading the same rows by COPY, with the plain table read and marked by
-# UPDATE, and with PgQ.
+# UPDATE, and with PgQ; and a served handler, compared with a reader of its
+# stdout that acknowledges.
 # shellcheck shell=bash
 
 # A new consumer each time, from the oldest event on.
@@ -12,6 +13,30 @@ buffer-batch_drain()
 	[[ $(buf "SELECT total FROM philotes.cdc_batches
 	    WHERE consumer = 'bench$consumers'
 	    ORDER BY first_id DESC LIMIT 1") == "$rows" ]]
+}
+
+# drain_by NAME COMMAND: the same by a command with CONSUMER in it
+drain_by()
+{
+	consumers=$((consumers + 1))
+	timed "$1" "$rows" "${2//CONSUMER/--consumer bench$consumers}"
+	[[ $(buf "SELECT total FROM philotes.cdc_batches
+	    WHERE consumer = 'bench$consumers'
+	    ORDER BY first_id DESC LIMIT 1") == "$rows" ]]
+}
+
+ack_drain()
+{
+	rm -f "$work/acks"
+	mkfifo "$work/acks"
+	drain_by ack_drain "buffer-batch -q --once CONSUMER --ack $work/acks \
+| $probes/probe ack >$work/acks"
+}
+
+serve_drain()
+{
+	drain_by serve_drain "buffer-batch -q --once CONSUMER --serve \
+-- $probes/probe ack"
 }
 
 psql_copy_out()
@@ -89,6 +114,13 @@ bench_batch()
 		buffer-batch
 	result "psql COPY TO STDOUT, no mark" - "$(rate copy_out)" events/s \
 		copy_out
+	alternate "$pairs" ack_drain serve_drain
+	# rates, so of the times the other way round
+	result "buffer-batch --serve / --ack, events/s" ">= 0.9" \
+		"$(ratio ack_drain serve_drain)" x ack_drain serve_drain
+	result "buffer-batch --ack" - "$(rate ack_drain)" events/s ack_drain
+	result "buffer-batch --serve" - "$(rate serve_drain)" events/s \
+		serve_drain
 	plain_make
 	plain_script
 	alternate 3 plain_drain

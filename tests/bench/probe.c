@@ -7,6 +7,8 @@
  *	                     the text of each to FILE
  *	probe batch FILE     a handler for buffer-batch: appends the time of
  *	                     the first byte, and the first and last id, to FILE
+ *	probe ack            acknowledges each checkpoint, and drops the events:
+ *	                     the reader of --ack, or a served handler
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -138,6 +140,26 @@ batch(const char *file)
 	return note(file, text, O_APPEND);
 }
 
+static int
+ack(void)
+{
+	static const char before[] = "{\"control\":\"checkpoint\",\"ack\":\"";
+	const size_t from = sizeof(before) - 1;
+	char *line = NULL;
+	size_t cap = 0;
+	ssize_t n;
+
+	while ((n = getline(&line, &cap, stdin)) > 0) {
+		if (strncmp(line, before, from) != 0)
+			continue;
+		printf("%.*s\n", (int)strcspn(line + from, "\""), line + from);
+		if (fflush(stdout) != 0)
+			return fail("write", "stdout");
+	}
+	free(line);
+	return ferror(stdin) ? fail("read", "stdin") : 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -147,6 +169,9 @@ main(int argc, char **argv)
 		return stamp(argv[2]);
 	if (argc == 3 && strcmp(argv[1], "batch") == 0)
 		return batch(argv[2]);
-	fputs("usage: probe count N FILE | stamp FILE | batch FILE\n", stderr);
+	if (argc == 2 && strcmp(argv[1], "ack") == 0)
+		return ack();
+	fputs("usage: probe count N FILE | stamp FILE | batch FILE | ack\n",
+	    stderr);
 	return 64;
 }

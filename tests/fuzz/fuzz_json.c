@@ -8,6 +8,7 @@
 #include <jsmn.h>
 
 #include "json/json_escape.h"
+#include "json/json_numbers.h"
 #include "json/json_read.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -75,6 +76,24 @@ check_members(struct view text, const struct json_members *m)
 	free(tokens);
 }
 
+/* Quoting numbers makes another object with as many members, and leaves none to
+ * be quoted. */
+static void
+check_numbers(struct view text, size_t members)
+{
+	static struct json_reader again;
+	struct buf b = BUF_INIT, b2 = BUF_INIT;
+	struct json_error e;
+	struct view quoted = json_numbers_quote(text, &b);
+
+	if (!json_read_object(&again, quoted, &e) ||
+	    again.members.n != members ||
+	    json_numbers_quote(quoted, &b2).p != quoted.p)
+		abort();
+	buf_release(&b);
+	buf_release(&b2);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -91,7 +110,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* with unique keys no more texts are accepted */
 	if (unique && !plain)
 		abort();
-	if (object)
+	if (object) {
 		check_members(text, &reader.members);
+		check_numbers(text, reader.members.n);
+	}
 	return 0;
 }
