@@ -72,35 +72,27 @@ start_load()
 	}
 }
 
-# Transactions that are prepared and end a little later.  A procedure cannot do
-# that.  What a crash of the source left prepared is committed.
+# Transactions that are prepared and end a little later, which a procedure cannot
+# do.  One that a crash of the source has left is committed.
 prepare_at_random()
 {
-	local file=$BATS_TEST_TMPDIR/prepare.sql
-	cat >"$file" <<-'EOF'
+	until [[ $(src_psql "SELECT is_called FROM over" 2>&1) == t ]]; do
+		commit_prepared || :
+		psql_on "$PHILOTES_SOURCE_URL" -c "BEGIN" \
+			-c "SELECT change(), change()" \
+			-c "PREPARE TRANSACTION '$PHILOTES_SLOT'" || :
+		sleep "0.0$((RANDOM % 10))"
+	done >/dev/null 2>&1
+	commit_prepared
+}
+
+commit_prepared()
+{
+	psql_on "$PHILOTES_SOURCE_URL" -qAt <<-'EOF'
 	SELECT format('COMMIT PREPARED %L', gid) FROM pg_prepared_xacts
 	WHERE database = current_database()
 	\gexec
-	SELECT is_called AS over FROM over
-	\gset
-	\if :over
-	    \q
-	\endif
-	BEGIN;
-	SELECT change(), change(), pg_sleep(random() * 0.002);
-	PREPARE TRANSACTION 'p';
-	SELECT pg_sleep(random() * 0.02), random() < 0.2 AS undo
-	\gset
-	\if :undo
-	    ROLLBACK PREPARED 'p';
-	\else
-	    COMMIT PREPARED 'p';
-	\endif
 	EOF
-	while ! psql_on "$PHILOTES_SOURCE_URL" -At -f <(yes "\\i $file") \
-		>/dev/null 2>&1; do
-		sleep 0.1
-	done
 }
 
 stop_load()

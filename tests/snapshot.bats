@@ -185,9 +185,9 @@ sample()
 @test "no transaction of the reader is long, no lock is strong" {
 	snapshot_setup
 	src_psql "CREATE TABLE sampled (at timestamptz, pid int, age interval,
-	        xmin xid, locks text[]);
+	        horizon xid, locks text[]);
 	    INSERT INTO t2 SELECT i, i, 0, 0, repeat('x', 300)
-	    FROM generate_series(1000, 200000) i"
+	    FROM generate_series(1000, 80000) i"
 	start_load 2
 	child sample
 	start_pipeline --snapshot-pause 300ms
@@ -199,7 +199,7 @@ sample()
 	echo "# samples, in a transaction, longest: $(src_psql "SELECT count(*),
 	    count(age), max(age) FROM sampled")" >&3
 	[ "$(src_psql "SELECT count(age) > 5, max(age) < '1.3 s',
-	    count(*) FILTER (WHERE xmin IS NOT NULL AND age IS NULL),
+	    count(*) FILTER (WHERE horizon IS NOT NULL AND age IS NULL),
 	    bool_and(locks = '{AccessShareLock}') FROM sampled")" = 't|t|0|t' ]
 }
 

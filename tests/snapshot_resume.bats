@@ -49,7 +49,10 @@ tell()
 	close_gate
 	request_at '["t2","t1","p"]'
 	finish
-	judged
+	# the judge takes the cancelled one for a fault
+	refute judged
+	[ "$(buf_psql "SELECT what::json->>'reason' FROM fault")" = \
+		"it was cancelled" ]
 }
 
 @test "a table that fails leaves no keys to the next one" {
