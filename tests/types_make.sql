@@ -1,7 +1,7 @@
 -- A table m.TYPE for each type that PostgreSQL has and a column may use.  It
 -- has a row for each sample below, and rows with arrays: of all samples and a
 -- NULL, empty, of 2 and of 6 dimensions, with other lower bounds.  odd: JSON
--- that jsonb cannot hold.
+-- that jsonb cannot hold, and its null.
 \set ON_ERROR_STOP 1
 SET timezone = 'UTC';
 CREATE SCHEMA m;
@@ -27,12 +27,12 @@ INSERT INTO sample (type, value) VALUES
 ('text', '{a,b;c}'), ('text', 'ÄÖ 表 😀 ' || chr(8232)), ('text', '\x00'),
 ('text', '\u0000'), ('text', repeat('x', 100000)),
 ('bpchar', 'ab  '), ('bpchar', ''), ('varchar', 'v'), ('varchar', ''),
-('json', '{"k":[1, null]}'), ('json', 'null'), ('json', '1'), ('json', '-0'), ('json', '1.50'),
+('json', '{"k":[1, null]}'), ('json', '1'), ('json', '-0'), ('json', '1.50'),
 ('json', '1E+2'), ('json', '123456789012345678901234567890'),
 ('json', '"a\nb \" \\ \u00e4"'), ('json', E'{"a" :\n [1,\r\n 2.0]}'),
 ('json', '{}'), ('json', '[]'), ('json', 'true'), ('json', '""'),
 ('json', '{"":{"a":{"a":1}}}'), ('json', repeat('9', 131072)),
-('jsonb', '{"k": [1]}'), ('jsonb', 'null'), ('jsonb', '-0.0'), ('jsonb', '1.50'),
+('jsonb', '{"k": [1]}'), ('jsonb', '-0.0'), ('jsonb', '1.50'),
 ('jsonb', '{"b": [1, null, true], "a": "x\ny"}'), ('jsonb', '"\\u0000"'),
 ('jsonb', repeat('[', 256) || repeat(']', 256)),
 ('jsonb', repeat('9', 131072)), ('jsonb', '""'), ('jsonb', '{"":1}'),
@@ -89,6 +89,7 @@ INSERT INTO sample (type, odd, value) VALUES
 ('json', true, '"\ud800"'), ('json', true, '"\udc00\ud800"'),
 ('json', true, '1e131072'), ('json', true, '1e-16384'),
 ('json', true, repeat('[', 257) || repeat(']', 257)),
+('json', true, 'null'), ('json', true, ' null '), ('jsonb', true, 'null'),
 ('jsonb', true, repeat('[', 257) || repeat(']', 257));
 
 -- Values that have no input syntax, taken from PostgreSQL's own tables; the
@@ -137,6 +138,9 @@ BEGIN
 		IF t.name = 'json' THEN
 			arrays := arrays || ARRAY['{1,"{\"a\":1,\"a\":2}"}'];
 		END IF;
+		IF t.name IN ('json', 'jsonb') THEN
+			arrays := arrays || ARRAY['{1,"null",NULL}'];
+		END IF;
 		EXECUTE format('INSERT INTO m.%I (n, a) SELECT -i, u::%s[]
 		    FROM unnest($1) WITH ORDINALITY s (u, i)', t.name, t.type)
 		USING arrays;
@@ -149,3 +153,40 @@ INSERT INTO m.pg_ndistinct SELECT 1, stxdndistinct FROM pg_statistic_ext_data;
 INSERT INTO m.pg_dependencies SELECT 1, stxddependencies
 FROM pg_statistic_ext_data;
 INSERT INTO m.pg_mcv_list SELECT 1, stxdmcv FROM pg_statistic_ext_data;
+
+-- Types with modifiers, and types that are not PostgreSQL's own.
+CREATE TYPE public.mood AS ENUM ('sad', 'ok');
+CREATE TYPE public."Odd ""one" AS (a int);
+CREATE DOMAIN public.money AS numeric(12,2);
+CREATE DOMAIN public.bits AS bit varying;
+CREATE TABLE public.modified (n int PRIMARY KEY, mood public.mood,
+    moods public.mood[], odd public."Odd ""one", odds public."Odd ""one"[],
+    domain public.money, domains public.money[], bits public.bits,
+    row pg_class, rows pg_class[], row2 pg_database, rows2 pg_database[]);
+DO $$
+DECLARE
+	type text;
+	i int := 0;
+BEGIN
+	FOREACH type IN ARRAY ARRAY['numeric(12,2)', 'numeric(1000,1000)',
+	    'numeric(1,0)', 'varchar(1)', 'varchar(10485760)', 'char(1)', 'char(9)',
+	    'bpchar', 'bit(3)', '"bit"', 'varbit(7)', 'time(0)', 'time(6)',
+	    'timetz(3)', 'timestamp(0)', 'timestamp(6)', 'timestamptz(2)',
+	    'interval(0)', 'interval(6)', 'interval year', 'interval month',
+	    'interval day', 'interval hour', 'interval minute', 'interval second',
+	    'interval second(2)', 'interval year to month',
+	    'interval day to hour', 'interval day to minute',
+	    'interval day to second', 'interval day to second(1)',
+	    'interval hour to minute', 'interval hour to second',
+	    'interval hour to second(3)', 'interval minute to second',
+	    'interval minute to second(0)', 'numeric(3,5)', 'numeric(3,-5)',
+	    'numeric(1000,-1000)'] LOOP
+		CONTINUE WHEN type ~ '3,5|-' AND
+		    current_setting('server_version_num')::int < 150000;
+		i := i + 1;
+		EXECUTE format('ALTER TABLE public.modified ADD t%1$s %2$s, ADD a%1$s %2$s[]',
+		    i, type);
+	END LOOP;
+END
+$$;
+INSERT INTO public.modified (n) VALUES (1);

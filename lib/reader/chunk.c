@@ -139,23 +139,46 @@ lock(struct chunk *c, const struct chunk_part *p, enum chunk_outcome *outcome)
 	return rc;
 }
 
+static struct column_type
+column_type(const struct chunk *c, int row)
+{
+	struct column_type type = {0};
+	uint64_t oid = 0;
+	int64_t modifier = -1;
+
+	num_parse_u64(pg_value(c->facts, row, F_TYPE), &oid);
+	num_parse_i64(pg_value(c->facts, row, F_MODIFIER), &modifier);
+	type.oid = (uint32_t)oid;
+	type.modifier = (int32_t)modifier;
+	if (!PQgetisnull(c->facts, row, F_TYPE_NAME)) {
+		type.schema = pg_value(c->facts, row, F_TYPE_SCHEMA);
+		type.name = pg_value(c->facts, row, F_TYPE_NAME);
+	}
+	return type;
+}
+
 static bool
 describe(struct chunk *c)
 {
 	int n = PQntuples(c->facts);
-	uint64_t type = 0;
+	uint64_t oid = 0;
 
 	if (PQgetisnull(c->facts, 0, F_COLUMN))
 		n = 0;
-	c->relation = relation_begin(&c->cache, 1,
+	num_parse_u64(pg_value(c->facts, 0, F_OID), &oid);
+	/* an earlier one would have another OID, and stay */
+	relation_cache_release(&c->cache);
+	c->relation = relation_begin(&c->cache, (uint32_t)oid,
 	    pg_value(c->facts, 0, F_SCHEMA), pg_value(c->facts, 0, F_TABLE),
 	    (size_t)n);
 	if (c->relation == NULL)
 		return false;
+	c->relation->identity = *pg_value(c->facts, 0, F_IDENTITY).p;
 	for (int i = 0; i < n; i++) {
-		num_parse_u64(pg_value(c->facts, i, F_TYPE), &type);
+		struct column_type type = column_type(c, i);
+
 		relation_column(&c->cache, c->relation,
-		    pg_value(c->facts, i, F_COLUMN), (uint32_t)type,
+		    pg_value(c->facts, i, F_COLUMN), &type,
 		    chunk_is_true(c->facts, i, F_KEY));
 	}
 	return relation_end(&c->cache, c->relation);

@@ -9,6 +9,8 @@
 enum chunk_fact {
 	F_SNAPSHOT,
 	F_INSERT,
+	F_OID,
+	F_IDENTITY,
 	F_SCHEMA,
 	F_TABLE,
 	F_LEAF,
@@ -21,6 +23,9 @@ enum chunk_fact {
 	F_PARTITIONED,
 	F_COLUMN,
 	F_TYPE,
+	F_MODIFIER,
+	F_TYPE_SCHEMA,
+	F_TYPE_NAME,
 	F_KEY,
 	F_OPERATORS,
 };

@@ -131,9 +131,16 @@ decode_leaves_out(const struct decode *e, struct view schema, struct view table)
 	return is_left_out(e, schema, table);
 }
 
+void
+decode_tell(struct decode *e, struct relation *r, struct buf *out)
+{
+	if (e->schemas != NULL && r != NULL)
+		schema_lines_tell(e->schemas, r, buf_view(&e->source_id), out);
+}
+
 int
-decode_row(struct decode *e, const struct relation *r, struct view id,
-    char *row, size_t len, struct buf *out)
+decode_row(struct decode *e, struct relation *r, struct view id, char *row,
+    size_t len, struct buf *out)
 {
 	struct tuple *t = pgoutput_row(e->decoder);
 	const char *reason;
@@ -145,9 +152,10 @@ decode_row(struct decode *e, const struct relation *r, struct view id,
 		    VIEW_FMT(r->schema_name), VIEW_FMT(r->table_name), reason);
 		return EXIT_PROTOCOL;
 	}
-	return pgoutput_read(e->decoder, r, id, &event)
-	    ? write_event(e, &event, out)
-	    : EXIT_OS;
+	if (!pgoutput_read(e->decoder, r, id, &event))
+		return EXIT_OS;
+	decode_tell(e, r, out);
+	return write_event(e, &event, out);
 }
 
 void
@@ -185,6 +193,7 @@ decode_take(struct decode *e, const struct walsender_message *m,
 	while ((status = pgoutput_next(e->decoder, &event)) == PGOUTPUT_EVENT) {
 		if (is_snapshot(e) || !is_wanted(e, &event))
 			continue;
+		decode_tell(e, pgoutput_relation(e->decoder), out);
 		rc = write_event(e, &event, out);
 		if (rc != EXIT_DONE)
 			return rc;

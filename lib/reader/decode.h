@@ -6,16 +6,18 @@
 #define DECODE_H
 
 #include "reader/pgoutput.h"
+#include "reader/schema_line.h"
 #include "reader/snapshot_state.h"
 #include "reader/walsender.h"
 #include "stream/safe_numbers.h"
 #include "stream/tablelist.h"
 
-/* Zero-initialise; the caller sets the first three, and numbers.on. */
+/* Zero-initialise; the caller sets those before `decoder`. */
 struct decode {
-	PGresult *left_out;   /* source_left_out's; NULL: no table */
-	struct buf source_id; /* of every event */
-	bool messages;        /* print logical decoding messages too */
+	PGresult *left_out;           /* source_left_out's; NULL: no table */
+	struct buf source_id;         /* of every event */
+	bool messages;                /* print logical decoding messages too */
+	struct schema_lines *schemas; /* NULL: print no schema lines */
 	const struct snapshot_name *watched; /* a table, or NULL */
 	struct safe_numbers numbers;
 	struct pgoutput *decoder;
@@ -45,8 +47,12 @@ int decode_take(struct decode *e, const struct walsender_message *m,
  * Appends a row of COPY TO STDOUT as a READ event of the transaction that is
  * open.  row is changed.  EXIT_PROTOCOL if it is malformed.
  */
-int decode_row(struct decode *e, const struct relation *r, struct view id,
-    char *row, size_t len, struct buf *out);
+int decode_row(struct decode *e, struct relation *r, struct view id, char *row,
+    size_t len, struct buf *out);
+
+/* Appends the schema line of the relation, unless it is NULL or the line is not
+ * due. */
+void decode_tell(struct decode *e, struct relation *r, struct buf *out);
 
 /* Appends a SNAPSHOT event with this after_data. */
 void decode_mark(struct decode *e, struct view schema, struct view table,

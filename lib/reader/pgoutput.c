@@ -32,6 +32,7 @@
 #include "base/utf8.h"
 #include "reader/relation.h"
 #include "reader/tuple.h"
+#include "reader/typelist.h"
 #include "reader/wire.h"
 
 #define COLUMN_KEY         1 /* flag of a Relation's column */
@@ -56,7 +57,9 @@ struct pgoutput {
 
 	struct view prefix; /* of a transactional message; null: it is none */
 	struct view content;
-	const struct relation *relation; /* of a row; NULL: it is none */
+	struct relation *relation; /* of the last event; NULL: it has none */
+
+	struct type_list types; /* of the relation that is described next */
 
 	uint32_t truncate_left; /* relations of a Truncate still to read */
 	uint8_t truncate_options;
@@ -103,6 +106,7 @@ pgoutput_free(struct pgoutput *d)
 	buf_release(&d->before);
 	buf_release(&d->after);
 	buf_release(&d->metadata);
+	type_list_release(&d->types);
 	free(d);
 }
 
@@ -137,6 +141,12 @@ pgoutput_message(
 	*prefix = d->prefix;
 	*content = d->content;
 	return d->prefix.p != NULL;
+}
+
+struct relation *
+pgoutput_relation(const struct pgoutput *d)
+{
+	return d->relation;
 }
 
 const struct tuple *
@@ -224,16 +234,27 @@ read_columns(struct pgoutput *d, struct relation *r, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		bool key = (wire_uint(&d->in, 1) & COLUMN_KEY) != 0;
 		struct view name = wire_string(&d->in);
-		uint32_t type = (uint32_t)wire_uint(&d->in, 4);
+		struct column_type type = {
+		    .oid = (uint32_t)wire_uint(&d->in, 4)};
 
-		wire_uint(&d->in, 4); /* type modifier */
-		if (!r->left_out)
-			relation_column(&d->relations, r, name, type, key);
+		type.modifier = (int32_t)wire_uint(&d->in, 4);
+		if (r->left_out)
+			continue;
+		type_list_name(&d->types, &type);
+		relation_column(&d->relations, r, name, &type, key);
 	}
+	type_list_clear(&d->types);
 	if (d->in.reason == NULL && !relation_end(&d->relations, r))
 		bad(d, "out of memory");
 	if (d->in.reason == NULL && has_column_twice(r))
 		bad(d, "a relation has two columns of one name");
+}
+
+/* The server sends pg_catalog as the empty string. */
+static struct view
+full_schema(struct view schema)
+{
+	return schema.n > 0 ? schema : VIEW_LIT("pg_catalog");
 }
 
 static void
@@ -242,18 +263,16 @@ on_relation(struct pgoutput *d)
 	uint32_t oid = (uint32_t)wire_uint(&d->in, 4);
 	struct view schema = wire_string(&d->in), name = wire_string(&d->in);
 	struct relation *r;
+	char identity = (char)wire_uint(&d->in, 1);
 	bool left_out;
 	size_t n;
 
-	wire_uint(&d->in, 1); /* replica identity; the columns have flags */
 	n = (size_t)wire_uint(&d->in, 2);
 	if (n > COLUMNS_MAX)
 		bad(d, "a relation has more columns than a table can have");
 	if (d->in.reason != NULL)
 		return;
-	/* the server sends pg_catalog as the empty string */
-	if (schema.n == 0)
-		schema = VIEW_LIT("pg_catalog");
+	schema = full_schema(schema);
 	left_out = d->left_out != NULL &&
 	    d->left_out(d->left_out_arg, schema, name);
 	r = relation_begin(&d->relations, oid, schema, name, left_out ? 0 : n);
@@ -262,6 +281,7 @@ on_relation(struct pgoutput *d)
 		return;
 	}
 	r->left_out = left_out;
+	r->identity = identity;
 	read_columns(d, r, n);
 }
 
@@ -273,11 +293,17 @@ skip_origin(struct pgoutput *d)
 }
 
 static void
-skip_type(struct pgoutput *d)
+on_type(struct pgoutput *d)
 {
-	wire_uint(&d->in, 4);
-	wire_string(&d->in);
-	wire_string(&d->in);
+	uint32_t oid = (uint32_t)wire_uint(&d->in, 4);
+	struct view schema = full_schema(wire_string(&d->in));
+	struct view name = wire_string(&d->in);
+
+	if (d->in.reason == NULL && d->types.n == COLUMNS_MAX)
+		bad(d, "more types than a table can have columns");
+	if (d->in.reason == NULL &&
+	    !type_list_add(&d->types, oid, schema, name))
+		bad(d, "out of memory");
 }
 
 /* Events */
@@ -360,8 +386,9 @@ begin_event(struct pgoutput *d, struct event *e, struct view operation)
 }
 
 static void
-set_relation(struct event *e, const struct relation *r)
+set_relation(struct pgoutput *d, struct event *e, struct relation *r)
 {
+	d->relation = r;
 	e->schema_name = r->schema_name;
 	e->table_name = r->table_name;
 	e->key_columns = r->key_columns;
@@ -369,7 +396,7 @@ set_relation(struct event *e, const struct relation *r)
 
 /* Insert, Update or Delete: they differ in the tuples that follow. */
 static void
-on_row(struct pgoutput *d, const struct relation *r, struct event *e)
+on_row(struct pgoutput *d, struct relation *r, struct event *e)
 {
 	char role;
 
@@ -388,8 +415,7 @@ on_row(struct pgoutput *d, const struct relation *r, struct event *e)
 		bad(d, "unknown kind of tuple");
 	if (d->in.reason != NULL)
 		return;
-	set_relation(e, r);
-	d->relation = r;
+	set_relation(d, e, r);
 	if (d->old.role != 0)
 		tuple_write(&d->before, &d->old, r, NULL);
 	if (d->new.role != 0)
@@ -403,10 +429,10 @@ on_row(struct pgoutput *d, const struct relation *r, struct event *e)
 
 /* One relation of a TRUNCATE. */
 static void
-on_truncate(struct pgoutput *d, const struct relation *r, struct event *e)
+on_truncate(struct pgoutput *d, struct relation *r, struct event *e)
 {
 	begin_event(d, e, VIEW_LIT("TRUNCATE"));
-	set_relation(e, r);
+	set_relation(d, e, r);
 	if ((d->truncate_options & TRUNCATE_CASCADE) != 0)
 		add_metadata(&d->metadata, "cascade", VIEW_LIT("true"));
 	if ((d->truncate_options & TRUNCATE_RESTART) != 0)
@@ -422,12 +448,12 @@ pgoutput_row(struct pgoutput *d)
 }
 
 bool
-pgoutput_read(struct pgoutput *d, const struct relation *r, struct view id,
-    struct event *e)
+pgoutput_read(
+    struct pgoutput *d, struct relation *r, struct view id, struct event *e)
 {
 	begin_event(d, e, VIEW_LIT("READ"));
 	d->new.role = 'N';
-	set_relation(e, r);
+	set_relation(d, e, r);
 	tuple_write(&d->after, &d->new, r, NULL);
 	add_metadata(&d->metadata, "snapshot", VIEW_LIT(""));
 	json_write_string(&d->metadata, id);
@@ -566,7 +592,7 @@ begin_message(struct pgoutput *d)
 		skip_origin(d);
 		break;
 	case 'Y':
-		skip_type(d);
+		on_type(d);
 		break;
 	default:
 		bad(d, "unknown message type");
@@ -589,7 +615,7 @@ end_message(struct pgoutput *d)
 static bool
 on_change(struct pgoutput *d, struct event *e)
 {
-	const struct relation *r = get_relation(d);
+	struct relation *r = get_relation(d);
 
 	if (r == NULL)
 		return false;

@@ -58,6 +58,10 @@ enum pgoutput_status pgoutput_next(struct pgoutput *d, struct event *e);
 bool pgoutput_message(
     const struct pgoutput *d, struct view *prefix, struct view *content);
 
+/* The relation of the last event; valid until the next message.  NULL: it has
+ * none. */
+struct relation *pgoutput_relation(const struct pgoutput *d);
+
 /*
  * The row of the last event, if that is an UPDATE with columns that the server
  * did not send; valid as the event is.  NULL: it is something else.
@@ -73,8 +77,8 @@ const struct tuple *pgoutput_unchanged(
  * *e is set but for source_id, as by pgoutput_next.
  */
 struct tuple *pgoutput_row(struct pgoutput *d);
-bool pgoutput_read(struct pgoutput *d, const struct relation *r, struct view id,
-    struct event *e);
+bool pgoutput_read(
+    struct pgoutput *d, struct relation *r, struct view id, struct event *e);
 void pgoutput_mark(struct pgoutput *d, struct view schema, struct view table,
     struct view data, struct event *e);
 

@@ -199,6 +199,17 @@ embed(struct buf *b, struct view json)
 	blank(to, json.n, '\r');
 }
 
+/* null, perhaps with white space around it. */
+static bool
+is_json_null(struct view v)
+{
+	while (v.n > 0 && memchr(" \t\n\r", v.p[0], 4) != NULL)
+		v = (struct view){v.p + 1, v.n - 1};
+	while (v.n > 0 && memchr(" \t\n\r", v.p[v.n - 1], 4) != NULL)
+		v.n--;
+	return view_eq(v, VIEW_LIT("null"));
+}
+
 /* Writes a value that is no array.  False: JSON was written as a string. */
 static bool
 write_scalar(struct buf *b, int kind, struct view v)
@@ -212,7 +223,7 @@ write_scalar(struct buf *b, int kind, struct view v)
 		return true;
 	case JSON:
 	case JSONB:
-		if (!is_storable(b, v, kind))
+		if (is_json_null(v) || !is_storable(b, v, kind))
 			break;
 		embed(b, v);
 		return true;

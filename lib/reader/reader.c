@@ -69,6 +69,9 @@ set_up(struct reader *r, uint64_t *start)
 	source_add_id(&r->decode.source_id, &r->stream.pg, r->o->source_id);
 	r->decode.messages = r->o->messages;
 	r->decode.numbers.on = r->o->safe_numbers;
+	r->schemas.hints.conninfo = r->o->conninfo;
+	if (r->o->schema || r->o->ack != NULL)
+		r->decode.schemas = &r->schemas;
 	rc = decode_init(&r->decode);
 	if (rc == EXIT_DONE)
 		rc = snapshot_init(&r->snapshot,
@@ -181,6 +184,7 @@ reader_run(const struct reader_options *o)
 	source_system_release(&r->system);
 	ack_channel_close(&r->acks);
 	decode_release(&r->decode);
+	schema_lines_release(&r->schemas);
 	sweep_release(&r->sweep);
 	snapshot_close(&r->snapshot);
 	free(r);

@@ -22,6 +22,7 @@ struct reader_options {
 	const char *until;      /* an LSN, "now" or "snapshot"; NULL: no end */
 	bool messages;          /* print logical decoding messages too */
 	bool safe_numbers;      /* see stream/safe_numbers.h */
+	bool schema;            /* print schema lines even without ack */
 	int64_t heartbeat;      /* ms between heartbeats; 0: none */
 	int64_t snapshot_pause; /* ms: what a part of a snapshot may take */
 	bool no_snapshot;

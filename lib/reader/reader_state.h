@@ -49,6 +49,7 @@ struct reader {
 	/* from the server */
 	struct walsender stream;
 	struct decode decode;
+	struct schema_lines schemas;
 	struct progress progress;
 	struct liveness liveness;
 	bool dry;          /* the last read found no message */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/json_write.h"
+#include "reader/typename.h"
 
 static size_t
 bucket_of(const struct relation_cache *c, uint32_t oid)
@@ -83,35 +84,63 @@ relation_begin(struct relation_cache *c, uint32_t oid, struct view schema,
 	return r;
 }
 
+/* Appends the name of a type, and returns the OID of the type that its values
+ * have. */
+static uint32_t
+add_type(struct buf *b, const struct column_type *type)
+{
+	uint32_t base;
+
+	if (typename_add(b, type->oid, type->modifier))
+		return type->oid;
+	if (type->name.p == NULL) {
+		buf_adds(b, "unknown");
+		return type->oid;
+	}
+	if (!view_eq(type->schema, VIEW_LIT("pg_catalog"))) {
+		typename_add_qualified(b, type->schema, type->name);
+		return type->oid;
+	}
+	base = typename_find(type->name);
+	if (typename_add(b, base, -1))
+		return base;
+	buf_addv(b, type->name);
+	return type->oid;
+}
+
 void
 relation_column(struct relation_cache *c, struct relation *r, struct view name,
-    uint32_t type, bool key)
+    const struct column_type *type, bool key)
 {
 	struct column *col = &r->columns[r->ncolumns++];
 	size_t from = c->text.len;
 
+	*col = (struct column){
+	    .declared = type->oid, .modifier = type->modifier, .key = key};
 	json_write_string(&c->text, name);
 	buf_addc(&c->text, ':');
-	*col = (struct column){
-	    .json.n = c->text.len - from, .type = type, .key = key};
+	col->json.n = c->text.len - from;
+	from = c->text.len;
+	col->type = add_type(&c->text, type);
+	col->type_name.n = c->text.len - from;
 }
 
-/* The columns' names begin at `from` in the text. */
+/* The columns' texts begin at `from`. */
 static void
 add_key_columns(struct relation_cache *c, struct relation *r, size_t from)
 {
 	size_t start = c->text.len;
 
 	buf_addc(&c->text, '[');
-	for (size_t i = 0; i < r->ncolumns; from += r->columns[i++].json.n) {
-		if (!r->columns[i].key)
-			continue;
-		if (c->text.len > start + 1)
+	for (size_t i = 0; i < r->ncolumns; i++) {
+		const struct column *col = &r->columns[i];
+
+		if (col->key && c->text.len > start + 1)
 			buf_addc(&c->text, ',');
 		/* without its colon; the text may move when it grows */
-		if (buf_reserve(&c->text, r->columns[i].json.n) != NULL)
-			buf_add(&c->text, c->text.data + from,
-			    r->columns[i].json.n - 1);
+		if (col->key && buf_reserve(&c->text, col->json.n) != NULL)
+			buf_add(&c->text, c->text.data + from, col->json.n - 1);
+		from += col->json.n + col->type_name.n;
 	}
 	buf_addc(&c->text, ']');
 	r->key_columns.n = c->text.len - start;
@@ -139,8 +168,10 @@ relation_end(struct relation_cache *c, struct relation *r)
 	at = r->text;
 	place(&r->schema_name, &at);
 	place(&r->table_name, &at);
-	for (size_t i = 0; i < r->ncolumns; i++)
+	for (size_t i = 0; i < r->ncolumns; i++) {
 		place(&r->columns[i].json, &at);
+		place(&r->columns[i].type_name, &at);
+	}
 	place(&r->key_columns, &at);
 	return true;
 }

@@ -1,6 +1,5 @@
 /*
- * A cache of relations as pgoutput describes them: names and column types by
- * OID.  The parts of an event that are equal for all rows of a table are
+ * A cache of relations as pgoutput describes them: names and types of columns.  The parts of an event that are equal for all rows of a table are
  * rendered once, here.
  */
 #ifndef RELATION_H
@@ -10,10 +9,23 @@
 
 #include "base/buf.h"
 
+/* A column's type, as the server describes it. */
+struct column_type {
+	uint32_t oid;
+	int32_t modifier; /* pg_attribute.atttypmod */
+	/* of a type that is not PostgreSQL's own: its names, or those of its
+	 * base type if it is a domain; null: not known */
+	struct view schema;
+	struct view name;
+};
+
 struct column {
-	struct view json; /* "name": in JSON */
-	uint32_t type;    /* OID */
-	bool key;         /* part of the replica identity */
+	struct view json;      /* "name": in JSON */
+	struct view type_name; /* as format_type() prints it; "unknown" */
+	uint32_t type;         /* OID, of a domain that of its base type */
+	uint32_t declared;     /* OID as the server has described it */
+	int32_t modifier;
+	bool key; /* part of the replica identity */
 };
 
 struct relation {
@@ -26,6 +38,11 @@ struct relation {
 	size_t ncolumns;
 	char *text;         /* holds the text of the views */
 	uint64_t described; /* the cache's counter when it was described */
+	char identity;      /* pg_class.relreplident */
+
+	/* private to schema_line.c; 0: not set */
+	uint64_t table; /* stands for its names */
+	uint64_t line;  /* stands for its schema line */
 };
 
 /* Zero-initialise. */
@@ -48,7 +65,7 @@ struct relation *relation_find(const struct relation_cache *c, uint32_t oid);
 struct relation *relation_begin(struct relation_cache *c, uint32_t oid,
     struct view schema, struct view table, size_t ncolumns);
 void relation_column(struct relation_cache *c, struct relation *r,
-    struct view name, uint32_t type, bool key);
+    struct view name, const struct column_type *type, bool key);
 bool relation_end(struct relation_cache *c, struct relation *r);
 
 /* Appends the OIDs of all relations, as an SQL array in text form. */

@@ -275,6 +275,7 @@ take_leaf(struct snapshot *s, struct decode *d, struct buf *out)
 	}
 	if (t->to > t->leaf_blocks)
 		t->to = t->leaf_blocks;
+	decode_tell(d, s->chunk.relation, out);
 	add_mark(s, d, out, t, first ? "begin" : "chunk", NULL);
 	t->begun = true;
 	return true;
@@ -409,6 +410,7 @@ begin_whole(struct snapshot *s, struct decode *d, struct buf *out)
 		next_turn(s);
 		return EXIT_DONE;
 	}
+	decode_tell(d, s->chunk.relation, out);
 	add_mark(s, d, out, t, "begin", NULL);
 	return start_copy(s);
 }

@@ -15,8 +15,10 @@ describe(struct relation_cache *c, uint32_t oid, const char *table)
 
 	if (r == NULL)
 		abort();
-	relation_column(c, r, VIEW_LIT("i\"d"), 23, true);
-	relation_column(c, r, VIEW_LIT("v"), 25, false);
+	relation_column(c, r, VIEW_LIT("i\"d"),
+	    &(struct column_type){.oid = 23, .modifier = -1}, true);
+	relation_column(c, r, VIEW_LIT("v"),
+	    &(struct column_type){.oid = 25, .modifier = -1}, false);
 	if (!relation_end(c, r))
 		abort();
 	return r;
