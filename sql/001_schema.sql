@@ -19,6 +19,7 @@
 --                batches that fail at the moment; events that were given up
 --   cdc_snapshots
 --                how far each table of a snapshot is
+--   cdc_schemas  how to read the events of a table, from an id on
 
 \set ON_ERROR_STOP on
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
@@ -49,8 +50,8 @@ BEGIN
 	PERFORM pg_advisory_xact_lock(hashtextextended('philotes.schema', 0));
 	IF to_regprocedure('philotes.schema_version()') IS NOT NULL THEN
 		EXECUTE 'SELECT philotes.schema_version()' INTO v;
-		IF v > 5 THEN
-			RAISE EXCEPTION 'schema philotes has version %, newer than 5', v;
+		IF v > 6 THEN
+			RAISE EXCEPTION 'schema philotes has version %, newer than 6', v;
 		END IF;
 	END IF;
 END $$;
@@ -59,7 +60,7 @@ CREATE SCHEMA IF NOT EXISTS philotes;
 
 -- Every tool checks the version first.
 CREATE OR REPLACE FUNCTION philotes.schema_version() RETURNS int
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT 5';
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT 6';
 
 \ir schema/plain_table.sql
 \ir schema/tables.sql
@@ -67,6 +68,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE AS 'SELECT 5';
 \ir schema/partitions.sql
 \ir schema/writing.sql
 \ir schema/snapshots.sql
+\ir schema/schemas.sql
 \ir schema/consumers.sql
 \ir schema/events.sql
 \ir schema/insert.sql

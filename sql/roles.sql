@@ -92,8 +92,8 @@ GRANT EXECUTE ON FUNCTION philotes.processed_times TO PUBLIC;
 
 GRANT INSERT ON philotes.cdc_log TO philotes_writer;
 GRANT USAGE ON SEQUENCE philotes.cdc_log_id_seq TO philotes_writer;
-GRANT SELECT, INSERT ON philotes.cdc_writes, philotes.cdc_sources
-TO philotes_writer;
+GRANT SELECT, INSERT ON philotes.cdc_writes, philotes.cdc_sources,
+    philotes.cdc_schemas TO philotes_writer;
 GRANT UPDATE (system_id, slot) ON philotes.cdc_sources TO philotes_writer;
 GRANT SELECT, INSERT, UPDATE ON philotes.cdc_snapshots TO philotes_writer;
 

@@ -31,7 +31,7 @@ copy_session()
 	insert a 3
 	psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
 	[[ $(buf_psql "SELECT count(*) FROM philotes.cdc_events") == 3 ]]
-	[[ $(buf_psql "SELECT philotes.schema_version()") == 5 ]]
+	[[ $(buf_psql "SELECT philotes.schema_version()") == 6 ]]
 }
 
 @test "cdc_events has exactly the columns of the plain table, in order" {
@@ -317,11 +317,11 @@ version_1()
 	version_1 >/dev/null
 	for tool in buffer-write buffer-batch buffer-gc; do
 		expect_code 78 "$tool"
-		expect_error 'version 5 is expected, 1 was found'
+		expect_error 'version 6 is expected, 1 was found'
 		[[ $stderr == *"hint: philotes init upgrades it"* ]]
 	done
 	expect_code 78 philotes check
-	grep -q '^ERROR *schema .*version 5 is expected, 1 was found' <<<"$output"
+	grep -q '^ERROR *schema .*version 6 is expected, 1 was found' <<<"$output"
 	refute grep -qE '^[A-Za-z]+ +(role|clock) ' <<<"$output"
 	expect_code 1 philotes status
 	[[ $output == *"its schema is older than the tools; \"philotes init\" upgrades it"* ]]
@@ -357,6 +357,8 @@ version_1()
 older()
 {
 	psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
+	psql_on "$PHILOTES_BUFFER_URL" -f "$root/tests/data/schema-5.sql"
+	(($1 < 5)) || return 0
 	psql_on "$PHILOTES_BUFFER_URL" -f "$root/tests/data/schema-4.sql"
 	(($1 < 4)) || return 0
 	psql_on "$PHILOTES_BUFFER_URL" -f "$root/tests/data/schema-3.sql"
@@ -367,22 +369,22 @@ older()
 	fi
 }
 
-@test "the schema of versions 2 to 4 is upgraded in place, and all goes on" {
+@test "the schema of versions 2 to 5 is upgraded in place, and all goes on" {
 	local version tool first='1|3|3|sql'
-	for version in 2 3 4; do
-		((version < 4)) || first+='|t'
+	for version in 2 3 4 5; do
+		((version != 4)) || first+='|t'
 		buf_psql "DROP SCHEMA IF EXISTS philotes CASCADE" 2>/dev/null
 		older "$version"
 		insert a 3
 		for tool in buffer-write buffer-batch buffer-gc; do
 			expect_code 78 "$tool"
-			expect_error "version 5 is expected, $version was found"
+			expect_error "version 6 is expected, $version was found"
 		done
 		expect_code 1 philotes status
 		[[ $output == *"its schema is older than the tools"* ]]
 		psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
 		psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/001_schema.sql"
-		[[ $(buf_psql "SELECT philotes.schema_version()") == 5 ]]
+		[[ $(buf_psql "SELECT philotes.schema_version()") == 6 ]]
 		# a tool that was started before goes on
 		buf_psql "DO 'DECLARE b record; BEGIN
 		    b := philotes.begin_write(''a'');
@@ -397,6 +399,7 @@ older()
 		    FROM philotes.cdc_writes") == \
 		    "$first 2|1|4|stream 3|1|5|sql|t" ]]
 		[[ $(buf_psql "SELECT count(*) FROM philotes.cdc_snapshots") == 0 ]]
+		[[ $(buf_psql "SELECT count(*) FROM philotes.cdc_schemas") == 0 ]]
 		expect_code 0 buffer-batch --once
 		[[ $(wc -l <<<"$output") == 5 ]]
 	done
@@ -450,5 +453,5 @@ processed()
 	wait_for buf_psql "SELECT count(*) FROM pg_locks
 	    WHERE locktype = 'advisory'" 0
 	(cd "$root/sql" && psql_on "$PHILOTES_BUFFER_URL" <001_schema.sql)
-	[[ $(buf_psql "SELECT philotes.schema_version()") == 5 ]]
+	[[ $(buf_psql "SELECT philotes.schema_version()") == 6 ]]
 }

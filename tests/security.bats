@@ -140,6 +140,7 @@ may_not()
 		"SELECT * FROM philotes.cdc_batches" \
 		"INSERT INTO philotes.cdc_batches VALUES ('a','a',1,1,1,1,1)" \
 		"DELETE FROM philotes.cdc_snapshots" \
+		"UPDATE philotes.cdc_schemas SET from_id = 0" \
 		"SELECT philotes.add_consumer('x')" \
 		"SELECT philotes.gc_drop(0)"
 	may_not philotes_batcher \

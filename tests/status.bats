@@ -93,7 +93,7 @@ filled()
 	is .consumers[0].dead_letters 0
 	is '.buffer.partitions >= 3' true
 	is '.buffer.bytes > 100000' true
-	is .buffer.schema_version 5
+	is .buffer.schema_version 6
 	is '[.stages[].state] | unique[]' running
 	is '.stages | length' 5
 	is '.stages[1].stage' pg-cdc-read

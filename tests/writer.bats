@@ -407,7 +407,7 @@ setup()
 	    RETURNS int LANGUAGE sql AS 'SELECT 99'"
 	for tool in buffer-write buffer-batch buffer-gc; do
 		expect_code 78 "$tool"
-		expect_error 'version 5 is expected, 99 was found'
+		expect_error 'version 6 is expected, 99 was found'
 	done
 }
 

@@ -4,6 +4,6 @@
 #define VERSION_H
 
 #define PHILOTES_VERSION "0.1.0"
-#define PHILOTES_SCHEMA  5
+#define PHILOTES_SCHEMA  6
 
 #endif

@@ -10,7 +10,8 @@
 
 #include "base/view.h"
 
-#define SOURCE_ID_MAX 512 /* bytes; primary keys of the buffer contain it */
+#define SOURCE_ID_MAX  512 /* bytes; primary keys of the buffer contain it, */
+#define NAME_MAX_BYTES 512 /* and the names in a schema line */
 
 struct event {
 	int64_t id; /* 0: not stored yet */
@@ -48,6 +49,19 @@ struct stream_start {
 	struct view slot;
 	uint64_t lsn;   /* the slot's confirmed_flush_lsn */
 	uint64_t flush; /* the server's WAL flush position */
+};
+
+/*
+ * A schema line: how to read the events of a table that follow it.  Equal texts
+ * have equal names.
+ */
+struct stream_schema {
+	struct view source_id;
+	struct view schema_name;
+	struct view table_name;
+	struct view schema; /* its name */
+	struct view relid;  /* of the table on the source; null: not known */
+	struct view text;   /* the line; jsonb can hold it */
 };
 
 /* Compares the order of two events of one source: <0, 0 (the same event), >0.

@@ -1,5 +1,5 @@
 /*
- * line       = event | start | checkpoint | other
+ * line       = event | start | checkpoint | schema | other
  * event      = { id? source_id schema_name table_name operation lsn
  *                transaction_id key_columns before_data after_data event_time
  *                metadata created_at? processed_at? }
@@ -7,6 +7,7 @@
  * start      = { control:"start" source_id system_id timeline history slot lsn
  *                flush }
  * checkpoint = { control:"checkpoint" ack }
+ * schema     = { control:"schema" source_id schema_name table_name schema … }
  * other      = { control:string … }
  *
  * Members may come in any order; event_write.c writes them in this order.
@@ -41,6 +42,7 @@ enum name {
 	M_SLOT,
 	M_FLUSH,
 	M_ACK,
+	M_SCHEMA,
 	M_MAX,
 };
 
@@ -71,6 +73,7 @@ static const struct view names[M_MAX] = {
     [M_SLOT] = NAME("slot"),
     [M_FLUSH] = NAME("flush"),
     [M_ACK] = NAME("ack"),
+    [M_SCHEMA] = NAME("schema"),
 };
 
 #define BIT(f) (1u << (f))
@@ -283,6 +286,7 @@ get_member(struct reading *g, enum name f, const struct json_member *m)
 		}
 		break;
 	case M_CONTROL:
+	case M_SCHEMA:
 	case M_ID:
 	case M_CREATED_AT:
 	case M_PROCESSED_AT:
@@ -341,6 +345,51 @@ get_members(struct reading *g, unsigned known)
 	return seen;
 }
 
+/* A name in a schema line; *seen is the view that it goes to. */
+static void
+get_schema_name(
+    struct reading *g, const struct json_member *m, struct view *seen)
+{
+	if (seen->p != NULL)
+		member_refuse(&g->in, m->key, m->key, "appears twice");
+	*seen = member_name(&g->in, m);
+	if (seen->n > NAME_MAX_BYTES)
+		member_refuse(&g->in, m->value, m->key, "is too long");
+}
+
+static void
+get_schema(struct reading *g)
+{
+	struct stream_schema *s = &g->l->schema;
+	const struct {
+		enum name name;
+		struct view *to;
+	} wanted[] = {
+	    {M_SOURCE_ID, &s->source_id},
+	    {M_SCHEMA_NAME, &s->schema_name},
+	    {M_TABLE_NAME, &s->table_name},
+	    {M_SCHEMA, &s->schema},
+	};
+	const struct json_reader *json = &g->r->json;
+
+	s->text = g->in.line;
+	for (size_t i = 0; i < json->members.n; i++) {
+		const struct json_member *m = &json->members.a[i];
+		struct view key = member_key(&g->in, m);
+
+		for (size_t k = 0; k < 4; k++)
+			if (view_eq(key, names[wanted[k].name]))
+				get_schema_name(g, m, wanted[k].to);
+		if (view_eq(key, VIEW_LIT("relid")) && m->kind == JSON_NUMBER)
+			s->relid = m->value;
+		member_storable(&g->in, m);
+	}
+	for (size_t k = 0; k < 4; k++)
+		if (wanted[k].to->p == NULL)
+			member_refuse(&g->in, VIEW_NULL, names[wanted[k].name],
+			    "is missing");
+}
+
 /* The kind of the line, by its member "control". */
 static enum line_kind
 classify(struct reading *g)
@@ -358,6 +407,8 @@ classify(struct reading *g)
 			return LINE_START;
 		if (view_eq(m->value, VIEW_LIT("\"alive\"")))
 			return LINE_ALIVE;
+		if (view_eq(m->value, VIEW_LIT("\"schema\"")))
+			return LINE_SCHEMA;
 		member_name(&g->in, m);
 		return LINE_OTHER;
 	}
@@ -473,6 +524,8 @@ event_read(struct event_reader *r, struct view line, struct stream_line *l,
 		if (!g.in.failed)
 			require(&g, seen, known->required);
 	}
+	if (l->kind == LINE_SCHEMA)
+		get_schema(&g);
 	if (g.in.failed && l->kind != LINE_EVENT)
 		e->control = true;
 	else if (g.in.failed)

@@ -12,6 +12,7 @@ enum line_kind {
 	LINE_START,
 	LINE_CHECKPOINT,
 	LINE_ALIVE,
+	LINE_SCHEMA,
 	LINE_OTHER, /* another control line: ignore it */
 };
 
@@ -20,6 +21,7 @@ struct stream_line {
 	enum line_kind kind;
 	struct event event;
 	struct stream_start start;
+	struct stream_schema schema;
 	struct view ack;
 };
 
@@ -33,7 +35,8 @@ struct event_reader {
 /*
  * Reads a line without its newline.  Events, start lines and checkpoints must
  * have every required member, only known ones, each once and with the right
- * type.  Of another control line only "control" is checked.  id, created_at
+ * type.  A schema line must have those of struct stream_schema, and may have any
+ * others.  Of another control line only "control" is checked.  id, created_at
  * and processed_at are ignored, so that the output of one buffer can be the
  * input of another.  *l is valid until the next call, and as long as line is.
  * Returns false and fills *e if the line is refused.

@@ -123,21 +123,28 @@ member_time(struct member_reader *g, const struct json_member *m)
 	return t;
 }
 
+void
+member_storable(struct member_reader *g, const struct json_member *m)
+{
+	struct json_error je;
+
+	if (!g->storable &&
+	    !json_storable(m->value, JSON_STORE_DEPTH + 1, true, &je))
+		member_refuse_json(g, m->value, m->key, &je);
+}
+
 struct view
 member_json(
     struct member_reader *g, const struct json_member *m, enum json_kind kind)
 {
-	struct json_error je;
-
 	if (m->kind == JSON_NULL)
 		return VIEW_NULL;
 	if (m->kind != kind)
 		member_refuse(g, m->value, m->key,
 		    kind == JSON_ARRAY ? "is neither an array nor null"
 				       : "is neither an object nor null");
-	else if (!g->storable &&
-	    !json_storable(m->value, JSON_STORE_DEPTH + 1, true, &je))
-		member_refuse_json(g, m->value, m->key, &je);
+	else
+		member_storable(g, m);
 	return m->value;
 }
 

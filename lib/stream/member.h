@@ -66,6 +66,8 @@ struct view member_operation(
  */
 struct view member_json(
     struct member_reader *g, const struct json_member *m, enum json_kind kind);
+/* Refuses a value that jsonb cannot hold. */
+void member_storable(struct member_reader *g, const struct json_member *m);
 /* The JSON text of an array of strings, or a null view for null. */
 struct view member_strings(
     struct member_reader *g, const struct json_member *m);

@@ -171,6 +171,27 @@ send_end(struct copyin *c)
 	return rc;
 }
 
+/* The line says of which table it is; ids that come are beyond the last one that
+ * was drawn. */
+static int
+send_schema(struct copyin *c)
+{
+	struct buf sql = BUF_INIT;
+
+	buf_adds(&sql,
+	    "INSERT INTO philotes.cdc_schemas (source_id, schema_name, "
+	    "table_name, from_id, schema, definition) SELECT ");
+	pg_add_literal(c->pg, &sql, buf_view(&c->source));
+	buf_adds(&sql,
+	    ", d->>'schema_name', d->>'table_name', "
+	    "currval('philotes.cdc_log_id_seq') + 1, d->>'schema', d FROM "
+	    "(SELECT ");
+	pg_add_literal(c->pg, &sql, buf_view(&c->schema));
+	buf_adds(&sql, "::json) s (d)");
+	buf_clear(&c->schema);
+	return send(c, &sql, COPYIN_SCHEMA);
+}
+
 static void
 add_lsn(struct buf *sql, uint64_t lsn)
 {
@@ -353,6 +374,7 @@ on_answer(struct copyin *c)
 	case COPYIN_START:
 		return on_copying(c);
 	case COPYIN_END:
+	case COPYIN_SCHEMA:
 		c->state = COPYIN_OPEN;
 		return EXIT_DONE;
 	default:
@@ -388,13 +410,15 @@ step(struct copyin *c, bool *moved)
 		*moved = c->count > 0 || c->closing;
 		if (!*moved)
 			return EXIT_DONE;
+		if (c->schema.len > 0)
+			return send_schema(c);
 		if (c->count == 0)
 			return send_commit(c);
 		return c->in_copy == 0 ? send_copy(c, c->first_id)
 				       : send_look(c);
 	case COPYIN_COPY:
 		if (c->in_copy > 0 && c->sent == 0 &&
-		    c->in_copy + c->count > COPY_ROWS) {
+		    (c->schema.len > 0 || c->in_copy + c->count > COPY_ROWS)) {
 			*moved = true;
 			return send_end(c);
 		}
@@ -419,7 +443,7 @@ copyin_step(struct copyin *c)
 	bool moved = true;
 	int rc = EXIT_DONE, flushed;
 
-	if (c->rows.failed || c->marks.failed) {
+	if (c->rows.failed || c->marks.failed || c->schema.failed) {
 		log_error("could not %s: out of memory", doing);
 		return EXIT_OS;
 	}
@@ -462,4 +486,5 @@ copyin_release(struct copyin *c)
 	buf_release(&c->rows);
 	buf_release(&c->source);
 	buf_release(&c->marks);
+	buf_release(&c->schema);
 }

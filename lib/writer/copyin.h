@@ -17,6 +17,8 @@
  *	                         COPY ──────────────────▶ END ────────┘
  *	                          commit, or large or old enough
  *
+ * From OPEN a schema line goes to SCHEMA, and back, before the rows after it.
+ *
  * The first COPY of a transaction needs no LOOK: BEGIN has drawn an id.
  *
  * A COPY does not see partitions created after it began.  So a COPY ends after
@@ -31,11 +33,12 @@
 
 enum copyin_state {
 	COPYIN_CLOSED, /* no transaction */
-	/* these five await an answer of the server */
+	/* these six await an answer of the server */
 	COPYIN_BEGIN,
 	COPYIN_LOOK,
 	COPYIN_START,
 	COPYIN_END,
+	COPYIN_SCHEMA,
 	COPYIN_COMMIT,
 	COPYIN_OPEN, /* in a transaction, outside a COPY */
 	COPYIN_COPY, /* in a COPY */
@@ -64,9 +67,10 @@ struct copyin {
 
 	struct buf marks; /* to keep with the commit, see marks.h */
 
-	struct buf rows; /* to send, as copyrow_put encodes them */
-	size_t sent;     /* bytes of `rows` given to libpq */
-	uint64_t count;  /* number of rows in `rows` */
+	struct buf schema; /* a schema line, to store before the rows */
+	struct buf rows;   /* to send, as copyrow_put encodes them */
+	size_t sent;       /* bytes of `rows` given to libpq */
+	uint64_t count;    /* number of rows in `rows` */
 
 	uint64_t in_copy;   /* rows sent in this COPY */
 	uint64_t before;    /* rows sent before it, in all transactions */
@@ -95,7 +99,8 @@ void copyin_source(
 /* May rows or a commit be given?  Not before the last ones are sent. */
 bool copyin_takes(const struct copyin *c);
 
-/* Takes the first n bytes from rows; they are count whole rows. */
+/* Takes the first n bytes from rows; they are count whole rows.  The caller has
+ * put a schema line that goes into effect with the first one into c->schema. */
 void copyin_rows(struct copyin *c, struct buf *rows, size_t n, uint64_t count);
 
 /*

@@ -67,6 +67,15 @@ feed_row(struct feed *f, const struct event *e, uint64_t line)
 	return EXIT_OS;
 }
 
+int
+feed_schema(struct feed *f, struct view text)
+{
+	if (splits_add(&f->splits, f->rows.len, f->count, text))
+		return EXIT_DONE;
+	log_error("could not keep a schema line: out of memory");
+	return EXIT_OS;
+}
+
 static bool
 time_is_up(const struct feed *f)
 {
@@ -104,6 +113,7 @@ feed_drop(struct feed *f)
 		return false;
 	rowmap_drop(&f->rowmap, f->count - f->complete_count);
 	marks_drop(&f->marks);
+	splits_drop(&f->splits, f->complete);
 	f->rows.len = f->complete;
 	f->count = f->complete_count;
 	f->inside = false;
@@ -143,18 +153,36 @@ uncommitted(const struct feed *f)
 	    f->rejects.unsynced > 0;
 }
 
+/* Gives copyin rows: so many bytes, of so many rows, but not beyond the next
+ * split. */
 static void
 hand_on(struct feed *f, size_t bytes, uint64_t count)
 {
-	if (count > 0)
-		copyin_rows(&f->copy, &f->rows, bytes, count);
+	const struct split *next = splits_first(&f->splits);
+
+	f->cut = false;
+	if (count == 0)
+		return;
+	if (next != NULL && next->at == 0) {
+		splits_take(&f->splits, &f->copy.schema);
+		next = splits_first(&f->splits);
+	}
+	if (next != NULL && next->at < bytes) {
+		f->cut = true;
+		bytes = next->at;
+		count = next->rows;
+	}
+	copyin_rows(&f->copy, &f->rows, bytes, count);
+	splits_shift(&f->splits, bytes, count);
 	f->handed += count;
 	f->count -= count;
-	f->complete = 0;
-	f->complete_count = 0;
+	f->complete -= bytes < f->complete ? bytes : f->complete;
+	f->complete_count -= count < f->complete_count ? count
+						       : f->complete_count;
 }
 
-/* Gives all complete rows to copyin and has it commit. */
+/* Gives all complete rows to copyin and has it commit, unless a split comes
+ * first. */
 static int
 begin_commit(struct feed *f)
 {
@@ -164,6 +192,10 @@ begin_commit(struct feed *f)
 	if (rc != EXIT_DONE)
 		return rc;
 	hand_on(f, f->complete, f->complete_count);
+	if (f->cut) {
+		f->due = true;
+		return EXIT_DONE;
+	}
 	if (f->handed == 0)
 		mark.seq = 0;
 	if (mark.checkpoint <= f->checkpoint)
@@ -192,10 +224,11 @@ give(struct feed *f, bool dry)
 	bool outgrown = f->rows.len >= HOLD_BYTES && f->complete < GIVE_BYTES;
 	int rc = EXIT_DONE;
 
+	f->cut = false;
 	if (!f->streaming && uncommitted(f) &&
 	    (f->due || outgrown || (dry && (!f->inside || time_is_up(f)))))
 		rc = begin_commit(f);
-	if (rc != EXIT_DONE || f->copy.closing)
+	if (rc != EXIT_DONE || f->copy.closing || f->cut)
 		return rc;
 	f->due = false;
 	f->streaming = f->streaming || outgrown;
@@ -232,7 +265,8 @@ feed_step(struct feed *f, bool dry)
 	if (rc == EXIT_DONE && f->copy.state == COPYIN_CLOSED &&
 	    f->ack_under_way.len > 0)
 		move(&f->ack_due, &f->ack_under_way);
-	if (rc == EXIT_DONE && copyin_takes(&f->copy)) {
+	f->cut = true;
+	while (rc == EXIT_DONE && f->cut && copyin_takes(&f->copy)) {
 		rc = give(f, dry);
 		if (rc == EXIT_DONE)
 			rc = copyin_step(&f->copy);
@@ -346,6 +380,7 @@ feed_release(struct feed *f)
 	rejects_close(&f->rejects);
 	rowmap_release(&f->rowmap);
 	marks_release(&f->marks);
+	splits_release(&f->splits);
 	buf_release(&f->rows);
 	buf_release(&f->ack);
 	buf_release(&f->ack_under_way);

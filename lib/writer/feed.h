@@ -27,6 +27,7 @@
 #include "writer/marks.h"
 #include "writer/rejects.h"
 #include "writer/rowmap.h"
+#include "writer/splits.h"
 
 /* Zero-initialise, then feed_init. */
 struct feed {
@@ -51,6 +52,8 @@ struct feed {
 	size_t complete;         /* bytes of the complete ones, */
 	uint64_t complete_count; /* and their number */
 	uint64_t handed;         /* rows given since the last commit */
+	struct splits splits;    /* of the rows, by schema lines */
+	bool cut;                /* rows were held back by the next split */
 	struct marks marks;      /* among the rows not committed */
 	size_t looked;           /* rows.len at the last feed_step */
 	bool streaming;
@@ -76,6 +79,9 @@ int feed_source(
 
 /* Starts the flush interval, if it has not started since the last commit. */
 void feed_touch(struct feed *f);
+
+/* The next event brings a schema line into effect. */
+int feed_schema(struct feed *f, struct view text);
 
 /* Adds an event; line is the number of its line, for messages. */
 int feed_row(struct feed *f, const struct event *e, uint64_t line);

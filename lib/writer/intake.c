@@ -68,6 +68,8 @@ switch_source(struct intake *in, struct view source)
 	rc = store_lock_writer(&in->pg, source);
 	if (rc == EXIT_DONE)
 		rc = store_state(&in->pg, source, &in->state);
+	if (rc == EXIT_DONE)
+		rc = schema_intake_load(&in->schemas, &in->pg, source);
 	if (rc != EXIT_DONE)
 		return rc;
 	buf_clear(&in->source);
@@ -259,6 +261,27 @@ begin_event(struct intake *in, struct view source, struct position at)
 }
 
 static int
+no_memory(void)
+{
+	log_error("could not keep a schema line: out of memory");
+	return EXIT_OS;
+}
+
+/* Stores the event, and before it the schema line that it brings into effect. */
+static int
+store(struct intake *in, const struct event *e)
+{
+	struct view schema;
+	int rc = EXIT_DONE;
+
+	if (!schema_intake_due(&in->schemas, e, &schema))
+		return no_memory();
+	if (schema.p != NULL)
+		rc = feed_schema(&in->feed, schema);
+	return rc == EXIT_DONE ? feed_row(&in->feed, e, in->number) : rc;
+}
+
+static int
 on_event(struct intake *in, const struct event *e)
 {
 	struct position at = {e->commit_lsn, e->seq};
@@ -279,7 +302,7 @@ on_event(struct intake *in, const struct event *e)
 		return refuse_order(in, at);
 	if (at.seq != 0)
 		in->last = at;
-	rc = feed_row(&in->feed, e, in->number);
+	rc = store(in, e);
 	/* without control lines each event is complete */
 	return rc == EXIT_DONE && !in->feed.inside ? boundary(in) : rc;
 }
@@ -324,6 +347,10 @@ intake_line(struct intake *in, uint64_t number, struct view text)
 		return on_checkpoint(in, line.ack);
 	case LINE_ALIVE:
 		return in->started ? EXIT_DONE : refuse_remainder(in);
+	case LINE_SCHEMA:
+		return schema_intake_take(&in->schemas, &line.schema)
+		    ? EXIT_DONE
+		    : no_memory();
 	case LINE_OTHER:
 		return EXIT_DONE;
 	}
@@ -336,5 +363,6 @@ intake_release(struct intake *in)
 	pg_close(&in->pg);
 	store_state_release(&in->state);
 	event_reader_release(&in->json);
+	schema_intake_release(&in->schemas);
 	buf_release(&in->source);
 }

@@ -14,6 +14,7 @@
 #include "buffer/store.h"
 #include "stream/event_read.h"
 #include "writer/feed.h"
+#include "writer/schema_intake.h"
 #include "writer/writer.h"
 
 /* (commit_lsn, seq) of an event; seq 0: none. */
@@ -32,6 +33,7 @@ struct intake {
 	bool skipping;   /* in a line that was too long */
 	bool finished;   /* nothing more is read */
 
+	struct schema_intake schemas;
 	struct buf source;        /* of the rows; empty: none yet */
 	struct store_state state; /* of the source, before its first row */
 	struct position last;     /* of the last event that had one */

@@ -9,7 +9,7 @@ SET jit = off;
 \ir schema.sql
 
 SELECT philotes.schema_version() AS version,
-       philotes.schema_version() >= 5 AS known \gset
+       philotes.schema_version() >= 6 AS known \gset
 \if :known
 \else
 	DO 'BEGIN

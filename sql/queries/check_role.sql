@@ -9,7 +9,8 @@ FROM (SELECT t.object, t.privilege,
       FROM (VALUES ('cdc_log', 'INSERT'), ('cdc_writes', 'SELECT'),
                    ('cdc_writes', 'INSERT'), ('cdc_sources', 'SELECT'),
                    ('cdc_sources', 'INSERT'), ('cdc_snapshots', 'SELECT'),
-                   ('cdc_snapshots', 'INSERT'), ('cdc_snapshots', 'UPDATE'))
+                   ('cdc_snapshots', 'INSERT'), ('cdc_snapshots', 'UPDATE'),
+                   ('cdc_schemas', 'SELECT'), ('cdc_schemas', 'INSERT'))
            t (object, privilege)
       UNION ALL
       SELECT 'cdc_sources', 'UPDATE',

@@ -61,9 +61,10 @@ BEGIN
 END $$;
 
 -- Deletes the rows of cdc_writes and cdc_batches that describe only removed
--- events below an id, and the closed dead letters below it.  The newest row of
--- a source, its watermark, and that of a consumer, its cursor, stay.  Returns
--- the number of rows deleted, at most `rows` of each table.
+-- events below an id, the closed dead letters below it, and the schemas that no
+-- event or dead letter has that is left.  The newest row of a source, its
+-- watermark, and that of a consumer, its cursor, stay.  Returns the number of
+-- rows deleted, at most `rows` of each table.
 CREATE OR REPLACE FUNCTION philotes.gc_trim(below bigint, rows bigint)
 RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp AS $$
@@ -71,6 +72,7 @@ DECLARE
 	writes  bigint;
 	batches bigint;
 	letters bigint;
+	schemas bigint;
 BEGIN
 	DELETE FROM philotes.cdc_writes w
 	USING (SELECT w.source_id, w.write_no
@@ -118,7 +120,26 @@ BEGIN
 	       LIMIT rows) g
 	WHERE d.consumer = g.consumer AND d.id = g.id;
 	GET DIAGNOSTICS letters = ROW_COUNT;
-	RETURN writes + batches + letters;
+	DELETE FROM philotes.cdc_schemas d
+	USING (SELECT x.source_id, x.schema_name, x.table_name, x.from_id
+	       FROM philotes.cdc_sources s
+	       CROSS JOIN LATERAL (
+			SELECT least(s.removed_to + 1, below,
+				(SELECT min(l.id) FROM philotes.cdc_dead_letters l
+				 WHERE l.source_id = s.source_id)) AS id) oldest
+	       JOIN philotes.cdc_schemas x
+	         ON x.source_id = s.source_id AND x.from_id < oldest.id
+	       WHERE EXISTS (
+			SELECT FROM philotes.cdc_schemas n
+			WHERE n.source_id = x.source_id
+			  AND n.schema_name = x.schema_name
+			  AND n.table_name = x.table_name
+			  AND n.from_id > x.from_id AND n.from_id <= oldest.id)
+	       LIMIT rows) g
+	WHERE d.source_id = g.source_id AND d.schema_name = g.schema_name
+	  AND d.table_name = g.table_name AND d.from_id = g.from_id;
+	GET DIAGNOSTICS schemas = ROW_COUNT;
+	RETURN writes + batches + letters + schemas;
 END $$;
 
 -- Switches to the next partition once the oldest event of the current one is

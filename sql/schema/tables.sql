@@ -153,3 +153,20 @@ CREATE TABLE IF NOT EXISTS philotes.cdc_snapshots (
 	reason      text,       -- why it failed
 	PRIMARY KEY (source_id, id, schema_name, table_name)
 ) WITH (fillfactor = 50);
+
+-- The schema lines of the stream: the newest row with from_id <= id is in force
+-- for an event.  definition is the line as it came, schema its name.  Older
+-- events of a table than its first row came without one.
+CREATE TABLE IF NOT EXISTS philotes.cdc_schemas (
+	source_id   text        NOT NULL,
+	schema_name text        NOT NULL,
+	table_name  text        NOT NULL,
+	from_id     bigint      NOT NULL,
+	schema      text        NOT NULL,
+	definition  json        NOT NULL,
+	written_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
+	PRIMARY KEY (source_id, schema_name, table_name, from_id)
+);
+-- buffer-batch asks for what is new in a source
+CREATE INDEX IF NOT EXISTS cdc_schemas_new
+ON philotes.cdc_schemas (source_id, from_id);

@@ -6,6 +6,7 @@
 --   version 3   stored_to(), no column
 --   version 4   cdc_writes.bytes, null in the rows of older versions
 --   version 5   cdc_snapshots, no column
+--   version 6   cdc_schemas, no column
 
 DO $$
 BEGIN

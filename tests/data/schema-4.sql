@@ -1,5 +1,5 @@
 -- Takes the buffer's schema back from version 5 to version 4.  Load it with psql
--- after 001_schema.sql.
+-- after schema-5.sql.
 
 BEGIN;
 CREATE OR REPLACE FUNCTION philotes.schema_version() RETURNS int
