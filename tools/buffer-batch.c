@@ -42,6 +42,8 @@ static const struct opt table[] = {
 	"how long an incomplete batch waits (5s)", 0, NULL},
     {0, "once", NULL, OPT_FLAG, &batcher.once, NULL,
 	"deliver the events that are there, and exit", 0, NULL},
+    {0, "schema", NULL, OPT_FLAG, &batcher.schema, NULL,
+	"schema lines in each batch, as with --ack", 0, NULL},
     {0, "ack", "FILE", OPT_TEXT, &batcher.ack, NULL,
 	"read acks of checkpoints from this FIFO", 0, NULL},
     {0, "serve", NULL, OPT_FLAG, &batcher.handler.serve, NULL,

@@ -4,7 +4,7 @@
 
 #include "stream/event_write.h"
 
-#define PIECE (64 * 1024)
+#define PIECE ((size_t)64 * 1024)
 
 void
 batch_queue_reset(struct batch_queue *q, int64_t last_id, uint64_t total)
@@ -58,8 +58,9 @@ batch_queue_add(struct batch_queue *q, const struct event *e, int64_t write_no)
 	event_write(&q->text, &written);
 	if (q->text.failed || !make_room(q))
 		return false;
-	q->lines[q->n++] = (struct batch_line){
-	    e->id, write_no, q->text.len - before};
+	q->lines[q->n++] = (struct batch_line){e->id, write_no,
+	    q->book != NULL ? schema_book_at(q->book, e) : 0,
+	    q->text.len - before};
 	return true;
 }
 
@@ -113,17 +114,69 @@ batch_text(const struct batch_queue *q, const struct batch *b)
 	return (struct view){q->text.data + q->head + b->at, b->len};
 }
 
+static size_t
+add_part(struct buf *to, struct view text, size_t skip)
+{
+	size_t n = text.n - skip < PIECE ? text.n - skip : PIECE;
+
+	buf_add(to, text.p + skip, n);
+	return n;
+}
+
+/* Lists the pieces of the batch, unless that was done. */
+static void
+list_pieces(const struct batch_queue *q, const struct batch *b, bool again)
+{
+	struct schema_book *book = q->book;
+
+	if (!again && book->at == b->at && book->from == b->from &&
+	    book->events == b->events)
+		return;
+	schema_book_begin(book);
+	for (size_t i = b->from; i < b->from + b->events; i++)
+		schema_book_add(book, q->lines[i].schema, q->lines[i].len);
+	book->at = b->at;
+	book->from = b->from;
+	book->events = b->events;
+}
+
+static size_t
+add_listed(const struct batch_queue *q, const struct batch *b, size_t done,
+    struct buf *to)
+{
+	const struct schema_book *book = q->book;
+	struct view events = batch_text(q, b), text;
+
+	for (size_t i = 0; i < book->npieces; i++) {
+		const struct schema_piece *p = &book->pieces[i];
+
+		text = p->line != 0 ? schema_book_text(book, p->line)
+				    : (struct view){events.p, p->len};
+		if (done < p->len)
+			return add_part(to, text, done);
+		done -= p->len;
+		if (p->line == 0)
+			events.p += p->len;
+	}
+	return 0;
+}
+
 bool
 batch_piece(const struct batch_queue *q, const struct batch *b, size_t *done,
     struct buf *to)
 {
-	struct view text = batch_text(q, b);
-	size_t left = text.n - *done;
-	size_t n = left < PIECE ? left : PIECE;
+	size_t n, before = *done;
 
-	buf_add(to, text.p + *done, n);
-	*done += n;
-	return n > 0;
+	if (q->book == NULL) {
+		n = add_part(to, batch_text(q, b), *done);
+		*done += n;
+		return n > 0;
+	}
+	list_pieces(q, b, *done == 0);
+	while (*done - before < PIECE && (n = add_listed(q, b, *done, to)) > 0)
+		*done += n;
+	to->failed |= q->book->failed;
+	return *done > before;
 }
 
 struct batch_mark

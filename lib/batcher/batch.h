@@ -12,6 +12,7 @@
 #define BATCH_H
 
 #include "base/buf.h"
+#include "batcher/schema_book.h"
 #include "stream/event.h"
 #include "stream/safe_numbers.h"
 
@@ -23,12 +24,14 @@ struct batch_limits {
 struct batch_line {
 	int64_t id;
 	int64_t write_no; /* the row of cdc_writes that holds it */
+	uint32_t schema;  /* the schema line in force for it; 0: none */
 	size_t len;
 };
 
 /* Zero-initialise; set numbers.on before the first line is added. */
 struct batch_queue {
 	struct safe_numbers numbers;
+	struct schema_book *book; /* NULL: batches have no schema lines */
 	struct buf text;
 	size_t head;              /* bytes popped */
 	struct batch_line *lines; /* from the head on */
@@ -97,9 +100,9 @@ struct batch batch_part(const struct batch_queue *q, const struct batch *b,
 struct view batch_text(const struct batch_queue *q, const struct batch *b);
 
 /*
- * Appends the next piece of its lines to `to`; *done counts the bytes so far.
- * False: there were no more.  A batch is written by pieces, because each wait
- * may move the queue.
+ * Appends the next piece of what is written of the batch: its lines, and schema
+ * lines between them.  *done counts the bytes so far.  False: there were no
+ * more.  A batch is written by pieces, because each wait may move the queue.
  */
 bool batch_piece(const struct batch_queue *q, const struct batch *b,
     size_t *done, struct buf *to);

@@ -37,6 +37,7 @@ struct batcher {
 	struct prefetch prefetch;
 	struct delivery delivery;
 	struct due due;
+	struct schema_book book;
 	struct cursor_list list; /* sources with waiting events */
 	struct buf sources;      /* an SQL array */
 	size_t first;            /* of the list: where the next round begins */
@@ -382,6 +383,8 @@ hand_out_options(struct batcher *b)
 		pg_array_add(&b->sources, view_of(o->sources[i]));
 	if (o->nsources > 0)
 		b->session.sources = pg_array_end(&b->sources);
+	if (o->schema || o->ack != NULL || o->handler.serve)
+		b->prefetch.queue.book = &b->book;
 	b->due.limits = &o->limits;
 	b->due.flush_interval = o->flush_interval;
 	b->due.at_once = b->once;
@@ -421,6 +424,7 @@ release(struct batcher *b)
 {
 	due_release(&b->due);
 	prefetch_close(&b->prefetch);
+	schema_book_release(&b->book);
 	pg_close(&b->session.pg);
 	cursor_list_release(&b->list);
 	buf_release(&b->sources);

@@ -22,6 +22,7 @@ struct batcher_options {
 	 * than CURSOR_CONSUME */
 	bool once;
 	bool safe_numbers;      /* see stream/safe_numbers.h */
+	bool schema;            /* schema lines, which acks imply */
 	const char *ack;        /* path of the channel; NULL: none */
 	uint64_t window;        /* unacknowledged batches of a source */
 	struct handler handler; /* argv NULL: batches go to stdout */

@@ -152,5 +152,11 @@ letters_neighbour(struct cursor_session *s, struct view source, int64_t id,
 		log_error("could not %s: out of memory", doing);
 		return EXIT_OS;
 	}
-	return rc == EXIT_DONE ? pg_finish(&s->pg, doing, NULL) : rc;
+	if (rc == EXIT_DONE)
+		rc = pg_finish(&s->pg, doing, NULL);
+	/* it may be older than what the book has */
+	if (rc == EXIT_DONE && q->book != NULL && q->n > 0)
+		rc = schema_book_ask(
+		    q->book, &s->pg, q->lines[0].id, &q->lines[0].schema);
+	return rc;
 }

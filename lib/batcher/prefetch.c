@@ -69,6 +69,19 @@ get_write(const PGresult *res, int row, struct write *w)
 	    num_parse_u64(pg_value(res, row, 3), &w->total);
 }
 
+/* Before events are read: their schema lines, as far as the ledger has more. */
+static int
+load_schemas(struct prefetch *p)
+{
+	int64_t newest = 0;
+
+	if (p->queue.book == NULL)
+		return EXIT_DONE;
+	if (p->by_ledger)
+		num_parse_i64(pg_value(p->writes, 0, 4), &newest);
+	return schema_book_load(p->queue.book, &p->pg, newest);
+}
+
 /* Makes p->row a write that is not read to its end, fetching a page if need be.
  * *more is false if there is none. */
 static int
@@ -90,7 +103,7 @@ find_write(struct prefetch *p, bool *more)
 	rc = pg_query_again(&p->pg, "find the next events", &ranges, 1);
 	p->writes = ranges.res;
 	*more = rc == EXIT_DONE && PQntuples(p->writes) > 0;
-	return rc;
+	return *more ? load_schemas(p) : rc;
 }
 
 /* After a COPY: skips the writes that were read to their end. */
@@ -356,8 +369,7 @@ read_on(struct prefetch *p, bool needed)
 		return rc;
 	if (!needed && batch_queue_len(&p->queue) > ROOM / 2)
 		return rc;
-	if (p->by_ledger)
-		rc = find_write(p, &more);
+	rc = p->by_ledger ? find_write(p, &more) : load_schemas(p);
 	if (rc == EXIT_DONE && more)
 		return start_copy(p);
 	p->read_to = p->until;
@@ -415,7 +427,11 @@ prefetch_aim(struct prefetch *p, const struct cursor *c)
 	p->until = c->newest_id;
 	p->resting = false;
 	batch_queue_reset(&p->queue, c->last_id, c->total);
-	return rc;
+	if (p->queue.book == NULL ||
+	    schema_book_aim(p->queue.book, c->source_id, c->last_id + 1))
+		return rc;
+	log_error("could not %s: out of memory", doing);
+	return EXIT_OS;
 }
 
 void

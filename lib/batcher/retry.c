@@ -244,8 +244,9 @@ handler_at_fault(const struct isolation *s)
 static int
 try_neighbour(struct isolation *s)
 {
+	const struct batch_queue *from = &s->retry->prefetch->queue;
 	struct batch_queue q = {
-	    .numbers.on = s->retry->prefetch->queue.numbers.on};
+	    .numbers.on = from->numbers.on, .book = from->book};
 	struct batch_limits one = {1, 1};
 	struct batch b;
 	int rc = letters_neighbour(
