@@ -317,7 +317,7 @@ passes_replication()
 
 @test "philotes: missing words, and locks that are held" {
 	expect_remedy 64 'could not use the arguments: a command is missing' \
-		'one of init, run, check, repair, status, metrics and consumer' philotes
+		'one of init, run, check, repair, status, metrics, consumer and snapshot' philotes
 	expect_remedy 64 'could not use "begin": no such command' \
 		'one of init, run' philotes begin
 	expect_remedy 64 'a subcommand of "consumer" is missing' \
