@@ -143,7 +143,7 @@ build_reader()
 		-DFIRST_BLOCKS=1 -DRENEW_MS=100 \
 		-include stdlib.h "-DSNAPSHOT_RULES=~$rule" \
 		-o "$dir/pg-cdc-read" tools/pg-cdc-read.c lib/reader/*.c \
-		"build${SAN:+/san}/libphilotes.a" -lpq)
+		"build${SAN:+/san}/libphilotes.a" -lpq -lcrypto)
 }
 
 pipeline_reader()
