@@ -357,12 +357,14 @@ finding()
 	expect_code 0 philotes check --log-format json
 	[[ $(jq -r 'select(.check == "position").result' <<<"$output") == ok ]]
 	# another schema version
+	local version
+	version=$(buf_psql "SELECT philotes.schema_version()")
 	buf_psql "CREATE OR REPLACE FUNCTION philotes.schema_version()
 	    RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 99'"
 	expect_code 78 philotes check
 	finding ERROR schema
 	buf_psql "CREATE OR REPLACE FUNCTION philotes.schema_version()
-	    RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 5'"
+	    RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $version'"
 	# a role that lacks rights
 	psql_on "$PHILOTES_BUFFER_URL" -f "$root/sql/roles.sql"
 	expect_code 77 env \

@@ -348,11 +348,13 @@ left()
 	[[ -z $(left) ]]
 }
 
-# stage_line TOOL: state, restarts, failures and last of run/stages
+# stage_line TOOL: state, restarts, failures and last of run/stages, where files
+# that are being written end with .new
 stage_line()
 {
-	awk -F '\t' -v tool="$1" '$1 == tool { print $2, $5, $6, $7 }' \
-		"$PHILOTES_STATE_DIR"/run/stages/*
+	find "$PHILOTES_STATE_DIR/run/stages" -type f ! -name '*.new' \
+		-exec awk -F '\t' -v tool="$1" \
+		'$1 == tool { print $2, $5, $6, $7 }' {} +
 }
 
 # The last end of a stage that waits for a restart and has failed each time.
