@@ -71,16 +71,15 @@ snapshot_choose_again(struct snapshot *s, struct snapshot_table *t)
 	return rc;
 }
 
-/* Takes tables of the result from row `from` on, up to the first that does not
- * fit; the first of a marker always does.  Returns the row behind. */
+/* Takes tables of the result, up to the first that does not fit; the first of a
+ * marker always does.  Returns the row behind, or -1: out of memory. */
 static int
-take(struct snapshot *s, const PGresult *res, int from, uint64_t *room)
+take(struct snapshot *s, const PGresult *res, uint64_t *room)
 {
 	uint64_t of;
 	int i;
 
-	for (i = from; i < PQntuples(res) && s->state.n < SNAPSHOT_TABLES;
-	     i++) {
+	for (i = 0; i < PQntuples(res) && s->state.n < SNAPSHOT_TABLES; i++) {
 		of = 0;
 		num_parse_u64(pg_value(res, i, 2), &of);
 		if (s->state.n > 0 && of > *room)
@@ -126,7 +125,7 @@ take_named(struct snapshot *s, uint64_t *room, bool *fits)
 			    "published",
 		    VIEW_FMT(snapshot_wish_first(w)));
 	if (rc == EXIT_DONE)
-		i = take(s, res, 0, room);
+		i = take(s, res, room);
 	*fits = i == PQntuples(res) && !s->locked;
 	if (rc == EXIT_DONE && i >= 0 && !s->locked)
 		snapshot_wish_drop_first(w);
@@ -157,24 +156,21 @@ choose_published(struct snapshot *s, uint64_t room)
 	PGresult *res;
 	int rc = query_names(s, SQL_SNAPSHOT_TABLES, 4, params, &res);
 
-	if (rc == EXIT_DONE && take(s, res, 0, &room) < 0)
+	if (rc == EXIT_DONE && take(s, res, &room) < 0)
 		rc = snapshot_no_memory();
 	PQclear(res);
 	return rc;
 }
 
-/* What was streamed may be what publishes a table: is it to be seen? */
-static int
-look(struct snapshot *s)
+int
+snapshot_look(struct snapshot *s, bool *all)
 {
 	PGresult *res;
-	int rc = query_names(s, SQL_SNAPSHOT_NOW, 0, NULL, &res);
+	int rc = pg_query(&s->chunk.lanes[0].pg, "look at the transactions",
+	    SQL_SNAPSHOT_NOW, 0, NULL, &res);
 
-	if (rc == EXIT_DONE && !s->locked &&
-	    !visible_all(&s->streamed, pg_value(res, 0, 0))) {
-		s->locked = true;
-		waiting_log(&s->streamed);
-	}
+	*all = rc == EXIT_DONE &&
+	    visible_all(&s->streamed, pg_value(res, 0, 0));
 	PQclear(res);
 	return rc;
 }
@@ -182,9 +178,14 @@ look(struct snapshot *s)
 int
 snapshot_choose(struct snapshot *s)
 {
-	int rc = look(s);
+	bool all;
+	int rc = snapshot_look(s, &all);
 
-	if (rc != EXIT_DONE || s->locked)
+	/* what was streamed may be what publishes a table */
+	s->locked = !all;
+	if (rc == EXIT_DONE && !all)
+		waiting_log(&s->streamed);
+	if (rc != EXIT_DONE || !all)
 		return rc;
 	s->turn = 0;
 	return s->state.wish.all ? choose_published(s, s->blocks)

@@ -3,7 +3,8 @@
  *
  *	snapshot.c         messages in the stream, markers, what may be confirmed
  *	snapshot_choose.c  which tables and which leaf are next
- *	snapshot_read.c    at a marker: reads, and writes the rows and marks
+ *	snapshot_read.c    at a marker: reads, and writes the rows
+ *	snapshot_end.c     the end of a marker; marks
  *	snapshot_whole.c   tables that are read at once
  *
  * Functions that return int return an exit code and have logged the error.
@@ -31,6 +32,21 @@ int snapshot_choose_again(struct snapshot *s, struct snapshot_table *t);
 /* Goes on to the next leaf of the table; *found is false after the last one. */
 int snapshot_choose_leaf(
     struct snapshot *s, struct snapshot_table *t, bool *found);
+
+/* Forgets what was streamed and is visible by now; *all: nothing is left. */
+int snapshot_look(struct snapshot *s, bool *all);
+
+/* Writes a mark of the table, or of the request if t is NULL; reason may be
+ * NULL. */
+void snapshot_mark(struct snapshot *s, struct decode *d, struct buf *out,
+    const struct snapshot_table *t, const char *state, const char *reason);
+
+/* The marker is done with; the next one is not written before that time. */
+void snapshot_end_reading(struct snapshot *s, int64_t pause_ms);
+
+/* All tables have had their turn, or the time is over: called again until the
+ * marker is done with. */
+int snapshot_end_marker(struct snapshot *s, struct decode *d, struct buf *out);
 
 /* Does what the marker that came back asks for, until out holds max bytes. */
 int snapshot_read(

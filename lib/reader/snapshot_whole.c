@@ -77,8 +77,10 @@ lock_table(struct snapshot *s, const struct snapshot_table *t, bool *locked)
 	buf_addc(&sql, '.');
 	pg_add_identifier(&s->marker, &sql, buf_view(&t->name.table));
 	buf_adds(&sql, " IN SHARE MODE");
-	if (buf_str(&sql) == NULL)
+	if (buf_str(&sql) == NULL) {
+		buf_release(&sql);
 		return snapshot_no_memory();
+	}
 	s->marker.expected = "55P03";
 	rc = pg_query(&s->marker, doing, sql.data, 0, NULL, &res);
 	s->marker.expected = NULL;
