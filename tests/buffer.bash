@@ -9,6 +9,12 @@
 #   lines FILE               its number of lines
 #   rows TABLE               its number of rows
 #   milliseconds             the time
+#   is_done N ...            handlers have added these values of "n" to the file
+#                            "done", in this order
+#   letters                  the values of "n" that are dead letters
+#   begun                    how many processes have written their pids to the
+#                            file "begun"
+#   running                  how many of these still run
 # shellcheck shell=bash
 
 fill()
@@ -65,4 +71,30 @@ rows()
 milliseconds()
 {
 	date +%s%3N
+}
+
+is_done()
+{
+	diff <(printf '%s\n' "$@") \
+	    <(jq .after_data.n "$BATS_TEST_TMPDIR/done")
+}
+
+letters()
+{
+	buf_psql "SELECT coalesce(string_agg(after_data->>'n', ',' ORDER BY id),
+	    '') FROM philotes.cdc_dead_letters WHERE closed_at IS NULL"
+}
+
+begun()
+{
+	lines "$BATS_TEST_TMPDIR/begun"
+}
+
+running()
+{
+	local pid n=0
+	for pid in $(<"$BATS_TEST_TMPDIR/begun"); do
+		! grep -qs '^State:.[^Z]' "/proc/$pid/status" || n=$((n + 1))
+	done
+	echo "$n"
 }

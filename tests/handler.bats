@@ -23,19 +23,6 @@ picky()
 	chmod +x "$BATS_TEST_TMPDIR/picky"
 }
 
-# The given values of "n" were processed, in this order.
-is_done()
-{
-	diff <(printf '%s\n' "$@") \
-	    <(jq .after_data.n "$BATS_TEST_TMPDIR/done")
-}
-
-letters()
-{
-	buf_psql "SELECT coalesce(string_agg(after_data->>'n', ',' ORDER BY id),
-	    '') FROM philotes.cdc_dead_letters WHERE closed_at IS NULL"
-}
-
 @test "a handler or a pipe that reads byte by byte gets everything" {
 	fill s 50
 	expect_code 0 buffer-batch --once --consumer whole

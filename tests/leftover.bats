@@ -31,21 +31,6 @@ batch()
 	batch=$!
 }
 
-begun()
-{
-	lines "$BATS_TEST_TMPDIR/begun"
-}
-
-# The number of processes that have begun and still run.
-running()
-{
-	local pid n=0
-	for pid in $(<"$BATS_TEST_TMPDIR/begun"); do
-		! grep -qs '^State:.[^Z]' "/proc/$pid/status" || n=$((n + 1))
-	done
-	echo "$n"
-}
-
 # The guard of $batch's handlers.
 guard()
 {

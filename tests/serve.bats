@@ -39,34 +39,6 @@ serve()
 	buffer-batch --serve "$@" -- "$BATS_TEST_TMPDIR/worker"
 }
 
-# The processes of worker so far, and those of them that still run.
-begun()
-{
-	lines "$BATS_TEST_TMPDIR/begun"
-}
-
-running()
-{
-	local pid n=0
-	for pid in $(<"$BATS_TEST_TMPDIR/begun"); do
-		! grep -qs '^State:.[^Z]' "/proc/$pid/status" || n=$((n + 1))
-	done
-	echo "$n"
-}
-
-# The given values of "n" were processed, in this order.
-is_done()
-{
-	diff <(printf '%s\n' "$@") \
-	    <(jq .after_data.n "$BATS_TEST_TMPDIR/done")
-}
-
-letters()
-{
-	buf_psql "SELECT coalesce(string_agg(after_data->>'n', ',' ORDER BY id),
-	    '') FROM philotes.cdc_dead_letters WHERE closed_at IS NULL"
-}
-
 # From now on a table has each state of each row of cdc_retries.
 watch_retries()
 {
@@ -144,7 +116,7 @@ tries()
 @test "killed at random: every event comes, in order" {
 	local seed=${SEED:-$RANDOM}
 	echo "# seed $seed (SEED=$seed repeats it)"
-	for n in 1 2 3; do
+	for _ in 1 2 3; do
 		fill s 100
 		fill t 30
 	done
@@ -407,7 +379,7 @@ checkpoints()
 
 # shellcheck disable=SC2016 # for another shell
 @test "sources take turns; two processes share them" {
-	for n in 1 2 3; do
+	for _ in 1 2 3; do
 		fill a 20
 		fill b 20
 	done

@@ -7,12 +7,6 @@ load helper
 load snapshot
 load snapshot_gate
 
-setup_file()
-{
-	clusters_up
-	gate_up
-}
-
 setup()
 {
 	build_reader

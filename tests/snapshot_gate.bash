@@ -6,8 +6,9 @@
 # asks for is read, but its writer is held until the wait is cancelled: so there
 # is no next marker.
 #
-#   teardown           as that of helper.bash
-#   gate_up            makes it so on the source, behind clusters_up
+#   setup_file, teardown
+#                      as those of helper.bash; makes it so on the source
+#   prepare            snapshot_setup, and no two tables share a marker
 #   request_at TABLES  asks for a snapshot; returns when its first marker is
 #                      held and what that asks for is in the buffer
 #   step               lets the marker go; returns when the next one is held.
@@ -25,8 +26,16 @@
 #                      BEFORE is done
 # shellcheck shell=bash disable=SC2154,SC2034
 
-gate_up()
+# The tables' sizes are known, so no two of them share a marker.
+prepare()
 {
+	snapshot_setup
+	src_psql "VACUUM t1, t2, p"
+}
+
+setup_file()
+{
+	clusters_up
 	server_psql src "ALTER SYSTEM SET synchronous_commit = local"
 	server_psql src "ALTER SYSTEM SET synchronous_standby_names = 'nobody'"
 	# a reader whose marker is held waits for others to flush the WAL

@@ -11,19 +11,6 @@ load helper
 load snapshot
 load snapshot_gate
 
-setup_file()
-{
-	clusters_up
-	gate_up
-}
-
-# The tables' sizes are known, so no two of them share a marker.
-prepare()
-{
-	snapshot_setup
-	src_psql "VACUUM t1, t2, p"
-}
-
 setup()
 {
 	build_reader
