@@ -52,20 +52,20 @@ pg_bin()
 	if [[ -z ${PGBIN-} || ! -x $found ]]; then
 		if [[ -n ${PGBIN-} && $1 =~ ^(postgres|initdb|pg_ctl)$ ]]; then
 			cluster_fail find "$found" "PGBIN has no such program"
-			return
+			return 1
 		fi
 		found=$(compgen -G "/usr/lib/postgresql/*/bin/$1" |
 			sort -V | tail -n 1)
 	fi
 	[[ -n $found ]] || found=$(type -P "$1") ||
-		cluster_fail find "$1" "PostgreSQL is not installed" || return
+		cluster_fail find "$1" "PostgreSQL is not installed" || return 1
 	printf '%s\n' "$found"
 }
 
 pg_version()
 {
 	local said
-	said=$("$(pg_bin postgres)" --version) || return
+	said=$("$(pg_bin postgres)" --version) || return 1
 	said=${said#*) }
 	printf '%s\n' "${said%% *}"
 }
@@ -126,15 +126,15 @@ cluster_create()
 	user=$(server_user)
 	# pg_ctl puts the name into a command of sh, and into a file of lines
 	[[ $dir != *[$'"$`\n']* ]] || cluster_fail create "$dir" \
-		'its name has one of " $ ` or a line break' || return
-	version=$(pg_version) || return
+		'its name has one of " $ ` or a line break' || return 1
+	version=$(pg_version) || return 1
 	((${version%%[!0-9]*} >= 14)) || cluster_fail create "$dir" \
-		"PostgreSQL $version is older than 14" || return
+		"PostgreSQL $version is older than 14" || return 1
 	[[ " $* " != *" fsync=off "* ]] || options+=(--no-sync)
-	mkdir -p "$dir" && chown "$user" "$dir" && chmod 0700 "$dir" || return
+	mkdir -p "$dir" && chown "$user" "$dir" && chmod 0700 "$dir" || return 1
 	as_server test -w "$dir" || {
 		cluster_fail create "$dir" "user \"$user\" cannot reach it"
-		return
+		return 1
 	}
 	said=$(as_server "$(pg_bin initdb)" -D "$dir" -U postgres -A trust \
 		-E UTF8 --locale=C.UTF-8 "${options[@]}" 2>&1) || {
@@ -142,7 +142,7 @@ cluster_create()
 		[[ ! $said =~ (error|FATAL|PANIC):\ +([^$'\n']*) ]] ||
 			said=${BASH_REMATCH[2]}
 		cluster_fail create "$dir" "${said##*$'\n'}"
-		return
+		return 1
 	}
 	cluster_set "$dir" "listen_addresses=" "$@"
 }
@@ -204,7 +204,7 @@ cluster_start()
 	! cluster_settle "$dir" || return 0
 	cluster_forget_sockets "$dir"
 	[[ $dir =~ ^[A-Za-z0-9/._-]{1,90}$ ]] ||
-		sockets=$(as_server mktemp -d /tmp/philotes.XXXXXX) || return
+		sockets=$(as_server mktemp -d /tmp/philotes.XXXXXX) || return 1
 	as_server "$(pg_bin pg_ctl)" start -s -w -t 60 -D "$dir" \
 		-l "$dir/server.log" -o "-k $sockets -p 5432" >/dev/null 2>&1 </dev/null ||
 	{
@@ -232,7 +232,7 @@ cluster_stop()
 	sockets=$(cluster_sockets "$dir" 2>/dev/null) || return 0
 	said=$(as_server "$(pg_bin pg_ctl)" stop -s -w -t 60 -D "$dir" \
 		-m "${2:-fast}" 2>&1) ||
-		cluster_fail stop "$dir" "${said%%$'\n'*}" || return
+		cluster_fail stop "$dir" "${said%%$'\n'*}" || return 1
 	[[ $sockets != /tmp/philotes.?????? ]] || rm -rf "$sockets"
 }
 
@@ -253,7 +253,7 @@ find_pg_exec()
 	    "$cluster_home/../../lib/philotes/pg-exec"; do
 		[[ ! -x $file ]] || {
 			REPLY=$file
-			return
+			return 0
 		}
 	done
 	cluster_fail find pg-exec "it is not built"
@@ -265,7 +265,7 @@ psql_on()
 {
 	local conninfo=$1 REPLY
 	shift
-	find_pg_exec || return
+	find_pg_exec || return 1
 	PG_EXEC_CONNINFO=$conninfo "${psql_by[@]}" "$REPLY" PG_EXEC_CONNINFO \
 		"$(pg_bin psql)" -X -q -w -v ON_ERROR_STOP=1 "$@"
 }

@@ -14,7 +14,7 @@ setup()
 	export PHILOTES_SOURCE_ID=s
 	copy=t${BATS_TEST_NUMBER}c
 	server_psql buf "CREATE DATABASE $copy TEMPLATE template0"
-	cd "$BATS_TEST_TMPDIR" || return
+	cd "$BATS_TEST_TMPDIR" || return 1
 	export PGSERVICEFILE=$PWD/services
 	printf '[copy]\nhost=%s\nport=5432\nuser=postgres\ndbname=%s\n' \
 		"$(cluster_sockets "$BATS_FILE_TMPDIR/buf")" "$copy" >services

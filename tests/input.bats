@@ -66,7 +66,7 @@ with()
 	member=$(grep -oE "\"${1#*.}\":(\"[^\"]*\"|[[:alnum:]]+|\[[^]]*]|\{[^}]*\})" \
 	    <<<"$good") || {
 		printf '%s\n' "${good%\}},\"${1#*.}\":$2}"
-		return
+		return 0
 	}
 	printf '%s\n' "${good/"$member"/"\"${1#*.}\":$2"}"
 }
@@ -266,7 +266,7 @@ malformed()
 at()
 {
 	local line
-	line=$(grep -m 1 -nE "$1" "$BATS_TEST_TMPDIR/trace") || return
+	line=$(grep -m 1 -nE "$1" "$BATS_TEST_TMPDIR/trace") || return 1
 	echo "${line%%:*}"
 }
 

@@ -148,3 +148,12 @@ more_than()
 	grep -q "error: could not reach the handler's guard" \
 		"$BATS_TEST_TMPDIR/log"
 }
+
+@test "a script that ends with an error can still use the servers" {
+	# shellcheck disable=SC2016 # for the other shell
+	expect_code 7 bash -c '. "$1/scripts/cluster.sh"
+	    ended() { psql_on "$PHILOTES_SOURCE_URL" -At -c "SELECT 41 + 1"; }
+	    at_exit ended
+	    exit 7' bash "$root"
+	[ "$output" = 42 ]
+}

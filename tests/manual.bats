@@ -349,7 +349,7 @@ try_page()
 	mkdir "$work/home"
 	ln -s "$BATS_FILE_TMPDIR/usr" "$work/usr"
 	mv "$BATS_TEST_TMPDIR/services" "$work/home/.pg_service.conf"
-	cd "$work" || return
+	cd "$work" || return 1
 	run env -i LC_ALL=C.UTF-8 HOME="$work/home" KAFKA="$work" \
 		PREFIX="$BATS_FILE_TMPDIR/usr" UNFIT="$unfit" \
 		PATH="$bin:$BATS_FILE_TMPDIR/usr/bin:/usr/bin:/bin" \

@@ -72,12 +72,12 @@ compare_streams()
 {
 	psql_on "$PHILOTES_SOURCE_URL" -v slot="$PHILOTES_SLOT" \
 		-v stream="$stream" -v with_wal2json="$with_wal2json" -v rules="${1//theirs/stream <> \'ours\'}" \
-		-f "${BASH_SOURCE[0]%/*}/oracle.sql" >"$stream.said" || return
+		-f "${BASH_SOURCE[0]%/*}/oracle.sql" >"$stream.said" || return 1
 	if grep 'cannot read' "$stream.said"; then
 		return 1
 	fi
 	[[ -s $stream.ours ]] &&
-		diff -u "$stream.ours" "$stream.test_decoding" || return
+		diff -u "$stream.ours" "$stream.test_decoding" || return 1
 	((!with_wal2json)) ||
 		diff -u "$stream.ours_wal2json" "$stream.wal2json"
 }

@@ -337,7 +337,7 @@ publication \"philotes_pub\" and slot \"$PHILOTES_SLOT\" exist" ]
 catches_term()
 {
 	local mask
-	[[ $(readlink "/proc/$1/exe") == */pg-cdc-read ]] || return
+	[[ $(readlink "/proc/$1/exe") == */pg-cdc-read ]] || return 1
 	mask=$(sed -n 's/^SigCgt:[[:space:]]*//p' "/proc/$1/status")
 	((0x$mask & 0x4000)) && echo yes
 }

@@ -518,7 +518,7 @@ psql_gets()
 make_certificates()
 {
 	local ca
-	cd "$tcp" || return
+	cd "$tcp" || return 1
 	for ca in ca other; do
 		openssl req -x509 -newkey rsa:2048 -nodes -days 2 -batch \
 			-subj "/CN=$ca" -keyout "$ca.key" -out "$ca.crt"
@@ -536,7 +536,7 @@ make_certificates()
 	chmod 600 client.key
 	chmod 600 server.key
 	chmod a+r ca.crt other.crt
-	cd "$OLDPWD" || return
+	cd "$OLDPWD" || return 1
 } 2>/dev/null
 
 @test "TLS: verify-full accepts the right server and refuses any other" {

@@ -208,9 +208,9 @@ use_all()
 good()
 {
 	local file
-	set_role "$@" && use_all "$work/got" || return
+	set_role "$@" && use_all "$work/got" || return 1
 	for file in lines batches replay verify; do
-		cmp "$work/want/$file" "$work/got/$file" || return
+		cmp "$work/want/$file" "$work/got/$file" || return 1
 	done
 }
 
@@ -221,7 +221,7 @@ blame()
 	if ! said=$(good "$@" 2>&1); then
 		if (($# == 1)); then
 			echo "$1: $said"
-			return
+			return 0
 		fi
 		blame "${@:1:half}"
 		blame "${@:half + 1}"

@@ -38,8 +38,6 @@ setup_file()
 	clusters_up
 	server_psql src "ALTER SYSTEM SET synchronous_commit = local"
 	server_psql src "ALTER SYSTEM SET synchronous_standby_names = 'nobody'"
-	# a reader whose marker is held waits for others to flush the WAL
-	server_psql src "ALTER SYSTEM SET wal_writer_delay = '10ms'"
 	stop_server src
 	start_server src
 }
@@ -91,6 +89,13 @@ count_events()
 	buf_psql "SELECT count(*) FROM philotes.cdc_log WHERE operation = '$1'"
 }
 
+# A reader whose marker is held waits for others to flush the WAL.
+count_flushed()
+{
+	src_psql "SELECT pg_logical_emit_message(true, '', '')" >/dev/null
+	count_marks "$1"
+}
+
 request_at()
 {
 	local begun
@@ -98,7 +103,7 @@ request_at()
 	request "$1"
 	marker=''
 	await_marker
-	wait_for count_marks begin $((begun + 1))
+	wait_for count_flushed begin $((begun + 1))
 }
 
 step()

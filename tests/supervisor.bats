@@ -492,7 +492,7 @@ last_end()
 
 ended()
 {
-	! grep -qs '^State:.[^Z]' "/proc/$1/status" || return
+	! grep -qs '^State:.[^Z]' "/proc/$1/status" || return 1
 	echo yes
 }
 

@@ -15,7 +15,7 @@ embedded_create()
 embedded_start()
 {
 	cluster_running "$buffer_cluster" || cluster_start "$buffer_cluster" ||
-		return
+		return 1
 	PHILOTES_BUFFER_URL=$(cluster_url "$buffer_cluster")
 	export PHILOTES_BUFFER_URL
 }

@@ -30,11 +30,11 @@ check_role()
 	local row tool role lacks
 	operator_query "${PHILOTES_BUFFER_URL-}" check_role.sql || {
 		finding ERROR role "could not look up the privileges: $REPLY" 75
-		return
+		return 0
 	}
 	[[ -n $REPLY ]] || {
 		finding ok role "has the privileges of buffer-batch and buffer-gc"
-		return
+		return 0
 	}
 	while IFS= read -r row; do
 		IFS=$US read -r tool role lacks <<<"$row"
@@ -51,7 +51,7 @@ check_buffer()
 		cluster_running "$buffer_cluster" || {
 			finding WARNING buffer "the embedded server is not running" \
 				'' 'Run "philotes run".'
-			return
+			return 0
 		}
 		PHILOTES_BUFFER_URL=$(cluster_url "$buffer_cluster")
 	fi

@@ -36,7 +36,7 @@ bad_line()
 parse_line()
 {
 	local text=$1
-	[[ $text =~ ^[[:blank:]]*(#.*)?$ ]] && return
+	[[ $text =~ ^[[:blank:]]*(#.*)?$ ]] && return 0
 	[[ ${text//$'\t'/} != *[[:cntrl:]]* ]] ||
 		bad_line "it has a control character, perhaps a carriage return"
 	[[ $text =~ ^([A-Za-z_][A-Za-z0-9_]*)=(.*)$ ]] ||
@@ -142,19 +142,19 @@ parse_duration()
 		[m]=60000000000 [h]=3600000000000 [d]=86400000000000
 		[w]=604800000000000)
 	[[ $text != 0 ]] || text=0s
-	[[ -n $text ]] || return
+	[[ -n $text ]] || return 1
 	while [[ -n $text ]]; do
-		[[ $text =~ ^\.?[0-9] && $text =~ $number ]] || return
+		[[ $text =~ ^\.?[0-9] && $text =~ $number ]] || return 1
 		whole=${BASH_REMATCH[1]:-0} part=${BASH_REMATCH[3]:0:12}
 		ns=${factors[${BASH_REMATCH[4]}]-0} text=${BASH_REMATCH[5]}
 		# a larger number of as many digits overflows to below 0
-		((ns > 0 && ${#whole} <= ${#max} && whole >= 0)) || return
-		((whole <= (max - sum) / ns)) || return
+		((ns > 0 && ${#whole} <= ${#max} && whole >= 0)) || return 1
+		((whole <= (max - sum) / ns)) || return 1
 		((sum += whole * ns, scale = 10 ** ${#part})) || :
 		while ((scale > 1 && ns % 10 == 0)); do
 			((scale /= 10, ns /= 10))
 		done
-		((part = 10#0$part * ns / scale, part <= max - sum)) || return
+		((part = 10#0$part * ns / scale, part <= max - sum)) || return 1
 		((sum += part)) || :
 	done
 	REPLY=$((sum / 1000000000 + (sum % 1000000000 != 0)))
@@ -186,7 +186,8 @@ readonly own_state="Name a directory of your own by PHILOTES_STATE_DIR."
 make_directory()
 {
 	local said code=74
-	said=$({ export LC_ALL=C; mkdir -p "$1" && chmod "$2" "$1"; } 2>&1) && return
+	said=$({ export LC_ALL=C; mkdir -p "$1" && chmod "$2" "$1"; } 2>&1) &&
+		return 0
 	said=${said##*: }
 	# the messages of EACCES and EPERM
 	[[ $said != *ermi* ]] || code=77

@@ -40,7 +40,7 @@ operator_query()
 		-f "$share/sql/operator/server.sql" \
 		-f "$share/sql/operator/$file" 2>&1) && {
 		REPLY=$(grep -aF "$US" <<<"$said") || :
-		return
+		return 0
 	}
 	said=${said#"${said%%[![:space:]]*}"}
 	[[ $said =~ (ERROR|FATAL):\ +([^$'\n']*) ]] && said=${BASH_REMATCH[2]}
@@ -57,7 +57,7 @@ query_facts()
 {
 	local line row=''
 	rows=()
-	operator_query "$@" -x || return
+	operator_query "$@" -x || return 1
 	while IFS= read -r line; do
 		if [[ $line == "kind$US"* ]]; then
 			row=${line#*"$US"}.${#fact[@]}
@@ -80,7 +80,7 @@ gather_source()
 	slot_name=${PHILOTES_SLOT:-philotes_cdc} slot='' source_said=''
 	query_facts "${PHILOTES_SOURCE_URL-}" source.sql -v "slot=$slot_name" || {
 		source_said=$REPLY
-		return
+		return 0
 	}
 	slot=${rows[0]}
 	fact[$slot.name]=$slot_name
@@ -95,13 +95,13 @@ gather_buffer()
 	if $embedded; then
 		cluster_running "$buffer_cluster" || {
 			buffer_said="the embedded server is not running"
-			return
+			return 0
 		}
 		PHILOTES_BUFFER_URL=$(cluster_url "$buffer_cluster")
 	fi
 	query_facts "${PHILOTES_BUFFER_URL-}" buffer.sql || {
 		buffer_said=$REPLY
-		return
+		return 0
 	}
 	for row in "${rows[@]}"; do
 		case ${fact[$row.kind]} in
@@ -176,7 +176,7 @@ judge_slot()
 	local state reason
 	if [[ -n $source_said ]]; then
 		problems+=("the source does not answer: $source_said")
-		return
+		return 0
 	fi
 	state=${fact[$slot.state]} reason=${fact[$slot.invalidation_reason]}
 	if [[ $state == missing ]]; then
@@ -217,7 +217,7 @@ judge_buffer()
 	local row lag
 	if [[ -n $buffer_said ]]; then
 		problems+=("the buffer does not answer: $buffer_said")
-		return
+		return 0
 	fi
 	for row in "${sources[@]}"; do
 		lag=${fact[$row.lag_seconds]}

@@ -60,7 +60,7 @@ log()
 		json_string "$2"
 		printf '{"time":"%s","tool":"philotes","level":"%s","message":%s}\n' \
 			"$before" "$1" "$REPLY" >&2 || :
-		return
+		return 0
 	fi
 	if ${log_journal:-false}; then
 		before="<${priority[$1]}>"

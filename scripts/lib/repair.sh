@@ -21,7 +21,7 @@ find_gap()
 	code=0
 	line=$("$bin/pg-cdc-read" --start-line) || {
 		code=$?
-		return
+		return 0
 	}
 	"$bin/buffer-write" --check <<<"$line" >/dev/null || code=$?
 }
@@ -39,7 +39,7 @@ reader()
 confirm()
 {
 	local answer=''
-	$yes && return
+	$yes && return 0
 	[[ -t 0 ]] || die 64 repair "${PHILOTES_SLOT:-philotes_cdc}" \
 		"nobody is there to confirm it" 'Give "--yes".'
 	printf '%s\n%s' \
@@ -56,7 +56,7 @@ record_gap()
 	make_pipe 5 6
 	"$bin/pg-cdc-read" "${verbosity[@]}" --ack /dev/fd/5 --until now 6>&- |
 		"$bin/buffer-write" "${verbosity[@]}" --accept-gap >&6 5<&- &&
-		return
+		return 0
 	codes=("${PIPESTATUS[@]}")
 	code=${codes[1]}
 	permanent "$code" || ((codes[0] == 0)) || code=${codes[0]}

@@ -141,7 +141,7 @@ check_snapshot()
 		((named == 1)) || wrong_usage "${words[2]}" "unexpected argument"
 		((${#given[@]} == 0)) || wrong_usage "${given[0]##* }" \
 			"it has no effect with snapshot list"
-		return
+		return 0
 	fi
 	for option in "${given[@]}"; do
 		[[ $option == *" --wait" ]] || orders=$((orders + 1))

@@ -88,7 +88,7 @@ read_stages()
 	stage_lines=() supervised=never
 	if [[ -e $run && ! -x $run ]]; then
 		supervised=unknown
-		return
+		return 0
 	fi
 	[[ -r $run/stages/philotes ]] || return 0
 	for unit in philotes pair batch gc; do

@@ -59,7 +59,7 @@ show_slot()
 	printf '\n%-9s' slot
 	if [[ -n $source_said ]]; then
 		printf 'unknown\n'
-		return
+		return 0
 	fi
 	one_line "$slot_name"
 	name=$REPLY

@@ -146,7 +146,7 @@ run_pair()
 	if ! make_pipe 3 4 2>/dev/null || ! make_pipe 5 6 2>/dev/null; then
 		log warning "could not make pipes"
 		code=71
-		return
+		return 0
 	fi
 	spawn pg-cdc-read "$bin/pg-cdc-read" "${verbosity[@]}" --ack /dev/fd/5 \
 		--failures "$run/failures" </dev/null >&4 3<&- 4>&- 6>&-
@@ -190,7 +190,7 @@ heal()
 {
 	local failed=$code
 	[[ $unit == pair && $code == 69 && $PHILOTES_ON_GAP == snapshot ]] ||
-		return
+		return 1
 	find_gap 2>/dev/null
 	if ((code == 0)) || { ((code != 69)) && permanent "$code"; }; then
 		code=$failed
@@ -254,7 +254,7 @@ pause()
 	for tool in "${stage_order[@]}"; do
 		stage_is "$tool" waiting
 	done
-	! ends_within "$delay" "$watcher" || return
+	! ends_within "$delay" "$watcher" || return 1
 	delay=$((delay * 2 < longest_delay ? delay * 2 : longest_delay))
 }
 
