@@ -154,6 +154,24 @@ partitioned()
 		"$(partitioned attached)"
 	changed right leaf "UPDATE leaf SET v = 1 - v WHERE id % 3 = 0;
 	    VACUUM FULL leaf_b, leaf_c" "$(partitioned leaf)"
-	changed right named "ALTER TABLE named_c RENAME TO named_a" \
-		"$(partitioned named)"
+}
+
+@test "a partition that is being read is none any more" {
+	local t
+	for BLOCKS in 1 5; do
+		t=renamed$BLOCKS
+		changed right "$t" "ALTER TABLE ${t}_b RENAME TO ${t}_r;
+		    ALTER TABLE ${t}_c RENAME TO ${t}_s" "$(partitioned "$t")"
+		t=gone$BLOCKS
+		changed right "$t" "DELETE FROM ${t}_b; DELETE FROM ${t}_c
+		    WHERE id < 50; DROP TABLE ${t}_b" "$(partitioned "$t")"
+		t=detached$BLOCKS
+		changed right "$t" "DELETE FROM ${t}_b; DELETE FROM ${t}_c;
+		    ALTER TABLE $t DETACH PARTITION ${t}_b;
+		    ALTER TABLE $t DETACH PARTITION ${t}_c" \
+			"$(partitioned "$t")"
+	done
+	BLOCKS=1
+	changed 'relation "public.away" does not exist' away \
+		"DROP TABLE away" "$(partitioned away)"
 }

@@ -124,8 +124,10 @@ open_gate()
 	gate=$!
 }
 
+# The last marker is still held when its mark is in the buffer.
 close_gate()
 {
+	wait_for src_psql "SELECT count(*) $markers_held" 0
 	kill -TERM "$gate"
 	wait "$gate" || :
 }

@@ -98,12 +98,25 @@ chunk_end(struct chunk *c)
 	return rc;
 }
 
+/* What an error says of the table. */
+static enum chunk_outcome
+meaning(const char *state, const struct chunk_part *p)
+{
+	if (strcmp(state, "55P03") == 0)
+		return CHUNK_LOCKED;
+	if (strcmp(state, "42P01") == 0 && p->leaf != NULL &&
+	    !view_eq(buf_view(&p->leaf->sql), buf_view(&p->table->sql)))
+		return CHUNK_NO_LEAF;
+	return CHUNK_FAILED;
+}
+
 /*
  * What an error means: class 08, 40, 53, 57 and what has no SQLSTATE say nothing
  * of the table, all others do.
  */
 static int
-judge(struct chunk *c, const PGresult *res, int rc, enum chunk_outcome *outcome)
+judge(struct chunk *c, const struct chunk_part *p, const PGresult *res, int rc,
+    enum chunk_outcome *outcome)
 {
 	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 
@@ -114,7 +127,7 @@ judge(struct chunk *c, const PGresult *res, int rc, enum chunk_outcome *outcome)
 	    strncmp(state, "40", 2) == 0 || strncmp(state, "53", 2) == 0 ||
 	    strncmp(state, "57", 2) == 0)
 		return rc;
-	*outcome = strcmp(state, "55P03") == 0 ? CHUNK_LOCKED : CHUNK_FAILED;
+	*outcome = meaning(state, p);
 	set_reason(
 	    c, view_of(PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY)));
 	return chunk_end(c);
@@ -133,7 +146,7 @@ lock(struct chunk *c, const struct chunk_part *p, enum chunk_outcome *outcome)
 	}
 	c->begun = true;
 	rc = pg_query(&c->lanes[0].pg, doing, sql.data, 0, NULL, &res);
-	rc = judge(c, res, rc, outcome);
+	rc = judge(c, p, res, rc, outcome);
 	PQclear(res);
 	buf_release(&sql);
 	return rc;
@@ -188,8 +201,11 @@ static int
 learn(struct chunk *c, enum chunk_outcome *outcome)
 {
 	c->filenode = c->blocks = 0;
+	*outcome = CHUNK_FAILED;
 	if (PQntuples(c->facts) == 0)
 		set_reason(c, VIEW_LIT("it is not published"));
+	else if (PQgetisnull(c->facts, 0, F_LEAF))
+		*outcome = CHUNK_NO_LEAF;
 	else if (!PQgetisnull(c->facts, 0, F_UNFIT))
 		set_reason(c, pg_value(c->facts, 0, F_UNFIT));
 	else {
@@ -201,9 +217,9 @@ learn(struct chunk *c, enum chunk_outcome *outcome)
 		c->shape = pg_value(c->facts, 0, F_SHAPE);
 		c->whole = chunk_is_true(c->facts, 0, F_WHOLE);
 		c->partitioned = chunk_is_true(c->facts, 0, F_PARTITIONED);
+		*outcome = CHUNK_OK;
 		return describe(c) ? EXIT_DONE : no_memory();
 	}
-	*outcome = CHUNK_FAILED;
 	return chunk_end(c);
 }
 
@@ -236,7 +252,7 @@ chunk_begin(
 	if (rc != EXIT_DONE || *outcome != CHUNK_OK)
 		return rc;
 	rc = ask_facts(c, p);
-	rc = judge(c, c->facts, rc, outcome);
+	rc = judge(c, p, c->facts, rc, outcome);
 	return rc == EXIT_DONE && *outcome == CHUNK_OK ? learn(c, outcome) : rc;
 }
 
@@ -301,7 +317,7 @@ end_lane(
 	l->running = l->copying = false;
 	if (!locked || l == &c->lanes[0]) {
 		l->to = l->from;
-		rc = judge(c, l->answer, rc, outcome);
+		rc = judge(c, &c->part, l->answer, rc, outcome);
 	} else {
 		rc = EXIT_DONE;
 	}

@@ -25,8 +25,9 @@
 
 enum chunk_outcome {
 	CHUNK_OK,
-	CHUNK_LOCKED, /* somebody else has a lock on the table: ask again */
-	CHUNK_FAILED, /* it cannot be read: see reason */
+	CHUNK_LOCKED,  /* somebody else has a lock on the table: ask again */
+	CHUNK_NO_LEAF, /* the table has no such partition any more */
+	CHUNK_FAILED,  /* it cannot be read: see reason */
 };
 
 struct chunk_lane {
@@ -93,7 +94,7 @@ int chunk_copy(struct chunk *c, const struct chunk_part *p);
 /*
  * The next row, for PQfreemem; NULL if none has arrived.  Never waits.  *end:
  * there are no more; then the outcome tells whether all came, and if it is
- * CHUNK_FAILED, the transaction has ended.
+ * not CHUNK_OK, the transaction has ended.
  */
 int chunk_next(struct chunk *c, char **row, size_t *len, bool *end,
     enum chunk_outcome *outcome);

@@ -60,12 +60,13 @@ snapshot_choose_again(struct snapshot *s, struct snapshot_table *t)
 	bool found;
 	int rc = next_leaf(s, t, 0, &res, &found);
 
-	if (found) {
+	/* without partitions the table itself is looked at */
+	if (rc == EXIT_DONE && !s->locked) {
 		num_parse_u64(pg_value(res, 0, 1), &of);
-		if (!snapshot_table_begin(t, pg_value(res, 0, 0), of))
+		if (!snapshot_table_begin(t,
+			found ? pg_value(res, 0, 0) : buf_view(&t->name.sql),
+			of))
 			rc = snapshot_no_memory();
-	} else if (rc == EXIT_DONE && !s->locked) {
-		t->step = SNAPSHOT_END;
 	}
 	PQclear(res);
 	return rc;

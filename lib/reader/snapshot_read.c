@@ -229,6 +229,8 @@ begin_part(struct snapshot *s, struct decode *d, struct buf *out)
 		outcome = CHUNK_LOCKED;
 	if (rc != EXIT_DONE)
 		return rc;
+	if (outcome == CHUNK_NO_LEAF)
+		return begin_anew(s);
 	if (outcome == CHUNK_FAILED)
 		return fail_chunk(s, d, out);
 	if (outcome == CHUNK_LOCKED) {
@@ -371,7 +373,7 @@ copy_rows(struct snapshot *s, struct decode *d, struct buf *out, size_t max)
 	}
 	if (rc != EXIT_DONE || !end)
 		return rc;
-	return outcome == CHUNK_FAILED ? fail_chunk(s, d, out) : end_part(s);
+	return outcome == CHUNK_OK ? end_part(s) : fail_chunk(s, d, out);
 }
 
 /* A marker that takes longer than the pause leaves the other tables to the next

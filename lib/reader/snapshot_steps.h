@@ -19,7 +19,8 @@ int snapshot_no_memory(void);
 
 /*
  * Look up what is next.  If a lock on a table is in the way, or not all that was
- * streamed is visible yet, s->locked is true, nothing has changed, and they are to be called again later.
+ * streamed is visible yet, s->locked is true, nothing has changed, and they are
+ * to be called again later.
  */
 
 /* Chooses the next tables of the request at hand: as many as fit the blocks of

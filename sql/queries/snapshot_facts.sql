@@ -5,9 +5,9 @@
 -- its rows or they are in no blocks; and the columns that the publication $1 has,
 -- as pgoutput would send them, with the name of a type that is not PostgreSQL's
 -- own (of a domain: of its base type).  The shape is another one if rows read
--- before would now be read in another way.  No row: the table is not published, or the
--- leaf is none of its own.  Columns of newer versions are taken from the row as
--- JSON.  All names are those of pg_catalog, which is the search_path.
+-- before would now be read in another way.  No row: the table is not published.  No
+-- leaf: it is none of its own.  Columns of newer versions are taken from the row
+-- as JSON.  All names are those of pg_catalog, which is the search_path.
 WITH RECURSIVE t AS (
 	SELECT to_regclass($2)::oid AS oid,
 	       to_regclass($3)::oid AS leaf),
@@ -118,7 +118,7 @@ SELECT pg_current_snapshot(),
 FROM t
 JOIN pg_class c ON c.oid = t.oid
 JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_class l ON l.oid = t.leaf AND l.oid IN (SELECT oid FROM tree)
+LEFT JOIN pg_class l ON l.oid = t.leaf AND l.oid IN (SELECT oid FROM tree)
 CROSS JOIN published
 CROSS JOIN published_since
 LEFT JOIN columns a ON true
