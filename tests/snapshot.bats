@@ -213,9 +213,14 @@ whole()
 		cut -d : -f 1)" "$1"
 }
 
-many_parts()
+# Is the slot behind the first part?
+is_confirmed()
 {
-	(($(grep -sc '"state":"chunk"' "$seen") + 0 <= 20)) || echo yes
+	local begin
+	begin=$(jq -r 'select(.after_data.state == "begin").metadata.commit_lsn' "$seen") &&
+		[[ -n $begin ]] &&
+		src_psql "SELECT confirmed_flush_lsn > '$begin'
+		    FROM pg_replication_slots WHERE slot_name = '$PHILOTES_SLOT'"
 }
 
 # As philotes-stream(5) has it for any program.
@@ -229,10 +234,10 @@ many_parts()
 				>"$BATS_TEST_TMPDIR/acks"
 	}
 	src_psql "CREATE TABLE t (id int PRIMARY KEY, pad text); INSERT INTO t
-	    SELECT i, repeat('x', 900) FROM generate_series(1, 2000) i"
+	    SELECT i, repeat('x', 900) FROM generate_series(1, 6000) i"
 	pg-cdc-read --create --snapshot all
 	start_pipeline --snapshot-pause 1ms
-	wait_for many_parts "" yes 30
+	wait_for is_confirmed "" t
 	kill -KILL "$reader"
 	await_pipeline
 	whole "$seen" >"$seen.1"
@@ -243,11 +248,11 @@ many_parts()
 	[ "$reader_code$writer_code" = 00 ]
 	stream=$seen
 	[ "$(marks | head -n 1)" != 'public.t begin 0' ]
-	[ "$(marks | tail -n 2)" = 'public.t end 2000
+	[ "$(marks | tail -n 2)" = 'public.t end 6000
 . done 0' ]
 	cat "$seen.1" "$seen" >"$BATS_TEST_TMPDIR/both"
 	# shellcheck disable=SC2034 # for rows
 	stream=$BATS_TEST_TMPDIR/both
-	[ "$(rows t | jq .id | sort -un | wc -l)" = 2000 ]
-	echo "# of 2000 rows, read twice: $(($(rows t | wc -l) - 2000))" >&3
+	[ "$(rows t | jq .id | sort -un | wc -l)" = 6000 ]
+	echo "# of 6000 rows, read twice: $(($(rows t | wc -l) - 6000))" >&3
 }

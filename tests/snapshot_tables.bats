@@ -121,12 +121,13 @@ let_go()
 	src_psql "CREATE TABLE k (v int); INSERT INTO k VALUES (1), (1)"
 	src_psql "CREATE PUBLICATION philotes_pub FOR TABLE k; CREATE SEQUENCE over"
 	pg-cdc-read --create --snapshot k
-	for _ in 1 2; do
+	# so many that a busy machine runs one of them at any time
+	for _ in {1..8}; do
 		child psql_on "$PHILOTES_SOURCE_URL" -c "DO \$\$ BEGIN
 		    WHILE NOT (SELECT is_called FROM over) LOOP
 			INSERT INTO k VALUES (2);
 			COMMIT;
-			PERFORM pg_sleep(0.0002);
+			PERFORM pg_sleep(0.001);
 		    END LOOP; END \$\$"
 	done
 	taken

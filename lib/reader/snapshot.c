@@ -67,9 +67,27 @@ snapshot_no_memory(void)
 	return EXIT_OS;
 }
 
+/*
+ * What is behind a part waits until that is stored.  So a part takes until its
+ * ack, but for the time that any ack takes.
+ */
+static void
+time_ack(struct snapshot *s)
+{
+	int64_t now = clock_ms(), took = now - s->timed.read + 1;
+
+	if (s->fastest == 0 || took < s->fastest)
+		s->fastest = took;
+	snapshot_adapt(
+	    s, s->timed.blocks, now - s->timed.since - s->fastest + 1);
+	s->timed.end = 0;
+}
+
 uint64_t
 snapshot_confirm(struct snapshot *s, uint64_t durable)
 {
+	if (s->timed.end != 0 && durable >= s->timed.end)
+		time_ack(s);
 	return snapshot_hold_confirm(&s->hold, durable);
 }
 
@@ -253,6 +271,12 @@ end_marker(struct snapshot *s, uint64_t commit_lsn, uint64_t end)
 		begin = s->unrecorded;
 	if (s->o.acked)
 		snapshot_hold_add(&s->hold, end, begin);
+	if (s->o.acked && s->timed.end == 0) {
+		s->timed.end = end;
+		s->timed.since = s->reading_since;
+		s->timed.read = clock_ms();
+		s->timed.blocks = s->blocks_read;
+	}
 	s->previous = s->active ? commit_lsn : 0;
 	buf_clear(&s->pending);
 	s->reading_since = 0;

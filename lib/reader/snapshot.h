@@ -75,10 +75,17 @@ struct snapshot {
 	int64_t retry_at;
 	uint64_t blocks;      /* what the parts of a marker have together */
 	uint64_t blocks_read; /* at this marker */
-	uint64_t rows;        /* of the part that is being read */
-	uint64_t shown;       /* the rows show no commit beyond this LSN; 0:
+	struct {
+		uint64_t end; /* 0: none */
+		int64_t since;
+		int64_t read; /* when it was read */
+		uint64_t blocks;
+	} timed;         /* a marker on its way to its ack */
+	int64_t fastest; /* ms from a marker's end to its ack; 0: unknown */
+	uint64_t rows;   /* of the part that is being read */
+	uint64_t shown;  /* the rows show no commit beyond this LSN; 0:
 			       * it is on the source's disk */
-	bool flushing;        /* the marker session is asked to do so */
+	bool flushing;   /* the marker session is asked to do so */
 	struct chunk chunk;
 
 	/* a table that is read at once (snapshot_whole.c) */

@@ -64,15 +64,13 @@ advance(struct snapshot *s, struct decode *d, struct buf *out)
 	return rc;
 }
 
-/* Adapts the number of blocks to the pause. */
-static void
-adapt(struct snapshot *s)
+void
+snapshot_adapt(struct snapshot *s, uint64_t blocks, int64_t ms)
 {
-	uint64_t took = (uint64_t)(clock_ms() - s->reading_since) + 1;
-	uint64_t pause = (uint64_t)s->o.pause_ms;
-	uint64_t n = s->blocks_read * pause / took;
+	uint64_t took = (uint64_t)ms + 1, pause = (uint64_t)s->o.pause_ms;
+	uint64_t n = blocks * pause / took;
 
-	if (s->blocks_read == 0 || (s->blocks_read < s->blocks && took < pause))
+	if (blocks == 0 || (blocks < s->blocks && took < pause))
 		return;
 	if (n > 2 * s->blocks)
 		n = 2 * s->blocks;
@@ -125,7 +123,9 @@ snapshot_end_marker(struct snapshot *s, struct decode *d, struct buf *out)
 
 	if (s->shown > 0)
 		return flush_shown(s);
-	adapt(s);
+	if (!s->o.acked)
+		snapshot_adapt(
+		    s, s->blocks_read, clock_ms() - s->reading_since);
 	if (s->renewal) /* no part is read that would forget them */
 		rc = snapshot_look(s, &ignored);
 	if (!s->renewal && s->state.n == 0)

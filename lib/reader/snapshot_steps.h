@@ -42,6 +42,9 @@ int snapshot_look(struct snapshot *s, bool *all);
 void snapshot_mark(struct snapshot *s, struct decode *d, struct buf *out,
     const struct snapshot_table *t, const char *state, const char *reason);
 
+/* Adapts the size of parts to the pause: so many blocks have taken this time. */
+void snapshot_adapt(struct snapshot *s, uint64_t blocks, int64_t ms);
+
 /* The marker is done with; the next one is not written before that time. */
 void snapshot_end_reading(struct snapshot *s, int64_t pause_ms);
 
