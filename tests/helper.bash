@@ -50,15 +50,27 @@ export PHILOTES_SNAPSHOT=never PHILOTES_NEW_TABLES=ignore
 
 # Clusters
 
+# new_cluster DIR SETTING ...: as cluster_create, from the files that scripts/test
+# has made once for all.
+new_cluster()
+{
+	local made=${TEST_CLUSTERS-}/${1##*/}
+	[[ -d $made ]] || {
+		cluster_create "$@"
+		return $?
+	}
+	cp -a "$made" "$1" && cluster_set "$@"
+}
+
 clusters_up()
 {
 	local fast=(fsync=off shared_buffers=16MB) name
 	pg_unset
 	# bats makes these for root alone; the server's user must get through
 	chmod a+x "$BATS_RUN_TMPDIR" "$BATS_FILE_TMPDIR"
-	cluster_create "$BATS_FILE_TMPDIR/src" "${fast[@]}" wal_level=logical \
+	new_cluster "$BATS_FILE_TMPDIR/src" "${fast[@]}" wal_level=logical \
 		max_replication_slots=50 max_wal_senders=50 "$@" &
-	cluster_create "$BATS_FILE_TMPDIR/buf" "${fast[@]}" "$@"
+	new_cluster "$BATS_FILE_TMPDIR/buf" "${fast[@]}" "$@"
 	wait $!
 	for name in src buf; do
 		cluster_start "$BATS_FILE_TMPDIR/$name"

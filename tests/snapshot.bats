@@ -217,8 +217,8 @@ whole()
 is_confirmed()
 {
 	local begin
-	begin=$(jq -r 'select(.after_data.state == "begin").metadata.commit_lsn' "$seen") &&
-		[[ -n $begin ]] &&
+	begin=$(jq -r 'select(.after_data.state == "begin").metadata.commit_lsn' \
+		"$seen") && [[ -n $begin ]] &&
 		src_psql "SELECT confirmed_flush_lsn > '$begin'
 		    FROM pg_replication_slots WHERE slot_name = '$PHILOTES_SLOT'"
 }
