@@ -175,3 +175,27 @@ partitioned()
 	changed 'relation "public.away" does not exist' away \
 		"DROP TABLE away" "$(partitioned away)"
 }
+
+@test "pg_repack puts another file in a table's place" {
+	local repack sockets
+	[[ $(src_psql "SELECT count(*) FROM pg_available_extensions
+	    WHERE name = 'pg_repack'") == 1 ]] ||
+		skip "pg_repack is not installed for this server"
+	repack=$(pg_bin pg_repack)
+	sockets=$(cluster_sockets "$BATS_FILE_TMPDIR/src")
+	src_psql "CREATE EXTENSION pg_repack"
+	make_table repacked
+	src_psql "INSERT INTO repacked SELECT i, i, repeat('x', 300)
+	    FROM generate_series(101, 2000) i;
+	    DELETE FROM repacked WHERE id % 3 = 0"
+	request_at '["repacked"]'
+	step
+	# it waits for the transactions of others
+	open_gate
+	"$repack" -h "$sockets" -U postgres -p 5432 -d "$PHILOTES_SLOT" \
+		-t repacked
+	wait_for count_marks "done" 1
+	close_gate
+	[ "$(count_marks begin)" = 2 ]
+	[ "$(outcome repacked)" = right ]
+}
