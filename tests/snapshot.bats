@@ -206,6 +206,29 @@ sample()
 	    bool_and(locks = '{AccessShareLock}') FROM sampled")" = 't|t|0|t' ]
 }
 
+ours_in_transaction()
+{
+	src_psql "SELECT count(*) FROM pg_stat_activity
+	    WHERE datname = current_database() AND application_name = 'philotes'
+	      AND backend_type = 'client backend' AND xact_start IS NOT NULL"
+}
+
+@test "a writer that stands still keeps no transaction open on the source" {
+	src_psql "CREATE TABLE t (id int PRIMARY KEY, pad text); INSERT INTO t
+	    SELECT i, repeat('x', 200000) FROM generate_series(1, 300) i"
+	pg-cdc-read --create --snapshot all
+	start_pipeline --snapshot-pause 20s
+	wait_for buf_psql "SELECT count(*) > 0 FROM philotes.cdc_sources" t
+	kill -STOP "$writer"
+	wait_for ours_in_transaction "" 1
+	wait_for ours_in_transaction "" 0 30
+	kill -CONT "$writer"
+	wait_for snapshot_done "" 1 60
+	stop_pipeline
+	[ "$(buf_psql "SELECT count(DISTINCT after_data->>'id')
+	    FROM philotes.cdc_log WHERE operation = 'READ'")" = 300 ]
+}
+
 # whole FILE: its lines up to the last checkpoint
 whole()
 {

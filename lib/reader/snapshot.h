@@ -72,6 +72,7 @@ struct snapshot {
 	size_t turn;   /* the table whose turn it is */
 	size_t left;   /* turns of this marker */
 	int64_t reading_since;
+	int64_t full_since; /* the output has no room for rows; 0: it has */
 	int64_t retry_at;
 	uint64_t blocks;      /* what the parts of a marker have together */
 	uint64_t blocks_read; /* at this marker */

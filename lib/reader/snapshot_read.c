@@ -7,6 +7,7 @@
 #include "sql.h"
 
 #define VISIBLE_MS 1000 /* for a transaction to become visible */
+#define STALLED_MS 5000 /* that the output may stand still within a part */
 #define KEYS_BYTES ((size_t)256 << 10)
 
 static struct snapshot_table *
@@ -353,6 +354,24 @@ end_part(struct snapshot *s)
 	return at_hand(s)->whole ? end_whole(s) : end_blocks(s);
 }
 
+/*
+ * Nobody takes the rows.  If that lasts, the part is broken off and read again
+ * later, since the source cannot clean up what its transaction may see.
+ */
+static int
+stand_still(struct snapshot *s)
+{
+	int64_t now = clock_ms();
+
+	if (s->full_since == 0)
+		s->full_since = now;
+	if (now < s->full_since + STALLED_MS)
+		return EXIT_DONE;
+	log_info("stdout is blocked: a part of %s will be read again",
+	    at_hand(s)->name.sql.data);
+	return pass_over(s);
+}
+
 static int
 copy_rows(struct snapshot *s, struct decode *d, struct buf *out, size_t max)
 {
@@ -362,6 +381,9 @@ copy_rows(struct snapshot *s, struct decode *d, struct buf *out, size_t max)
 	size_t len = 0;
 	int rc = EXIT_DONE;
 
+	if (out->len >= max)
+		return stand_still(s);
+	s->full_since = 0;
 	while (rc == EXIT_DONE && !end && out->len < max) {
 		rc = chunk_next(&s->chunk, &row, &len, &end, &outcome);
 		if (rc != EXIT_DONE || row == NULL)
