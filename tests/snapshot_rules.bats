@@ -140,6 +140,24 @@ rows_move_back_at_the_end()
 	needed 5 rows_move_back_at_the_end "t1 at end: .*copy {\"v\""
 }
 
+# A row leaves its key and another one takes it, before the last rows are read by
+# their keys and behind the marker for that.
+keys_change_places()
+{
+	src_psql "DELETE FROM t1 WHERE id > 3"
+	src_psql "VACUUM t1"
+	begin_at '["t1","t2","p"]'
+	src_psql "UPDATE t1 SET v = 5, ver = nextval('ver') WHERE id = 1"
+	when_reader_waits "LOCK t1" \
+		"UPDATE t1 SET id = 100, ver = nextval('ver') WHERE id = 1;
+		 UPDATE t1 SET id = 1, ver = nextval('ver') WHERE id = 2"
+	finish
+}
+
+@test "rows whose keys changed meanwhile are read again at the end (rule 10)" {
+	needed 10 keys_change_places "t1 at end: 100: copy"
+}
+
 # The reader ends when its only marker is acknowledged.
 ended_behind_a_marker()
 {

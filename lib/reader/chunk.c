@@ -213,6 +213,7 @@ learn(struct chunk *c, enum chunk_outcome *outcome)
 		num_parse_u64(pg_value(c->facts, 0, F_FILENODE), &c->filenode);
 		num_parse_u64(pg_value(c->facts, 0, F_BLOCKS), &c->blocks);
 		c->snapshot = pg_value(c->facts, 0, F_SNAPSHOT);
+		c->shown = 0;
 		lsn_parse(pg_value(c->facts, 0, F_INSERT), &c->shown);
 		c->shape = pg_value(c->facts, 0, F_SHAPE);
 		c->whole = chunk_is_true(c->facts, 0, F_WHOLE);

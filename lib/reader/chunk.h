@@ -65,7 +65,8 @@ struct chunk {
 	/* of the part that is being read; views into `facts` */
 	PGresult *facts;
 	struct view snapshot; /* as pg_current_snapshot() has it */
-	uint64_t shown;       /* it shows no commit beyond this LSN */
+	uint64_t shown;       /* and no commit beyond this LSN; 0: all is on the
+			       * source's disk */
 	struct view shape;    /* of the rows: columns, key, filter */
 	uint64_t leaf;        /* its OID */
 	uint64_t filenode;

@@ -157,6 +157,12 @@ pgoutput_unchanged(const struct pgoutput *d, const struct relation **r)
 								     : NULL;
 }
 
+bool
+pgoutput_rekeyed(const struct pgoutput *d)
+{
+	return d->type == 'U' && d->old.role != 0;
+}
+
 const char *
 pgoutput_reason(const struct pgoutput *d)
 {

@@ -69,6 +69,10 @@ struct relation *pgoutput_relation(const struct pgoutput *d);
 const struct tuple *pgoutput_unchanged(
     const struct pgoutput *d, const struct relation **r);
 
+/* Is it an UPDATE of a row that had another key before?  Only those have the
+ * key, or all, of the old row. */
+bool pgoutput_rekeyed(const struct pgoutput *d);
+
 /*
  * More events of the transaction that is open, numbered after the last one and
  * with its position and time: a row of a table as a snapshot has it, and a mark

@@ -25,8 +25,8 @@ tell_snapshot(struct reader *r, uint64_t commit_end)
 		rc = snapshot_message(
 		    &r->snapshot, r->decode.snapshot, pgoutput_commit_lsn(d));
 	if (rc == EXIT_DONE && r->decode.unchanged != NULL)
-		rc = snapshot_unchanged(
-		    &r->snapshot, r->decode.relation, r->decode.unchanged);
+		rc = snapshot_unchanged(&r->snapshot, r->decode.relation,
+		    r->decode.unchanged, pgoutput_rekeyed(d));
 	if (r->decode.touched)
 		snapshot_touched(&r->snapshot, pgoutput_xid(d));
 	if (rc == EXIT_DONE && commit_end > 0)

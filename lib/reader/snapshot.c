@@ -94,16 +94,16 @@ snapshot_confirm(struct snapshot *s, uint64_t durable)
 /* Rows to read again by their keys (rule 4) */
 
 int
-snapshot_unchanged(
-    struct snapshot *s, const struct relation *r, const struct tuple *t)
+snapshot_unchanged(struct snapshot *s, const struct relation *r,
+    const struct tuple *t, bool rekeyed)
 {
 	struct snapshot_table *at = snapshot_state_find(
 	    &s->state, r->schema_name, r->table_name);
 	const char *comma = "";
 	int rc;
 
-	if (at == NULL || at->whole || at->step == SNAPSHOT_END ||
-	    !SNAPSHOT_RULE(4))
+	if (at == NULL || at->whole || !SNAPSHOT_RULE(4) ||
+	    (at->step == SNAPSHOT_END && !(rekeyed && SNAPSHOT_RULE(10))))
 		return EXIT_DONE;
 	buf_clear(&s->key);
 	buf_addc(&s->key, '[');

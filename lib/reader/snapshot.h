@@ -121,9 +121,13 @@ void snapshot_touched(struct snapshot *s, uint32_t xid);
  * A row was updated, and the stream has not all of its columns.  If its table is
  * at hand, its key is kept and the next marker reads it: the row may have moved
  * from a block that is still to be read to one that has been.
+ *
+ * A row whose key has changed (rekeyed) also counts when all has been read: a
+ * consumer takes what the stream lacks from the row of the old key, and that may
+ * be another row by now, which was READ ahead of the stream.
  */
-int snapshot_unchanged(
-    struct snapshot *s, const struct relation *r, const struct tuple *t);
+int snapshot_unchanged(struct snapshot *s, const struct relation *r,
+    const struct tuple *t, bool rekeyed);
 
 /* True: a marker has come back, so no WAL is to be read. */
 static inline bool

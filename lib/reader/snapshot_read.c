@@ -279,7 +279,7 @@ begin_turn(struct snapshot *s, struct decode *d, struct buf *out)
 {
 	struct snapshot_table *t = at_hand(s);
 
-	s->by_key = t->step == SNAPSHOT_KEYS && keyspool_count(&t->keys) > 0;
+	s->by_key = t->step != SNAPSHOT_READ && keyspool_count(&t->keys) > 0;
 	if (s->state.cancelled) {
 		fail_table(s, d, out, "it was cancelled");
 		return snapshot_whole_disarm(s);

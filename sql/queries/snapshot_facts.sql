@@ -1,13 +1,14 @@
 -- What a snapshot must know of the published table $2 to read its leaf $3 (the
 -- table itself, or a partition), both as schema.table: the snapshot of this
--- transaction, and how far the WAL is that it may show; where the leaf is stored
--- and how large it is; whether the table must be read at once, since no key names
--- its rows or they are in no blocks; and the columns that the publication $1 has,
--- as pgoutput would send them, with the name of a type that is not PostgreSQL's
--- own (of a domain: of its base type).  The shape is another one if rows read
--- before would now be read in another way.  No row: the table is not published.  No
--- leaf: it is none of its own.  Columns of newer versions are taken from the row
--- as JSON.  All names are those of pg_catalog, which is the search_path.
+-- transaction, and how far the WAL is that it may show, unless all of that is on
+-- the disk; where the leaf is stored and how large it is; whether the table must
+-- be read at once, since no key names its rows or they are in no blocks; and the
+-- columns that the publication $1 has, as pgoutput would send them, with the name
+-- of a type that is not PostgreSQL's own (of a domain: of its base type).  The
+-- shape is another one if rows read before would now be read in another way.  No
+-- row: the table is not published.  No leaf: it is none of its own.  Columns of
+-- newer versions are taken from the row as JSON.  All names are those of
+-- pg_catalog, which is the search_path.
 WITH RECURSIVE t AS (
 	SELECT to_regclass($2)::oid AS oid,
 	       to_regclass($3)::oid AS leaf),
@@ -83,7 +84,8 @@ tree AS (
 	JOIN pg_inherits i ON i.inhparent = tree.oid
 	JOIN pg_class c ON c.oid = i.inhrelid AND c.relispartition)
 SELECT pg_current_snapshot(),
-       pg_current_wal_insert_lsn(),
+       CASE WHEN pg_current_wal_flush_lsn() < pg_current_wal_insert_lsn()
+            THEN pg_current_wal_insert_lsn() END,
        c.oid, c.relreplident, n.nspname, c.relname, l.oid,
        pg_relation_filenode(l.oid),
        pg_relation_size(l.oid)
