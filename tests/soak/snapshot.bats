@@ -39,3 +39,14 @@ setup()
 		snapshot_setup
 	done
 }
+
+@test "a value of 100 MB" {
+	src_psql "CREATE TABLE large (id int PRIMARY KEY, v text);
+	    INSERT INTO large VALUES (1, repeat(E'0123456789\\\\\"\\nabc', 6250000));
+	    ALTER PUBLICATION philotes_pub ADD TABLE large"
+	request '["large"]'
+	taken
+	[ "$(jq -j 'select(.operation == "READ" and .table_name == "large")
+	    | .after_data.v' "$stream" | md5sum)" = \
+		"$(src_psql "SELECT md5(v) FROM large")  -" ]
+}
