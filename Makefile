@@ -43,6 +43,7 @@ BENCH = $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/*.c))
 UNITS = $(patsubst tests/unit/test_%.c,%,$(wildcard tests/unit/test_*.c))
 FUZZ  = $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 LIBS  = $(patsubst %.c,$(BUILD)/%.o,$(wildcard lib/*/*.c))
+RULED = $(patsubst %.c,$(BUILD)/ruled/%.o,$(wildcard lib/reader/*.c))
 
 .PHONY: build unit fault probes fuzz-replay fuzz test soak demo bench lint install \
     uninstall clean print-cflags
@@ -51,7 +52,7 @@ LIBS  = $(patsubst %.c,$(BUILD)/%.o,$(wildcard lib/*/*.c))
 
 build: $(TOOLS:%=$(BIN)/%) $(INTERNAL:%=$(BIN)/%)
 
-unit: $(UNITS:%=$(BIN)/unit/%) fuzz-replay fault
+unit: $(UNITS:%=$(BIN)/unit/%) fuzz-replay fault $(BIN)/ruled/pg-cdc-read
 
 # Programs and libraries with which the bats files disturb the tools.
 fault: $(BIN)/fault/proxy $(BIN)/fault/hostile $(BIN)/fault/hasty.so \
@@ -82,6 +83,16 @@ $(BIN)/fuzz/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/main.o \
 $(BIN)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/libphilotes.a
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS)
+
+# A reader for the tests of snapshots.
+$(BIN)/ruled/pg-cdc-read: $(BUILD)/tools/pg-cdc-read.o $(RULED) \
+    $(BUILD)/libphilotes.a
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(PKG_LIBS)
+
+$(BUILD)/ruled/%.o: %.c tests/ruled.h | $(BUILD)/sql.h
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -include tests/ruled.h -MMD -MP -c -o $@ $<
 
 $(BIN)/fault/%: $(BUILD)/tests/fault/%.o
 	@mkdir -p $(@D)

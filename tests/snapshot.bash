@@ -129,21 +129,10 @@ judged()
 	[[ $result == *"|0" ]]
 }
 
-# Puts another build of pg-cdc-read into PATH: parts of tables begin with one
-# block, and the rule WITHOUT_RULE of the environment is left out.
-build_reader()
+# Puts the build of tests/ruled.h into PATH.
+use_ruled_reader()
 {
-	local dir=$BATS_FILE_TMPDIR/reader rule=WITHOUT_RULE flags
-	PATH=$dir:$PATH
-	[ ! -e "$dir/pg-cdc-read" ] || return 0
-	mkdir -p "$dir"
-	read -ra flags < <(make -s -C "$root" print-cflags)
-	rule="(getenv(\"$rule\") != NULL ? 1u << atoi(getenv(\"$rule\")) : 0u)"
-	(cd "$root" && gcc "${flags[@]}" ${SAN:+"-fsanitize=$SAN"} -g \
-		-DFIRST_BLOCKS=1 -DRENEW_MS=100 \
-		-include stdlib.h "-DSNAPSHOT_RULES=~$rule" \
-		-o "$dir/pg-cdc-read" tools/pg-cdc-read.c lib/reader/*.c \
-		"build${SAN:+/san}/libphilotes.a" -lpq -lcrypto)
+	PATH=$PHILOTES_BIN/ruled:$PATH
 }
 
 pipeline_reader()

@@ -157,7 +157,7 @@ public.b end 1
 
 @test "snapshots beside changes, with readers, writers and the source killed" {
 	snapshot_setup
-	build_reader
+	use_ruled_reader
 	start_load 2
 	rounds "${ROUNDS:-2}"
 	stop_load
@@ -253,7 +253,7 @@ is_confirmed()
 # As philotes-stream(5) has it for any program.
 @test "without a buffer a snapshot goes on after kill -9" {
 	local seen=$BATS_TEST_TMPDIR/seen
-	build_reader
+	use_ruled_reader
 	pipeline_writer()
 	{
 		tee "$seen" <"$BATS_TEST_TMPDIR/stream" |

@@ -9,7 +9,7 @@ load snapshot_gate
 
 setup()
 {
-	build_reader
+	use_ruled_reader
 	seed=${SEED:-$((RANDOM % 10000))}
 	RANDOM=$seed
 	echo "# seed $seed" >&3

@@ -13,7 +13,7 @@ load snapshot_gate
 
 setup()
 {
-	build_reader
+	use_ruled_reader
 	# shellcheck disable=SC2034 # for snapshot.bash
 	seed=1
 	databases_up

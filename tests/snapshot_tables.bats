@@ -200,7 +200,7 @@ public.t end 3000' ]
 	src_psql "CREATE TABLE t (id int PRIMARY KEY, pad text);
 	    INSERT INTO t SELECT n, repeat('x', 700) FROM generate_series(1, 300) n"
 	pg-cdc-read --create --snapshot t
-	build_reader
+	use_ruled_reader
 	start_pipeline
 	wait_for buf_psql "SELECT count(*) > 0 FROM philotes.cdc_log
 	    WHERE operation = 'READ'" t

@@ -14,7 +14,7 @@ setup_file()
 
 setup()
 {
-	build_reader
+	use_ruled_reader
 	seed=${SEED:-$((RANDOM % 10000))}
 	RANDOM=$seed
 	echo "# seed $seed" >&3
