@@ -5,7 +5,8 @@
 --             it takes INSERT, and removes at `end` what no event has touched
 --             since `begin`
 --
--- From a table's `end` on they are equal at each transaction.
+-- From a table's `end` on they are equal at each transaction, unless rows are read
+-- again: then there is a mark before them, and another `end` behind.
 CREATE TABLE replica (t text, k text, r jsonb, PRIMARY KEY (t, k));
 CREATE TABLE copy (t text, k text, r jsonb, lsn pg_lsn, seq bigint,
     PRIMARY KEY (t, k));
@@ -62,6 +63,8 @@ BEGIN
 				FULL JOIN (SELECT * FROM replica WHERE t = e.t) r
 				  USING (k)
 				WHERE c.r IS DISTINCT FROM r.r;
+			ELSIF e.after ->> 'state' = 'chunk' THEN
+				UPDATE span SET ended = false WHERE t = e.t;
 			ELSIF e.after ->> 'state' = 'failed' THEN
 				INSERT INTO fault VALUES (e.id, e.after::text);
 			END IF;
@@ -71,6 +74,10 @@ BEGIN
 		old_key := coalesce(key_of(e.names, e.before), new_key);
 		IF e.op = 'READ' THEN
 			reads := reads + 1;
+			IF (SELECT ended FROM span WHERE t = e.t) THEN
+				INSERT INTO fault VALUES (e.id, format(
+				    'behind end: %s %s', e.t, new_key));
+			END IF;
 			IF EXISTS (SELECT FROM superseded s WHERE s.t = e.t
 			    AND s.k = new_key
 			    AND s.ver = (e.after ->> 'ver')::bigint) THEN

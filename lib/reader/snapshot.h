@@ -68,6 +68,7 @@ struct snapshot {
 	bool locked; /* the tables cannot be looked up now */
 	bool by_key; /* rows by their keys, which are in */
 	struct buf keys;
+	bool marked;   /* the turn has its mark */
 	bool progress; /* a table has got on */
 	size_t turn;   /* the table whose turn it is */
 	size_t left;   /* turns of this marker */

@@ -19,7 +19,7 @@ at_hand(struct snapshot *s)
 static void
 next_turn(struct snapshot *s)
 {
-	s->by_key = s->copying = false;
+	s->by_key = s->copying = s->marked = false;
 	s->turn++;
 	s->left--;
 }
@@ -29,7 +29,7 @@ static void
 remove_table(struct snapshot *s)
 {
 	snapshot_state_remove(&s->state, s->turn);
-	s->by_key = s->copying = false;
+	s->by_key = s->copying = s->marked = false;
 	s->progress = true;
 	s->left--;
 }
@@ -133,7 +133,24 @@ take_leaf(struct snapshot *s, struct decode *d, struct buf *out)
 		t->to = t->leaf_blocks;
 	decode_tell(d, s->chunk.relation, out);
 	snapshot_mark(s, d, out, t, first ? "begin" : "chunk", NULL);
-	t->begun = true;
+	t->begun = s->marked = true;
+	return true;
+}
+
+/*
+ * The stream may have the table's `end` already, when a reader before us was
+ * killed: so rows by their keys have a mark, too.
+ */
+static bool
+take_keys(struct snapshot *s, struct decode *d, struct buf *out)
+{
+	struct snapshot_table *t = at_hand(s);
+
+	if (!view_eq(buf_view(&t->shape), s->chunk.shape))
+		return false;
+	if (!s->marked)
+		snapshot_mark(s, d, out, t, "chunk", NULL);
+	s->marked = true;
 	return true;
 }
 
@@ -187,11 +204,9 @@ begin_anew(struct snapshot *s)
 static int
 read_part(struct snapshot *s, struct decode *d, struct buf *out)
 {
-	if (s->by_key)
-		return view_eq(buf_view(&at_hand(s)->shape), s->chunk.shape)
-		    ? start_copy(s)
-		    : begin_anew(s);
-	return take_leaf(s, d, out) ? start_copy(s) : begin_anew(s);
+	bool fit = s->by_key ? take_keys(s, d, out) : take_leaf(s, d, out);
+
+	return fit ? start_copy(s) : begin_anew(s);
 }
 
 /* A part is not to be read now. */
