@@ -228,8 +228,14 @@ prelude()
 		philotes init
 		psql -q -d service=shop -c "INSERT INTO orders
 		    SELECT n, 'new', n FROM generate_series(1, $1) n"
+		stored now
+	}
+
+	# stored now|snapshot: what there is to capture until then is stored
+	stored()
+	{
 		mkfifo filling
-		pg-cdc-read --ack filling --until now | buffer-write >filling
+		pg-cdc-read --ack filling --until "$1" | buffer-write >filling
 		rm filling
 	}
 
@@ -279,6 +285,13 @@ prelude()
 	    DELETE FROM public.invoices WHERE id <= 10;
 	    INSERT INTO public.invoices VALUES (51, 0)"
 
+	orders_change="$safe
+	    INSERT INTO public.orders SELECT max(id) + n, 'new', n * 1.25
+	        FROM public.orders, generate_series(1, 9) n GROUP BY n;
+	    UPDATE public.orders SET status = 'paid' WHERE id % 3 = 0;
+	    UPDATE public.orders SET id = -id WHERE id % 7 = 0 AND id > 0;
+	    DELETE FROM public.orders WHERE id % 11 = 0"
+
 	orders_seen="SELECT count(*) FROM public.orders_seen
 	    WHERE id BETWEEN 1 AND 20"
 
@@ -296,6 +309,65 @@ prelude()
 	copy_is_exact()
 	{
 		[ "$(rows_in shop)" = "$(rows_in copy)" ]
+	}
+
+	# without zeros at the end of a fraction
+	sorted() { sed -E 's/(\.[0-9]*[1-9])0+$/\1/; s/\.0+$//' | sort; }
+
+	# the rows on stdin, an object each
+	are_orders()
+	{
+		diff <(jq -r '"\(.id)|\(.status)|\(.amount)"' | sorted) \
+		    <(ask shop 'SELECT * FROM public.orders' | sorted)
+	}
+
+	orders_json_is_exact()
+	{
+		jq '.rows[] | del(.event)' orders.json | are_orders
+	}
+
+	orders_again()
+	{
+		buffer-batch --safe-numbers "$@" -- ./orders
+	}
+
+	orders_fails_without_its_batch()
+	{
+		local status=0
+		PHILOTES_BATCH_EVENTS=1 ./orders </dev/null || status=$?
+		((status == 75))
+	}
+
+	orders_json_has_stray_row()
+	{
+		jq -c '.rows["999"] = {id: 999, event: 1}' orders.json >stray
+		mv stray orders.json
+		if orders_json_is_exact >/dev/null; then false; fi
+	}
+
+	rows_sqlite()
+	{
+		python3 -c 'import sqlite3, sys
+with sqlite3.connect("rows.sqlite") as db:
+    for row in db.execute(sys.argv[1]):
+        print(*row)' "$1"
+	}
+
+	rows_sqlite_is_exact()
+	{
+		rows_sqlite "SELECT data FROM row" | are_orders
+	}
+
+	rows_again()
+	{
+		buffer-batch --safe-numbers --serve "$@" -- ./rows
+	}
+
+	rows_sqlite_has_stray_row()
+	{
+		rows_sqlite "INSERT INTO row SELECT name, '[999]',
+		    '{\"id\": 999}', 1 FROM row LIMIT 1"
+		if rows_sqlite_is_exact >/dev/null; then false; fi
 	}
 
 	key_changes_came()
@@ -404,6 +476,10 @@ try_page()
 
 @test "examples of buffer-gc(1)" {
 	try_page buffer-gc.1
+}
+
+@test "examples of philotes-handlers(7)" {
+	try_page philotes-handlers.7
 }
 
 @test "examples of philotes(7), from an empty database on" {
