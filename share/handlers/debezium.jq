@@ -82,7 +82,8 @@ foreach inputs as $line ({};
 		.[$line.schema_name][$line.table_name] as $schema
 		| if $schema then $line | envelope($schema)
 		else
-			"debezium.jq: error: no schema line of \($line.schema_name).\($line.table_name): use --schema\n"
+			"debezium.jq: error: no schema line precedes an event of "
+			+ @json "\($line.schema_name).\($line.table_name): use --schema\n"
 			| halt_error(69)
 		end
 	end)
