@@ -197,6 +197,7 @@ http_with()
 	expect_code 78 http_with HTTP_HEADERS="$dir/none"
 	expect_code 78 http_with HTTP_TIMEOUT=soon
 	expect_code 78 http_with "HTTP_URL=file://$dir/all"
+	expect_code 127 env PATH=/none "$root/share/handlers/http"
 	[ -z "$(answered)" ]
 	# a name that is no header
 	expect_code 0 http_with PHILOTES_BATCH_SOURCE=$'a\r\nb: c ä'
@@ -408,6 +409,7 @@ to_target()
 	EOT
 	expect_code 76 singer cat <"$dir/lines"
 	expect_code 64 singer <"$dir/lines"
+	expect_code 127 singer no-such-target <"$dir/lines"
 	expect_code 3 singer sh -c 'exec <&-; exit 3' <"$dir/lines"
 	sed -i 2d "$dir/lines"
 	expect_code 69 singer cat <"$dir/lines"
