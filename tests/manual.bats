@@ -282,8 +282,11 @@ prelude()
 	    INSERT INTO public.invoices SELECT n, n FROM generate_series(1, 50) n"
 	unseen_changes="$safe DELETE FROM public.orders WHERE id = 110;
 	    UPDATE public.orders SET id = -id WHERE id = 111;
-	    DELETE FROM public.invoices WHERE id <= 10;
-	    INSERT INTO public.invoices VALUES (51, 0)"
+	    DO 'BEGIN
+	        DELETE FROM public.invoices WHERE id <= 10;
+	        INSERT INTO public.invoices VALUES (51, 0);
+	    EXCEPTION WHEN undefined_table THEN -- it needs pg_dump
+	    END'"
 
 	orders_change="$safe
 	    INSERT INTO public.orders SELECT max(id) + n, 'new', n * 1.25

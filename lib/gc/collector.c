@@ -34,7 +34,7 @@ struct clocks {
 struct collector {
 	const struct collector_options *o;
 	struct pg pg;
-	int64_t retention;
+	int64_t cutoff; /* marks before it are too old, ms since 1970 */
 	struct gc_result done;
 	char started_at[64]; /* as the server writes it */
 	int64_t below;       /* trim the ledgers below this id */
@@ -235,7 +235,7 @@ advance(struct collector *g)
 {
 	bool moved, busy;
 	int rc = call_bool(g, "switch to the next partition", SQL_GC_ADVANCE,
-	    &g->retention, &moved, &busy);
+	    &g->cutoff, &moved, &busy);
 
 	if (rc == EXIT_DONE && busy)
 		log_info("the id sequence is locked, switching partitions on "
@@ -250,7 +250,7 @@ begin(struct collector *g)
 {
 	static const char doing[] = "choose the events to remove";
 	PGresult *res;
-	int rc = call(g, doing, SQL_GC_BEGIN, 1, &g->retention, &res);
+	int rc = call(g, doing, SQL_GC_BEGIN, 1, &g->cutoff, &res);
 
 	if (rc == EXIT_DONE) {
 		snprintf(g->started_at, sizeof(g->started_at), "%s",
@@ -298,7 +298,7 @@ static int
 list_held(struct collector *g, PGresult **held)
 {
 	return call(g, "list the events that stay", SQL_GC_HELD, 1,
-	    &g->retention, held);
+	    &g->cutoff, held);
 }
 
 /* The choice is committed before anything is removed. */
@@ -355,10 +355,11 @@ lock_out_others(struct collector *g)
  * Marks carry the server's time.  If its clock was set ahead since the first
  * run, marks from before look older than they are.  So the retention grows by
  * the same time for the rest of the process, which keeps events of newer marks
- * longer than needed.
+ * longer than needed.  The clock is read once in a run, since it may be set in
+ * between.
  */
 static int
-set_retention(struct collector *g, struct clocks *c)
+set_cutoff(struct collector *g, struct clocks *c)
 {
 	static const char doing[] = "read the server's clock";
 	int64_t server = 0, ours, ahead;
@@ -371,11 +372,11 @@ set_retention(struct collector *g, struct clocks *c)
 		*c = (struct clocks){true, server, ours};
 	ours -= c->ours;
 	ahead = server - c->server - ours;
-	g->retention = g->o->retention;
+	g->cutoff = server - g->o->retention;
 	/* clocks drift apart by less than one in a thousand */
 	if (ahead < STEP_MS + ours / 1000)
 		return EXIT_DONE;
-	g->retention += ahead;
+	g->cutoff -= ahead;
 	log_info("the server's clock was set ahead by %lld s: keeping events "
 		 "that much longer",
 	    (long long)(ahead / 1000));
@@ -393,7 +394,7 @@ run_once(const struct collector_options *o, struct clocks *c)
 
 	g.pg.slow = true;
 	if (rc == EXIT_DONE)
-		rc = set_retention(&g, c);
+		rc = set_cutoff(&g, c);
 	if (rc == EXIT_DONE && !o->dry_run)
 		rc = lock_out_others(&g);
 	if (rc == EXIT_DONE)

@@ -1,2 +1,3 @@
--- Chooses the events to remove with a retention of $1 ms.
-SELECT started_at, events FROM philotes.gc_begin($1 * interval '1 ms')
+-- Chooses the events to remove by the oldest mark that stays, $1 in ms since
+-- 1970.
+SELECT started_at, events FROM philotes.gc_begin(now() - (timestamptz 'epoch' + $1 * interval '1 ms'))
