@@ -24,7 +24,7 @@ of_table()
 	src_psql "CREATE TYPE mood AS ENUM ('sad', 'a \"b\"');
 	    CREATE DOMAIN cents AS numeric(12,2);
 	    CREATE TABLE t (id bigint, k text, d cents, ds cents[], m mood,
-	        ms mood[], \"A\"\"b\" int4range, PRIMARY KEY (k, id));
+	        ms mood[], \"A\"\"b\" int4range, PRIMARY KEY (k, id) INCLUDE (d));
 	    ALTER TABLE t REPLICA IDENTITY FULL;
 	    ALTER TABLE t DROP m;
 	    ALTER TABLE t ADD m mood, ADD n int NOT NULL DEFAULT 7;
