@@ -151,10 +151,11 @@ SHARE = $(DESTDIR)$(PREFIX)/share/philotes
 LIBEXEC = $(DESTDIR)$(PREFIX)/lib/philotes
 MAN   = $(DESTDIR)$(PREFIX)/share/man
 UNITDIR = $(DESTDIR)$(PREFIX)/lib/systemd/system
+HANDLERS = $(filter-out %.py %.txt %__pycache__,$(wildcard share/handlers/*))
 
 install: build
 	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/lib
-	install -d $(SHARE)/sql/schema $(SHARE)/sql/operator
+	install -d $(SHARE)/sql/schema $(SHARE)/sql/operator $(SHARE)/handlers
 	install -d $(MAN)/man1 $(MAN)/man5 $(MAN)/man7 $(UNITDIR) $(LIBEXEC)
 	install $(TOOLS:%=bin/%) scripts/philotes $(DESTDIR)$(PREFIX)/bin
 	install $(INTERNAL:%=bin/%) $(LIBEXEC)
@@ -162,6 +163,9 @@ install: build
 	install -m 644 sql/schema/*.sql $(SHARE)/sql/schema
 	install -m 644 sql/operator/*.sql $(SHARE)/sql/operator
 	install -m 644 scripts/cluster.sh $(SHARE)
+	install $(HANDLERS) $(SHARE)/handlers
+	install -m 644 share/handlers/*.py share/handlers/requirements.txt \
+	    $(SHARE)/handlers
 	install -m 644 scripts/lib/*.sh $(SHARE)/lib
 	$(foreach s,1 5 7,install -m 644 man/*.$(s) $(MAN)/man$(s) &&) true
 	for file in share/systemd/*; do \
