@@ -13,7 +13,7 @@
 #   mirrored [LIST]       demands that these tables of the mirror, or all that
 #                         the source publishes, have the source's rows; LIST is
 #                         of SCHEMA.TABLE, separated by commas
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2154,SC2034
 
 handlers=$root/share/handlers
 

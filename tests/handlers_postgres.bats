@@ -206,13 +206,15 @@ step()
 	mirrored
 }
 
-# ends CODE LINES [VARIABLE ...]: the handler reads these lines
+# ends CODE LINES [VARIABLE ...]: the handler reads these lines, and ends so, with
+# an error line that matches $error
+# shellcheck disable=SC2016 # for another shell
 ends()
 {
-	local code=$1 lines=$2
+	local code=$1 input=$2
 	shift 2
 	expect_code "$code" env "$@" bash -c \
-		'printf "$0" | "$1/postgres" "$2"' "$lines" "$handlers" "$mirror"
+		'printf "$0" | "$1/postgres" "$2"' "$input" "$handlers" "$mirror"
 	((code == 0)) || expect_error "$error"
 }
 

@@ -28,7 +28,7 @@ read_back()
 }
 
 @test "each event is in one file, whatever is killed and comes again" {
-	local dir=$BATS_TEST_TMPDIR/files size kills=0
+	local dir=$BATS_TEST_TMPDIR/files size
 	run_workload 300
 	expect_code 0 pg-cdc-read --snapshot all
 	catch_up --until snapshot
