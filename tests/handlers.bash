@@ -13,6 +13,14 @@
 #   mirrored [LIST]       demands that these tables of the mirror, or all that
 #                         the source publishes, have the source's rows; LIST is
 #                         of SCHEMA.TABLE, separated by commas
+#   unheard SQL           runs SQL on the source; nobody hears of its changes
+#   killing_handler SYSCALL N COMMAND ...
+#                         makes $BATS_TEST_TMPDIR/handler: it runs COMMAND, but
+#                         until 8 were killed, COMMAND is killed at one of its
+#                         first N calls of SYSCALL
+#   deliver_killing [N]   delivers all events to that, in batches of N (20) to 6 N
+#                         events, served or a command a batch; buffer-batch is killed, too.
+#                         SEED repeats it
 # shellcheck shell=bash disable=SC2154,SC2034
 
 handlers=$root/share/handlers
@@ -82,4 +90,59 @@ mirrored()
 		grep -n '^[^\t]*\.[^\t]*$' "$at/there"
 		return 1
 	}
+}
+
+unheard()
+{
+	local actions="insert, update, delete, truncate"
+	src_psql "ALTER PUBLICATION philotes_pub SET (publish = '');
+	    $1;
+	    ALTER PUBLICATION philotes_pub SET (publish = '$actions')"
+}
+
+killing_handler()
+{
+	local call=$1 most=$2
+	shift 2
+	cat >"$BATS_TEST_TMPDIR/handler" <<-END
+	#!/bin/bash
+	cd "$BATS_TEST_TMPDIR"
+	echo >>starts
+	RANDOM=\$((\$(<seed) + \$(wc -l <starts)))
+	by=(strace -f -qq -o /dev/null -e trace=$call -e
+	    "inject=$call:signal=SIGKILL:when=\$((RANDOM % $most + 1))")
+	[ "\$(wc -l <kills)" -lt 8 ] || by=()
+	"\${by[@]}" $(printf '%q ' "$@")
+	status=\$?
+	[ \$status -ne 137 ] || echo handler >>kills
+	exit \$status
+	END
+	chmod +x "$BATS_TEST_TMPDIR/handler"
+	: >"$BATS_TEST_TMPDIR/kills"
+}
+
+deliver_killing()
+{
+	local seed=${SEED:-$RANDOM} kills=$BATS_TEST_TMPDIR/kills
+	local least=${1:-20} by how n=0
+	# ASan's leak check does not work in a traced process
+	local -x ASAN_OPTIONS=detect_leaks=0
+	RANDOM=$seed
+	echo "$seed" >"$BATS_TEST_TMPDIR/seed"
+	echo "# seed $seed (SEED=$seed repeats it)" >&3
+	while :; do
+		by=(strace -qq -o /dev/null -e trace=sendto
+			-e "inject=sendto:signal=SIGKILL:when=$((RANDOM % 40 + 1))")
+		(($(grep -c batch "$kills") < 3)) || by=()
+		how=--serve
+		((n++ % 2)) || how=--schema
+		! "${by[@]}" buffer-batch --once "$how" --retries 1000 \
+			--batch-size $((RANDOM % (5 * least) + least)) -- \
+			"$BATS_TEST_TMPDIR/handler" || break
+		((n < 20)) || return 1
+		echo batch >>"$kills"
+	done
+	echo "# killed: $(sort "$kills" | uniq -c | tr -s ' \n' ' ')" >&3
+	grep -q batch "$kills"
+	(($(grep -c handler "$kills") > 2))
 }

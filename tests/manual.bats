@@ -503,10 +503,12 @@ try_page()
 	done
 	[[ -x $dest/opt/philotes/lib/philotes/pg-exec ]]
 	for file in "$root"/scripts/lib/*.sh "$root"/scripts/cluster.sh \
-	    "$root"/sql/*.sql "$root"/sql/{schema,operator}/*.sql; do
+	    "$root"/sql/*.sql "$root"/sql/{schema,operator}/*.sql \
+	    "$root"/share/handlers/*[!_]; do
 		[[ -n $(find "$dest/opt/philotes/share/philotes" -type f \
 			-path "*/${file#"$root"/}" -o -type f \
-			-path "*/philotes/${file#"$root"/scripts/}") ]]
+			-path "*/philotes/${file#"$root"/scripts/}" -o -type f \
+			-path "*/philotes/${file#"$root"/share/}") ]]
 	done
 	# every unit starts an installed program
 	for file in "$dest"/opt/philotes/lib/systemd/system/*; do

@@ -22,3 +22,20 @@ load pypi
 		"$handlers/duckdb" "$file"
 	same duckdb "$file"
 }
+
+@test "killed at random; rows that were deleted unheard go with a snapshot" {
+	local file=$BATS_TEST_TMPDIR/mirror.duckdb
+	run_workload 200
+	src_psql "DROP TABLE keyless"
+	expect_code 0 pg-cdc-read --snapshot all
+	catch_up --until snapshot
+	killing_handler write 12 "$handlers/duckdb" "$file"
+	deliver_killing
+	same duckdb "$file"
+	unheard "DELETE FROM orders WHERE id < 20; DELETE FROM part"
+	refute same duckdb "$file"
+	expect_code 0 pg-cdc-read --snapshot all
+	catch_up --until snapshot
+	expect_code 0 buffer-batch --once --serve -- "$handlers/duckdb" "$file"
+	same duckdb "$file"
+}
