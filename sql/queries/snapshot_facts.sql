@@ -36,12 +36,13 @@ identity AS (
 	  AND i.indpred IS NULL
 	  AND CASE c.relreplident WHEN 'd' THEN i.indisprimary
 	                          WHEN 'i' THEN i.indisreplident END),
--- the operators that compare key columns, if pg_catalog does not have them
+-- the columns of the key, without those of INCLUDE, and the operators that compare
+-- them, if pg_catalog does not have these
 keys AS (
 	SELECT k.attnum, nullif(n.nspname, 'pg_catalog') AS operators
 	FROM identity i
 	CROSS JOIN LATERAL ROWS FROM (
-	    unnest(i.indkey::int2[]),
+	    unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]),
 	    unnest(i.indclass::oid[])) AS k (attnum, opclass)
 	LEFT JOIN pg_opclass c ON c.oid = k.opclass
 	LEFT JOIN pg_amop o ON o.amopfamily = c.opcfamily
