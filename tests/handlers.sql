@@ -18,6 +18,9 @@ CREATE TABLE types (id bigint PRIMARY KEY, big bigint, num numeric,
     ch char(5), o boolean);
 CREATE TABLE docs (id int PRIMARY KEY, title text, body text, rev int);
 ALTER TABLE docs ALTER body SET STORAGE EXTERNAL;
+CREATE TABLE dated (d date, t timestamptz, n numeric(9,2), b bytea, body text,
+    rev int, PRIMARY KEY (d, t, n, b));
+ALTER TABLE dated ALTER body SET STORAGE EXTERNAL;
 CREATE TABLE full_id (id int PRIMARY KEY, v text, n int);
 ALTER TABLE full_id REPLICA IDENTITY FULL;
 CREATE TABLE keyless (v text, j json);
@@ -56,6 +59,8 @@ INSERT INTO types (id, big, num, num38, d8, r4, b, j, jt, a, at, iv, rng, tsr,
 INSERT INTO docs SELECT i, 'doc ' || i, (SELECT string_agg(
     md5((i * 1000 + k)::text), '') FROM generate_series(1, 100) k), 1
 FROM generate_series(1, 100) i;
+INSERT INTO dated SELECT '2026-01-01', '2026-01-01 02:03:04+02', i, '\x01',
+    repeat(i::text, 3000), 1 FROM generate_series(1, 9) i;
 INSERT INTO full_id SELECT i, 'v' || i, i FROM generate_series(1, 200) i;
 INSERT INTO keyless SELECT 'v' || i % 5, '{"i":  1}'
 FROM generate_series(1, 20) i;
@@ -83,6 +88,8 @@ DELETE FROM docs WHERE id = 3;
 INSERT INTO docs VALUES (3, 'again', 'b', 1);
 UPDATE docs SET rev = 4 WHERE id = 3;
 COMMIT;
+UPDATE dated SET rev = 2 WHERE n > 5;
+UPDATE dated SET t = '2026-01-01 02:03:04.5+02' WHERE n < 3;
 UPDATE full_id SET v = 'x' WHERE id % 2 = 0;
 UPDATE full_id SET id = id + 1000 WHERE id % 7 = 0;
 DELETE FROM full_id WHERE id % 5 = 0;

@@ -297,8 +297,8 @@ remove_events(struct collector *g)
 static int
 list_held(struct collector *g, PGresult **held)
 {
-	return call(g, "list the events that stay", SQL_GC_HELD, 1,
-	    &g->cutoff, held);
+	return call(
+	    g, "list the events that stay", SQL_GC_HELD, 1, &g->cutoff, held);
 }
 
 /* The choice is committed before anything is removed. */

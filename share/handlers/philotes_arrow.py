@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import pyarrow as pa
 
-from philotes_stream import dumps, fail, keys_of_event, say
+from philotes_stream import dumps, fail, key_values, keys_of_event, say
 
 KINDS = {
     "smallint": pa.int32(), "integer": pa.int32(), "bigint": pa.int64(),
@@ -192,6 +192,14 @@ class Net:
 
     def _now(self, key):
         return self.rows[key] if key in self.rows else self._there.get(key)
+
+
+def by_key(table, keys, key, schema):
+    """{key: row} of a table's rows that have one of these keys, which are those of
+    events, while the values of rows are those of Arrow."""
+    names = {key_values(row, key): name for row, name in
+             zip(key_table(keys, key, schema).to_pylist(), keys)}
+    return {names[key_values(row, key)]: row for row in table.to_pylist()}
 
 
 def key_table(keys, key, schema):

@@ -8,15 +8,19 @@ load pypi
 @test "the mirror equals the source, served and a command a batch, also again" {
 	local file=$BATS_TEST_TMPDIR/mirror.duckdb
 	run_workload 300
-	expect_code 0 pg-cdc-read --snapshot all
-	catch_up --until snapshot
 	# a part of it, as one process a batch
 	expect_code 0 buffer-batch --to '#700' --schema --batch-size 300 -- \
 		"$handlers/duckdb" "$file"
 	expect_code 0 buffer-batch --once --serve --batch-size 150 -- \
 		"$handlers/duckdb" "$file"
+	# not those whose rows ALTER TABLE has changed
+	same duckdb "$file" dated documents full_id by_index lines types part_us
 	[[ $stderr == *"keyless\" has no key, and is not mirrored"* ]]
 	src_psql "DROP TABLE keyless"
+	expect_code 0 pg-cdc-read --snapshot all
+	catch_up --until snapshot
+	expect_code 0 buffer-batch --once --serve --batch-size 150 -- \
+		"$handlers/duckdb" "$file"
 	same duckdb "$file"
 	expect_code 0 buffer-batch --from '#300' --schema -- \
 		"$handlers/duckdb" "$file"

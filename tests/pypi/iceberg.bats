@@ -17,14 +17,18 @@ lake_up()
 @test "mirrors equal the source, served and a command a batch, also again" {
 	lake_up
 	run_workload 300
-	expect_code 0 pg-cdc-read --snapshot all
-	catch_up --until snapshot
 	expect_code 0 buffer-batch --to '#700' --schema --batch-size 500 -- \
 		"$handlers/iceberg" lake
 	expect_code 0 buffer-batch --once --serve --batch-size 800 -- \
 		"$handlers/iceberg" lake
+	# not those whose rows ALTER TABLE has changed
+	same iceberg lake dated documents full_id by_index lines types part_us
 	[[ $stderr == *"keyless\" has no key, and is not mirrored"* ]]
 	src_psql "DROP TABLE keyless"
+	expect_code 0 pg-cdc-read --snapshot all
+	catch_up --until snapshot
+	expect_code 0 buffer-batch --once --serve --batch-size 800 -- \
+		"$handlers/iceberg" lake
 	same iceberg lake
 	expect_code 0 buffer-batch --from '#300' --schema -- \
 		"$handlers/iceberg" lake

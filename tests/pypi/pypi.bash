@@ -3,9 +3,11 @@
 #
 #   setup_file       starts the clusters, makes the virtual environment; without
 #                    a registry its tests are skipped, and fail if CI is set
-#   source_rows      the rows of the source's tables, as lines of SCHEMA, TABLE
-#                    and a JSON object, for compare.py
-#   same KIND PLACE  demands that the tables there have these rows
+#   source_rows [TABLE ...]
+#                    the rows of these tables of the source, or of all, as lines of
+#                    SCHEMA.TABLE and a JSON object, for compare.py
+#   same KIND PLACE [TABLE ...]
+#                    demands that the tables there have these rows
 # shellcheck shell=bash disable=SC2154
 
 # make_environment: prints the directory of one with the packages of
@@ -54,7 +56,8 @@ source_rows()
 	local table columns
 	for table in $(src_psql "SELECT quote_ident(schemaname) || '.' ||
 	    replace(quote_ident(tablename), ' ', '_')
-	    FROM pg_publication_tables"); do
+	    FROM pg_publication_tables WHERE '$*' = ''
+	    OR tablename = ANY (string_to_array('$*', ' '))"); do
 		table=${table//_%s_/ %s }
 		columns=$(src_psql "SELECT string_agg(format(CASE
 		        WHEN t.typname IN ('json', 'jsonb') OR t.typtype = 'c'
@@ -75,8 +78,8 @@ source_rows()
 
 same()
 {
-	source_rows >"$BATS_TEST_TMPDIR/rows"
+	source_rows "${@:3}" >"$BATS_TEST_TMPDIR/rows"
 	[ "$(wc -l <"$BATS_TEST_TMPDIR/rows")" -gt 100 ]
-	PYTHONPATH=$handlers python3 "$root/tests/pypi/compare.py" "$@" \
+	PYTHONPATH=$handlers python3 "$root/tests/pypi/compare.py" "${@:1:2}" \
 		<"$BATS_TEST_TMPDIR/rows"
 }
