@@ -5,15 +5,6 @@ load ../helper
 load ../handlers
 load pypi
 
-# shellcheck disable=SC2034 # for the handler
-lake_up()
-{
-	local prefix=PYICEBERG_CATALOG__LAKE dir=$BATS_TEST_TMPDIR/lake
-	mkdir "$dir"
-	export "${prefix}__TYPE=sql" "${prefix}__URI=sqlite:///$dir/catalog.db" \
-		"${prefix}__WAREHOUSE=file://$dir"
-}
-
 @test "mirrors equal the source, served and a command a batch, also again" {
 	lake_up
 	run_workload 300

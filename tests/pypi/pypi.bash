@@ -3,6 +3,7 @@
 #
 #   setup_file       starts the clusters, makes the virtual environment; without
 #                    a registry its tests are skipped, and fail if CI is set
+#   lake_up          a catalog of Iceberg named lake
 #   source_rows [TABLE ...]
 #                    the rows of these tables of the source, or of all, as lines of
 #                    SCHEMA.TABLE and a JSON object, for compare.py
@@ -48,6 +49,15 @@ teardown()
 	[[ -n $venv ]] || return 0
 	kill_children
 	databases_down
+}
+
+# shellcheck disable=SC2034 # for the handler
+lake_up()
+{
+	local prefix=PYICEBERG_CATALOG__LAKE dir=$BATS_TEST_TMPDIR/lake
+	mkdir "$dir"
+	export "${prefix}__TYPE=sql" "${prefix}__URI=sqlite:///$dir/catalog.db" \
+		"${prefix}__WAREHOUSE=file://$dir"
 }
 
 # Values whose JSON differs from that of events become text.
