@@ -157,13 +157,16 @@ buf_psql()
 	psql_on "$PHILOTES_BUFFER_URL" -At -c "$1"
 }
 
+# The pauses grow: a poll is a process or two, and other tests run beside it.
 wait_for()
 {
-	local found='' deadline=$((SECONDS + ${4:-20}))
+	local found='' pause ms=20 deadline=$((SECONDS + ${4:-20}))
 	while ((SECONDS < deadline)); do
 		found=$("$1" "$2" 2>&1) || :
 		[[ $found != "$3" ]] || return 0
-		sleep 0.05
+		printf -v pause "0.%03d" "$ms"
+		sleep "$pause"
+		ms=$((ms < 150 ? ms * 3 / 2 : 150))
 	done
 	echo "waited for: $1 $2"
 	echo "to print:   $3"
