@@ -76,6 +76,7 @@ time_ack(struct snapshot *s)
 {
 	int64_t now = clock_ms(), took = now - s->timed.read + 1;
 
+	s->lag = took;
 	if (s->fastest == 0 || took < s->fastest)
 		s->fastest = took;
 	snapshot_adapt(

@@ -84,6 +84,7 @@ struct snapshot {
 		uint64_t blocks;
 	} timed;         /* a marker on its way to its ack */
 	int64_t fastest; /* ms from a marker's end to its ack; 0: unknown */
+	int64_t lag;     /* the same of the last marker */
 	uint64_t rows;   /* of the part that is being read */
 	uint64_t shown;  /* the rows show no commit beyond this LSN; 0:
 			       * it is on the source's disk */

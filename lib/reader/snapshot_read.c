@@ -9,6 +9,7 @@
 #define VISIBLE_MS 1000 /* for a transaction to become visible */
 #define STALLED_MS 5000 /* that the output may stand still within a part */
 #define KEYS_BYTES ((size_t)256 << 10)
+#define SLICES     8 /* of what is asked for; between two the clock is read */
 
 static struct snapshot_table *
 at_hand(struct snapshot *s)
@@ -53,6 +54,12 @@ fail_chunk(struct snapshot *s, struct decode *d, struct buf *out)
 
 /* The turn of a table */
 
+static uint64_t
+slice(const struct snapshot *s)
+{
+	return s->blocks / SLICES > 0 ? s->blocks / SLICES : 1;
+}
+
 static struct chunk_part
 part(struct snapshot *s)
 {
@@ -64,7 +71,7 @@ part(struct snapshot *s)
 	} else if (!t->whole) {
 		p.leaf = &t->leaf;
 		p.from = t->from;
-		p.to = t->to;
+		p.to = t->to - t->from < slice(s) ? t->to : t->from + slice(s);
 	}
 	return p;
 }
@@ -331,10 +338,6 @@ end_blocks(struct snapshot *s)
 	bool found = true;
 	int rc = chunk_end(&s->chunk);
 
-	t->rows += s->rows;
-	t->blocks += t->to - t->from;
-	s->blocks_read += t->to - t->from;
-	t->from = t->to;
 	if (rc == EXIT_DONE && t->from >= t->leaf_blocks)
 		rc = snapshot_choose_leaf(s, t, &found);
 	if (!found && !s->locked)
@@ -346,6 +349,32 @@ end_blocks(struct snapshot *s)
 	s->by_key = true; /* under this marker, too */
 	s->copying = false;
 	return rc;
+}
+
+/* Is there time for one more slice?  Once a part is stored, what is behind it
+ * takes one more commit. */
+static bool
+has_time(const struct snapshot *s)
+{
+	int64_t took = clock_ms() - s->reading_since;
+	int64_t next = took * (int64_t)slice(s) / (int64_t)s->blocks_read;
+
+	return took + next + 2 * s->lag <= s->o.pause_ms;
+}
+
+/* The rest of the part, if there is one, is left to the next marker once the
+ * pause is over. */
+static int
+end_slice(struct snapshot *s)
+{
+	struct snapshot_table *t = at_hand(s);
+	uint64_t n = s->chunk.part.to - s->chunk.part.from;
+
+	t->rows += s->rows;
+	t->blocks += n;
+	t->from += n;
+	s->blocks_read += n;
+	return t->from < t->to && has_time(s) ? start_copy(s) : end_blocks(s);
 }
 
 static int
@@ -366,7 +395,7 @@ end_part(struct snapshot *s)
 	s->progress = true;
 	if (s->by_key)
 		return end_keys(s);
-	return at_hand(s)->whole ? end_whole(s) : end_blocks(s);
+	return at_hand(s)->whole ? end_whole(s) : end_slice(s);
 }
 
 /*
