@@ -14,12 +14,12 @@ reader_schema()
 	grep -q '"control":"schema"' "$work/read"
 }
 
-# The first N lines of the workload, with the schema line before them.
+# The first N events of the workload, with their schema lines.
 schema_lines()
 {
 	slot_copy mix pgoutput
-	pg-cdc-read -q --schema --until "$(load_until mix)" |
-		head -n $(($1 + 1)) || :
+	pg-cdc-read -q --schema --until "$(load_until mix)" 2>/dev/null |
+		awk -v n="$1" '!/^{"control"/ && ++i > n { exit } 1' || :
 	slot_drop run
 }
 
