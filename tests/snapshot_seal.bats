@@ -227,11 +227,13 @@ forged()
 		expect_code 64 pg-cdc-read $mode --snapshot-do cancel
 		expect_error "--snapshot-do has no effect with ${mode% *}"
 	done
-	src_psql "DROP ROLE IF EXISTS weak; CREATE ROLE weak LOGIN;
-	    REVOKE EXECUTE ON FUNCTION
-	    pg_logical_emit_message(boolean, text, text) FROM PUBLIC" ||
-		src_psql "REVOKE EXECUTE ON FUNCTION
-	    pg_logical_emit_message(boolean, text, text, boolean) FROM PUBLIC"
+	src_psql "DROP ROLE IF EXISTS weak; CREATE ROLE weak LOGIN"
+	# its arguments are others since version 17
+	src_psql "DO 'DECLARE f regprocedure; BEGIN
+	    FOR f IN SELECT oid FROM pg_proc
+	        WHERE proname = \$\$pg_logical_emit_message\$\$ LOOP
+	        EXECUTE format(\$\$REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC\$\$, f);
+	    END LOOP; END'"
 	PHILOTES_SOURCE_URL="$PHILOTES_SOURCE_URL user=weak" \
 		expect_code 77 pg-cdc-read --snapshot-do pause
 	[[ $stderr == *'needs EXECUTE on the function pg_logical_emit_message'* ]]

@@ -121,10 +121,11 @@ let_go()
 slow_markers()
 {
 	src_psql "SET allow_system_table_mods = on;
-	    DO 'BEGIN
-	        ALTER FUNCTION pg_catalog.pg_logical_emit_message(
-	            bool, text, text) RENAME TO emit;
-	    EXCEPTION WHEN undefined_function THEN -- it has four arguments
+	    DO 'DECLARE f regprocedure; BEGIN
+	        SELECT oid INTO f FROM pg_proc
+	        WHERE proname = \$\$pg_logical_emit_message\$\$
+	          AND proargtypes[2] = 25;
+	        EXECUTE format(\$\$ALTER FUNCTION %s RENAME TO emit\$\$, f);
 	    END';
 	    CREATE FUNCTION pg_catalog.pg_logical_emit_message(
 	        bool, text, text) RETURNS pg_lsn LANGUAGE plpgsql AS 'BEGIN
