@@ -64,7 +64,7 @@ changes()
 	until [[ -e $BATS_TEST_TMPDIR/over ]]; do
 		src_psql "UPDATE orders SET status = md5(random()::text)
 		    WHERE id % 97 = (random() * 96)::int;
-		    UPDATE docs SET rev = rev + 1 WHERE id % 3 = 0;
+		    UPDATE documents SET rev = rev + 1 WHERE id % 3 = 0;
 		    DELETE FROM lines WHERE order_id = (random() * 100)::int;
 		    INSERT INTO lines SELECT (random() * 100)::int, n, n, true
 		    FROM generate_series(10, 12) n ON CONFLICT DO NOTHING"
