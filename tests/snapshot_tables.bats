@@ -212,7 +212,7 @@ public.t end 3000' ]
 	at=$(src_psql "SELECT pg_current_wal_lsn()")
 	src_psql "SELECT pg_logical_emit_message(true, 'x', 'y')" >/dev/null
 	wait_for src_psql "SELECT confirmed_flush_lsn > '$at'
-	    FROM pg_replication_slots WHERE slot_name = '$PHILOTES_SLOT'" t
+	    FROM pg_replication_slots WHERE slot_name = '$PHILOTES_SLOT'" t 60
 	kill -KILL "$reader"
 	await_pipeline
 	start_pipeline
