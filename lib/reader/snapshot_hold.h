@@ -2,9 +2,6 @@
  * How far the slot may be confirmed while a snapshot is under way.  A marker is
  * needed as the state until the next one is acknowledged, so what may be
  * confirmed lags behind what is durable.
- *
- * While a marker's part is stored the next one is read.  There are no more, or
- * the changes behind them would wait for all.
  */
 #ifndef SNAPSHOT_HOLD_H
 #define SNAPSHOT_HOLD_H
@@ -13,7 +10,7 @@
 
 #include "base/view.h"
 
-#define SNAPSHOT_HOLDS 2 /* markers that are not acknowledged */
+#define SNAPSHOT_HOLDS 64 /* markers that are not acknowledged */
 
 /* Zero-initialise, and set hold to UINT64_MAX. */
 struct snapshot_hold {
