@@ -82,6 +82,7 @@ time_ack(struct snapshot *s)
 	snapshot_adapt(
 	    s, s->timed.blocks, now - s->timed.since - s->fastest + 1);
 	s->timed.end = 0;
+	s->behind = false;
 }
 
 uint64_t
@@ -272,7 +273,7 @@ end_marker(struct snapshot *s, uint64_t commit_lsn, uint64_t end)
 		begin = s->unrecorded;
 	if (s->o.acked)
 		snapshot_hold_add(&s->hold, end, begin);
-	s->behind = s->timed.end != 0 && (s->behind || s->blocks_read > 0);
+	s->behind |= s->timed.end != 0 && s->blocks_read > 0;
 	if (s->o.acked && s->timed.end == 0 && s->blocks_read > 0) {
 		s->timed.end = end;
 		s->timed.since = s->reading_since;
@@ -421,14 +422,6 @@ keys_at_hand(const struct snapshot *s)
 	return n;
 }
 
-/* While a part is stored the next one is read.  There are no more, or changes
- * behind them would wait for all. */
-static bool
-has_enough(const struct snapshot *s)
-{
-	return s->timed.end != 0 && s->behind;
-}
-
 /* Is a marker to be written?  A renewal only carries the state on, so that the
  * slot does not keep WAL while nothing can be read. */
 static bool
@@ -440,7 +433,7 @@ may_write(struct snapshot *s, uint64_t complete)
 	    complete < s->history || snapshot_hold_full(&s->hold) ||
 	    now < s->since + UNKNOWN_MS)
 		return false;
-	s->renewal = s->state.paused || has_enough(s) || now < s->next_at;
+	s->renewal = s->state.paused || s->behind || now < s->next_at;
 	if (!s->renewal)
 		return true;
 	return SNAPSHOT_RULE(9) && s->previous != 0 &&
@@ -503,7 +496,7 @@ snapshot_due_at(const struct snapshot *s)
 	if (s->asked || !s->active || s->pending.len > 0 ||
 	    snapshot_hold_full(&s->hold))
 		return at;
-	if (!s->state.paused && !has_enough(s))
+	if (!s->state.paused && !s->behind)
 		at = clock_earlier(at, s->next_at);
 	if (s->previous != 0)
 		at = clock_earlier(at, s->renew_at);

@@ -83,7 +83,8 @@ struct snapshot {
 		int64_t read; /* when it was read */
 		uint64_t blocks;
 	} timed;         /* a part on its way to its ack */
-	bool behind;     /* one more part has been read since */
+	bool behind;     /* one more part has been read since: there are no
+			  * more, or changes behind them would wait for all */
 	int64_t fastest; /* ms from a marker's end to its ack; 0: unknown */
 	int64_t lag;     /* the same of the last marker */
 	uint64_t rows;   /* of the part that is being read */
